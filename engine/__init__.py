@@ -1,0 +1,1 @@
+"""Trading: pure, deterministic, without input or output, wall clock or randomness."""

@@ -1,0 +1,1 @@
+"""The outside world: files, clocks, agents, the command line. Composes engine and shm."""

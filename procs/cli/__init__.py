@@ -1,0 +1,1 @@
+"""The `pr3dict` command."""

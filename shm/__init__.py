@@ -1,0 +1,1 @@
+"""Transport: segments, rings, latest-value tables, counters. Knows nothing about trading."""
