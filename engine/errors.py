@@ -8,6 +8,7 @@
     ├── RecordingError
     │   ├── RecordingFormat      not ours to read: another format version, another kind of file
     │   └── RecordingDamaged     ours, and broken: what came before the damage was processed
+    ├── JournalDamaged           refuse to start: the record of what we did cannot be trusted
     ├── LayoutMismatch           two processes were built from different layouts: stop both
     ├── DeadlineExceeded         the time allowed is over; what was done until then stands
     ├── VenueError
@@ -56,6 +57,10 @@ class RecordingFormat(RecordingError):
 
 class RecordingDamaged(RecordingError):
     """The file is truncated or corrupt; the message says what is whole, which has been processed."""
+
+
+class JournalDamaged(Pr3dictError):
+    """The journal is broken before its end, so the state it would give is not ours: a person must look."""
 
 
 class LayoutMismatch(Pr3dictError):

@@ -1,0 +1,162 @@
+"""The kernel cache: where compiled kernels are kept, and the one compilation of all of them.
+
+numba's own cache notices that the file of a kernel changed. It does not notice a change in a kernel or a
+constant that was taken from another file. So the cache directory is named by a hash of every source that can
+end up in compiled code: the files that define kernels and whatever of ours they import, with the versions of
+Python, numba, llvmlite and numpy. Another hash is another directory; old ones are removed.
+
+``set_cache_dir`` has to come before numba is imported, so this module does not import it. ``warm`` compiles
+under a file lock: of several processes that start together one compiles, and the others find the result.
+Run as ``python -m procs.kernels`` it warms the cache and says how long that took.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from procs.places import PACKAGES_ROOT, cache_root
+
+PACKAGES: Final = ("engine", "shm", "procs", "bench")
+COMPILERS: Final = ("llvmlite", "numba", "numpy")
+
+# Every module with kernels has a ``warm()`` that calls each of them once with the types used in production.
+WARM_MODULES: Final[tuple[str, ...]] = ()
+
+GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time
+UNUSED_S_MIN: Final = 3600  # a directory used within the hour may belong to a process that is still running
+
+_DIRECTORY_PREFIX: Final = "kernels-"
+_STAMP: Final = "warm"
+_LOCK: Final = "lock"
+
+_DEFINES_KERNEL: Final = re.compile(r"^[ \t]*@(?:\w+\.)*(?:kernel|n?jit|intrinsic|overload)\b", re.MULTILINE)
+_NAME: Final = r"(?:engine|shm|procs|bench)(?:\.\w+)*"
+_FROM_IMPORT: Final = re.compile(
+    rf"^[ \t]*from[ \t]+({_NAME})[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)", re.MULTILINE
+)
+_PLAIN_IMPORT: Final = re.compile(rf"^[ \t]*import[ \t]+({_NAME})", re.MULTILINE)
+
+
+def _modules(root: Path) -> dict[str, Path]:
+    """Dotted name to file, for every module of our packages under ``root``."""
+    found: dict[str, Path] = {}
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def _imports(text: str) -> Iterator[str]:
+    """Yield the dotted names that ``text`` may import; some name an object in a module and not a module."""
+    for source, names in _FROM_IMPORT.findall(text):
+        yield source
+        for name in re.findall(r"\w+", names):
+            yield f"{source}.{name}"
+    yield from _PLAIN_IMPORT.findall(text)
+
+
+def kernel_sources(root: Path = PACKAGES_ROOT) -> list[Path]:
+    """Files under ``root`` that can end up in compiled code, sorted: kernels, and all they import of ours."""
+    modules = _modules(root)
+    texts = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
+    pending = [name for name, text in texts.items() if _DEFINES_KERNEL.search(text)]
+    reached: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in modules or name in reached:
+            continue
+        reached.add(name)
+        pending.extend(_imports(texts[name]))
+    return sorted(modules[name] for name in reached)
+
+
+def sources_hash(root: Path = PACKAGES_ROOT) -> str:
+    """16 hex digits over the kernel sources and the versions of what compiles them."""
+    digest = hashlib.sha256(sys.version.encode())
+    for name in COMPILERS:
+        digest.update(f"{name}={version(name)}\n".encode())
+    for path in kernel_sources(root):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def _remove_stale(parent: Path, current: Path, now_s: float) -> list[Path]:
+    """Remove generations that are neither among the newest nor in use lately; answer which."""
+    others = [path for path in parent.glob(_DIRECTORY_PREFIX + "*") if path != current and path.is_dir()]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    stale = [path for path in others[GENERATIONS_KEPT - 1 :] if now_s - path.stat().st_mtime > UNUSED_S_MIN]
+    for path in stale:
+        shutil.rmtree(path, ignore_errors=True)
+    return stale
+
+
+def set_cache_dir(root: Path = PACKAGES_ROOT) -> Path:
+    """Point numba at the directory of these sources and return it; call before anything imports numba.
+
+    Raises RuntimeError when numba has been imported already: kernels would be cached under a wrong name.
+    """
+    parent = cache_root(root)
+    directory = parent / (_DIRECTORY_PREFIX + sources_hash(root))
+    if os.environ.get("NUMBA_CACHE_DIR") == str(directory) and directory.is_dir():
+        return directory
+    if "numba" in sys.modules:
+        raise RuntimeError("the kernel cache directory must be set before numba is imported")
+    directory.mkdir(parents=True, exist_ok=True)
+    os.utime(directory)  # in use: the time that _remove_stale goes by
+    os.environ["NUMBA_CACHE_DIR"] = str(directory)
+    _remove_stale(parent, directory, time.time())
+    return directory
+
+
+def _write_stamp(stamp: Path, modules: Sequence[str]) -> None:
+    partial = stamp.with_suffix(".partial")
+    partial.write_text("".join(f"{name}\n" for name in modules), encoding="utf-8")
+    partial.replace(stamp)
+
+
+def warm(modules: Sequence[str] = WARM_MODULES) -> bool:
+    """Compile every kernel unless that has been done; True when this call did it.
+
+    Needs ``set_cache_dir`` first. Blocks while another process compiles. The stamp is written last, so a
+    compilation that was interrupted is taken up again by the next call.
+    """
+    directory = Path(os.environ["NUMBA_CACHE_DIR"])
+    stamp = directory / _STAMP
+    expected = list(modules)
+    with (directory / _LOCK).open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if stamp.is_file() and stamp.read_text(encoding="utf-8").split() == expected:
+            return False
+        for name in expected:
+            importlib.import_module(name).warm()
+        _write_stamp(stamp, expected)
+    return True
+
+
+def main() -> int:
+    """Warm the cache and write one line about it to stderr."""
+    directory = set_cache_dir()
+    began_s = time.monotonic()
+    compiled = warm()
+    spent_s = time.monotonic() - began_s
+    said = f"kernels compiled in {spent_s:.1f} s" if compiled else "kernels are compiled"
+    sys.stderr.write(f"{said}: {directory}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

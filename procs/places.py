@@ -1,0 +1,50 @@
+"""Where files live: beside the code in a checkout, in the user's directories when installed elsewhere."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+CACHE_DIR_VARIABLE: Final = "PR3DICT_CACHE_DIR"
+
+PACKAGES_ROOT: Final = Path(__file__).resolve().parent.parent  # the folder of engine, shm, procs, bench
+
+
+def checkout_root(packages_root: Path = PACKAGES_ROOT) -> Path | None:
+    """Top of the source tree, or None when the packages were installed away from it."""
+    return packages_root if (packages_root / "pyproject.toml").is_file() else None
+
+
+def config_dir(packages_root: Path = PACKAGES_ROOT) -> Path:
+    """Folder of the TOML files that ship with the code."""
+    root = checkout_root(packages_root)
+    return packages_root / "procs" / "config" if root is None else root / "config"
+
+
+def samples_dir(packages_root: Path = PACKAGES_ROOT) -> Path:
+    """Folder of the packaged recordings."""
+    return packages_root / "procs" / "samples"
+
+
+def cache_root(packages_root: Path = PACKAGES_ROOT) -> Path:
+    """Folder for what can be computed again; not created here.
+
+    In order: PR3DICT_CACHE_DIR, ``.cache/pr3dict`` of the checkout when it can be written, XDG_CACHE_HOME,
+    ``.cache`` of the home directory, and a folder of this user under the system's temporary one: a service
+    may run with neither a home nor a writable checkout.
+    """
+    named = os.environ.get(CACHE_DIR_VARIABLE)
+    if named:
+        return Path(named).expanduser().absolute()
+    root = checkout_root(packages_root)
+    if root is not None and os.access(root, os.W_OK):
+        return root / ".cache" / "pr3dict"
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    if xdg:
+        return Path(xdg) / "pr3dict"
+    home = Path(os.environ.get("HOME") or os.devnull)
+    if home.is_dir() and os.access(home, os.W_OK):
+        return home / ".cache" / "pr3dict"
+    return Path(tempfile.gettempdir()) / f"pr3dict-{os.getuid()}"
