@@ -1,0 +1,179 @@
+"""Append-only journal: what was intended, sent and filled, durable before the next step is taken.
+
+An entry is a 24-byte head and a payload::
+
+    0        4        8                16       18     20       24
+    | length | crc32  | sequence       | kind   | zero | version | payload (length bytes) ...
+
+The checksum covers everything after itself, so a bit flipped anywhere is seen. The sequence starts at 1 and has no
+holes. A crash can leave one torn entry, at the end only; ``read_journal`` gives the whole entries before it and says
+how many bytes were left over. Damage before the end is not a crash and is an error.
+
+The file is passed in; so is ``sync`` (fsync in production), because the engine does no I/O of its own.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Protocol
+
+import numpy as np
+
+from engine.errors import JournalDamaged
+from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, VENUE_REPORT
+
+JOURNAL_VERSION: Final = 1
+PAYLOAD_BYTES_MAX: Final = 4096
+
+_HEAD: Final = struct.Struct("<IIQHHI")
+_CHECKED_FROM: Final = 8  # the checksum covers sequence, kind, version and payload
+
+
+class EntryKind(IntEnum):
+    """What an entry records."""
+
+    OPENING = 1  # cash at one venue at the start
+    PLAN = 2
+    INTENT = 3  # an order exists; nothing was sent yet
+    SENT = 4  # handed to the wire
+    REPORT = 5  # what the venue said
+    EVENT = 6  # what the executor made of it
+
+
+OPENING: Final = np.dtype([("venue", "<i8"), ("cash_micros", "<i8"), ("at_ns", "<i8")])
+
+LAYOUTS: Final = {
+    EntryKind.OPENING: OPENING,
+    EntryKind.PLAN: PLAN_HEAD,
+    EntryKind.INTENT: ORDER_REQUEST,
+    EntryKind.SENT: ORDER_REQUEST,
+    EntryKind.REPORT: VENUE_REPORT,
+    EntryKind.EVENT: ORDER_EVENT,
+}
+
+
+class ByteSink(Protocol):
+    """The part of a binary file the journal needs."""
+
+    def write(self, data: bytes, /) -> int | None:
+        """Append ``data``."""
+        ...
+
+    def flush(self) -> None:
+        """Hand buffered bytes to the operating system."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One whole entry: its sequence number, kind, and the record it carries."""
+
+    sequence: int
+    kind: EntryKind
+    record: np.void
+
+
+@dataclass(slots=True)
+class JournalRead:
+    """What ``read_journal`` found besides the entries."""
+
+    entries: int = 0
+    torn_bytes: int = 0
+
+
+class Journal:
+    """Writer. One per engine; the only writer of its file.
+
+    ``sync`` makes written bytes durable; it runs once per ``append`` or once per ``commit`` of a batch.
+    """
+
+    def __init__(self, sink: ByteSink, sync: Callable[[], None], next_sequence: int = 1) -> None:
+        self._sink = sink
+        self._sync = sync
+        self.next_sequence = next_sequence
+
+    def append(self, kind: int, record: np.void) -> None:
+        """Write one entry and make it durable before returning."""
+        self.write(kind, record)
+        self.commit()
+
+    def write(self, kind: int, record: np.void) -> None:
+        """Write one entry without making it durable; ``commit`` must follow before anything depends on it."""
+        entry_kind = EntryKind(kind)
+        if record.dtype != LAYOUTS[entry_kind]:
+            raise ValueError(f"journal: a {entry_kind.name} entry does not carry {record.dtype}")
+        self._sink.write(encode(self.next_sequence, entry_kind, record.tobytes()))
+        self.next_sequence += 1
+
+    def commit(self) -> None:
+        """Make everything written so far durable."""
+        self._sink.flush()
+        self._sync()
+
+
+def encode(sequence: int, kind: EntryKind, payload: bytes) -> bytes:
+    """Bytes of one entry. ValueError beyond PAYLOAD_BYTES_MAX."""
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise ValueError(f"journal: payload of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
+    head = _HEAD.pack(len(payload), 0, sequence, kind, 0, JOURNAL_VERSION)
+    crc = zlib.crc32(payload, zlib.crc32(head[_CHECKED_FROM:]))
+    return _HEAD.pack(len(payload), crc, sequence, kind, 0, JOURNAL_VERSION) + payload
+
+
+def read_journal(content: bytes, found: JournalRead | None = None) -> Iterator[Entry]:
+    """Whole entries of ``content`` in order; a torn last entry is left out and counted in ``found``.
+
+    Raises JournalDamaged with the offset for anything else: a wrong checksum with entries after it, a hole in the
+    sequence, an unknown version or kind.
+    """
+    found = found if found is not None else JournalRead()
+    offset = 0
+    while offset < len(content):
+        end = _entry_end(content, offset)
+        if end is None:
+            found.torn_bytes = len(content) - offset
+            return
+        entry = _decode(content, offset, end)
+        if entry.sequence != found.entries + 1:
+            raise JournalDamaged(
+                f"journal: entry at byte {offset} has sequence {entry.sequence}, expected {found.entries + 1}"
+            )
+        found.entries += 1
+        yield entry
+        offset = end
+
+
+def _entry_end(content: bytes, offset: int) -> int | None:
+    """End of the entry at ``offset``; None when it is torn: cut short, or the last one with a wrong checksum."""
+    if len(content) - offset < _HEAD.size:
+        return None
+    length, crc = struct.unpack_from("<II", content, offset)
+    if length == 0 and not any(content[offset:]):
+        return None  # the file was extended and the data never reached it
+    end = offset + _HEAD.size + length
+    if length <= PAYLOAD_BYTES_MAX and end > len(content):
+        return None
+    if length <= PAYLOAD_BYTES_MAX and crc == zlib.crc32(content[offset + _CHECKED_FROM : end]):
+        return int(end)
+    if length <= PAYLOAD_BYTES_MAX and end == len(content):
+        return None
+    raise JournalDamaged(f"journal: entry at byte {offset} is damaged (checksum or length)")
+
+
+def _decode(content: bytes, offset: int, end: int) -> Entry:
+    _, _, sequence, kind, _, version = _HEAD.unpack_from(content, offset)
+    if version != JOURNAL_VERSION:
+        raise JournalDamaged(f"journal: entry at byte {offset} has version {version}, this is {JOURNAL_VERSION}")
+    payload = content[offset + _HEAD.size : end]
+    try:
+        layout = LAYOUTS[EntryKind(kind)]
+    except ValueError:
+        raise JournalDamaged(f"journal: entry at byte {offset} has unknown kind {kind}") from None
+    if len(payload) != layout.itemsize:
+        raise JournalDamaged(f"journal: entry at byte {offset} has {len(payload)} bytes, not {layout.itemsize}")
+    record: np.void = np.frombuffer(payload, dtype=layout)[0]
+    return Entry(sequence, EntryKind(kind), record)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import JournalDamaged
+from engine.ledger.journal import (
+    LAYOUTS,
+    OPENING,
+    PAYLOAD_BYTES_MAX,
+    EntryKind,
+    Journal,
+    JournalRead,
+    encode,
+    read_journal,
+)
+from engine.records import VENUE_REPORT
+
+
+class Sink(io.BytesIO):
+    """Bytes written, bytes flushed and bytes synced, so that a test can ask what was durable when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.synced = 0
+
+    def sync(self) -> None:
+        self.synced = len(self.getvalue())
+
+
+def opening(venue: int = 1, cash_micros: int = 5) -> np.void:
+    record = np.zeros(1, OPENING)
+    record[0] = (venue, cash_micros, 7)
+    return record[0]
+
+
+def three_entries() -> bytes:
+    sink = Sink()
+    journal = Journal(sink, sink.sync)
+    for cash in (10, 20, 30):
+        journal.append(EntryKind.OPENING, opening(cash_micros=cash))
+    return sink.getvalue()
+
+
+def test_what_is_written_is_read_back_in_order() -> None:
+    found = JournalRead()
+    entries = list(read_journal(three_entries(), found))
+    assert [int(entry.record["cash_micros"]) for entry in entries] == [10, 20, 30]
+    assert [entry.sequence for entry in entries] == [1, 2, 3]
+    assert (found.entries, found.torn_bytes) == (3, 0)
+
+
+def test_append_is_durable_before_it_returns_and_write_is_not() -> None:
+    sink = Sink()
+    journal = Journal(sink, sink.sync)
+    journal.append(EntryKind.OPENING, opening())
+    durable = sink.synced
+    assert durable == len(sink.getvalue()) > 0
+    journal.write(EntryKind.OPENING, opening())
+    assert sink.synced == durable
+    journal.commit()
+    assert sink.synced == len(sink.getvalue()) == 2 * durable
+
+
+def test_a_cut_at_any_byte_gives_the_whole_entries_before_it() -> None:
+    content = three_entries()
+    size = len(content) // 3
+    for cut in range(len(content) + 1):
+        found = JournalRead()
+        entries = list(read_journal(content[:cut], found))
+        assert len(entries) == cut // size
+        assert found.torn_bytes == cut % size
+
+
+@given(st.integers(0, 3 * 48 - 1), st.integers(0, 7))
+def test_a_flipped_bit_is_never_taken_for_an_entry(byte: int, bit: int) -> None:
+    content = bytearray(three_entries())
+    content[byte] ^= 1 << bit
+    size = len(content) // 3
+    found = JournalRead()
+    read = []
+    try:
+        for entry in read_journal(bytes(content), found):
+            read.append(int(entry.record["cash_micros"]))
+    except JournalDamaged as error:
+        assert "byte" in str(error)
+    assert read == [10, 20, 30][: byte // size]
+
+
+def test_a_tail_of_zeros_is_a_crash_and_zeros_in_the_middle_are_damage() -> None:
+    content = three_entries()
+    found = JournalRead()
+    assert len(list(read_journal(content + bytes(100), found))) == 3
+    assert found.torn_bytes == 100
+    with pytest.raises(JournalDamaged, match="damaged"):
+        list(read_journal(content + bytes(24) + content))
+
+
+def test_a_hole_in_the_sequence_is_damage() -> None:
+    content = three_entries()
+    size = len(content) // 3
+    with pytest.raises(JournalDamaged, match="sequence 3, expected 2"):
+        list(read_journal(content[:size] + content[2 * size :]))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (encode(1, 99, bytes(24)), "unknown kind 99"),  # type: ignore[arg-type]
+        (encode(1, EntryKind.OPENING, bytes(8)), "has 8 bytes, not 24"),
+    ],
+)
+def test_an_entry_of_another_shape_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(JournalDamaged, match=message):
+        list(read_journal(content))
+
+
+def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.ledger.journal.JOURNAL_VERSION", 2)
+    content = encode(1, EntryKind.OPENING, opening().tobytes())
+    monkeypatch.undo()
+    with pytest.raises(JournalDamaged, match="version 2, this is 1"):
+        list(read_journal(content))
+
+
+def test_the_writer_refuses_a_record_of_another_kind_and_a_payload_over_the_bound() -> None:
+    sink = Sink()
+    with pytest.raises(ValueError, match="OPENING"):
+        Journal(sink, sink.sync).append(EntryKind.OPENING, np.zeros(1, VENUE_REPORT)[0])
+    with pytest.raises(ValueError, match="4097"):
+        encode(1, EntryKind.OPENING, bytes(PAYLOAD_BYTES_MAX + 1))
+    assert sink.getvalue() == b""
+
+
+def test_every_kind_has_a_layout_within_the_bound() -> None:
+    assert set(LAYOUTS) == set(EntryKind)
+    assert all(layout.itemsize <= PAYLOAD_BYTES_MAX for layout in LAYOUTS.values())
