@@ -1,0 +1,1 @@
+"""Markets, the groups they form, the relations between them, and who approved those."""
