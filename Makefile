@@ -1,0 +1,103 @@
+# One word each. `make paper` on a fresh machine with Python 3.11, make and git is all there is to type.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check --no-input --quiet
+
+WORKERS ?= 2
+COVERAGE_FLOOR ?= 90
+MUTANTS ?= 60
+SEED ?= 1
+
+# Stamps are written last. $(INSTALLING) exists while something is being installed, so that an interrupted
+# installation is begun anew and never mistaken for a complete one.
+RUNTIME := $(VENV)/.runtime-stamp
+DEVELOP := $(VENV)/.develop-stamp
+INSTALLING := $(VENV).installing
+
+.PHONY: help setup kernels paper test lint format fuzz soak bench mutate lock clean interrupted
+
+help:
+	@echo "make paper   set up, then trade on paper against simulated venues"
+	@echo "make test    set up, then lint and run every test, twice: compiled, and plain with coverage"
+	@echo "make lint    ruff and mypy"
+	@echo "make format  rewrite the sources the way lint wants them"
+	@echo "make fuzz    property tests with many more examples and a random seed"
+	@echo "make soak    tests that take minutes to hours"
+	@echo "make bench   measure"
+	@echo "make mutate  break the engine on purpose and see which tests notice"
+	@echo "make lock    choose versions anew and pin them with hashes"
+	@echo "make clean   remove what can be built again"
+
+$(RUNTIME): requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" INSTALLING="$(INSTALLING)" sh .ci/make-venv
+	@touch $(INSTALLING)
+	@rm -f $@
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@rm -f $(INSTALLING)
+	@touch $@
+
+ifneq ($(wildcard $(INSTALLING)),)
+$(RUNTIME): interrupted
+endif
+
+$(DEVELOP): $(RUNTIME) requirements-dev.lock
+	@touch $(INSTALLING)
+	@rm -f $@
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@rm -f $(INSTALLING)
+	@touch $@
+
+setup: $(DEVELOP)
+
+kernels: $(RUNTIME)
+	@$(PY) -m procs.kernels
+
+paper: kernels
+	@$(VENV)/bin/pr3dict paper
+
+lint: $(DEVELOP)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(DEVELOP)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+# Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels.
+test: lint kernels
+	$(PY) -m pytest -q -n $(WORKERS) --dist loadfile
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile tests/engine tests/shm \
+	    --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+fuzz: $(DEVELOP) kernels
+	PR3DICT_HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m "hypothesis and not soak"
+
+soak: $(DEVELOP) kernels
+	$(PY) -m pytest -m soak
+
+bench: kernels
+	$(PY) -m bench
+
+mutate: $(DEVELOP)
+	$(PY) -m tests.mutation.run --count $(MUTANTS) --seed $(SEED)
+
+# pip-tools has an environment of its own: what pins the dependencies is not one of them.
+LOCK_FLAGS := --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+lock:
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --disable-pip-version-check --quiet pip-tools
+	.cache/lock/bin/pip-compile $(LOCK_FLAGS) --all-build-deps -o requirements.lock pyproject.toml
+	.cache/lock/bin/pip-compile $(LOCK_FLAGS) -o requirements-dev.lock requirements-dev.in
+
+clean:
+	rm -rf $(VENV) $(INSTALLING) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist out
+	find engine shm procs bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
