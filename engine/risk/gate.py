@@ -1,0 +1,365 @@
+"""The gate: the last check before an order leaves, independent of whoever made it. It fails closed.
+
+One kernel reads the order, the limits, the market, the book and what is already in flight, and answers with a reason.
+Checks run in the order below and the first that fails is the answer; an order that passes is reserved at once, so two
+orders can never use the same cash or the same limit.
+
+    halt, pause -> market known, not seen before, in time -> book live, same epoch, fresh -> grid, lot, minimum
+    -> order limits -> nothing sold that is not held -> position, market, event, heat -> losses -> count, rate -> cash
+
+An order that only reduces a holding skips pause, the exposure limits and the loss limits: being unable to get out is
+not safety. Nothing skips a halt. A sale beyond the holding is always refused: where a venue would make it a purchase of the
+other outcome, the order has to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.catalog.catalog import NO_GROUP, MarketFlag, MarketRows
+from engine.jit import kernel
+from engine.reasons import Reason
+from engine.records import Direction, Outcome, RequestKind, Trust
+from engine.risk.limits import GATE_MARKET, GATE_STATE, TOKEN_ONE, VENUES
+from engine.units import INT64_MAX, NS_PER_S, PPM, PRICE_ONE_E4, muldiv_ceil
+
+Rows = npt.NDArray[np.void]
+
+_BUY: Final = int(Direction.BUY)
+_NEW: Final = int(RequestKind.NEW)
+_NO: Final = int(Outcome.NO)
+_LIVE: Final = int(Trust.LIVE)
+_TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
+
+# kernels see plain integers
+_HALTED, _PAUSED = int(Reason.HALTED), int(Reason.PAUSED)
+_UNKNOWN_MARKET, _DUPLICATE, _DEADLINE = (
+    int(Reason.UNKNOWN_MARKET),
+    int(Reason.DUPLICATE_INTENT),
+    int(Reason.DEADLINE),
+)
+_NOT_LIVE, _STALE_EPOCH, _STALE = (
+    int(Reason.BOOK_NOT_LIVE),
+    int(Reason.STALE_EPOCH),
+    int(Reason.BOOK_STALE),
+)
+_OFF_GRID, _OFF_LOT = int(Reason.PRICE_OFF_GRID), int(Reason.SIZE_OFF_LOT)
+_TOO_SMALL, _NOTIONAL_SMALL = int(Reason.BELOW_MINIMUM_SIZE), int(Reason.NOTIONAL_TOO_SMALL)
+_SIZE_LIMIT, _NOTIONAL_LIMIT = int(Reason.ORDER_SIZE_LIMIT), int(Reason.ORDER_NOTIONAL_LIMIT)
+_NAKED, _POSITION = int(Reason.NAKED_SALE), int(Reason.POSITION_LIMIT)
+_MARKET, _EVENT, _HEAT = (
+    int(Reason.MARKET_EXPOSURE_LIMIT),
+    int(Reason.EVENT_EXPOSURE_LIMIT),
+    int(Reason.PORTFOLIO_HEAT),
+)
+_DAILY, _DRAWDOWN = int(Reason.DAILY_LOSS), int(Reason.DRAWDOWN)
+_OPEN_ORDERS, _RATE, _CASH = (
+    int(Reason.OPEN_ORDER_LIMIT),
+    int(Reason.ORDER_RATE),
+    int(Reason.CASH_UNAVAILABLE),
+)
+
+
+@kernel
+def on_grid(market: np.void, price_e4: int) -> bool:
+    """Whether an order of this MARKET_ROW may carry the YES price: on a step of a range, strictly inside (0, 1)."""
+    if price_e4 <= 0 or price_e4 >= PRICE_ONE_E4:
+        return False
+    for index in range(market["n_ranges"]):
+        start = market["range_start_e4"][index]
+        if start <= price_e4 <= market["range_end_e4"][index]:
+            if (price_e4 - start) % market["range_step_e4"][index] == 0:
+                return True
+    return False
+
+
+@kernel
+def _check_book(limits: np.void, book: np.void, generation: int, epoch: int, now_ns: int) -> int:
+    if book["generation"] != generation or book["trust"] != _LIVE:
+        return _NOT_LIVE
+    if book["epoch"] != epoch:
+        return _STALE_EPOCH
+    if now_ns - book["recv_ns"] > limits["book_age_max_ns"]:
+        return _STALE
+    return 0
+
+
+@kernel
+def _check_shape(limits: np.void, market: np.void, request: np.void, notional_micros: int) -> int:
+    """Grid, lot, minimum and maximum of the order by itself."""
+    price = int(request["price_e4"])
+    size = request["size_e6"]
+    if not on_grid(market, PRICE_ONE_E4 - price if request["outcome"] == _NO else price):
+        return _OFF_GRID
+    if size <= 0 or size % market["lot_e6"] != 0:
+        return _OFF_LOT
+    if request["direction"] == _BUY:
+        if size < market["min_size_e6"]:
+            return _TOO_SMALL
+        if notional_micros < market["min_notional_micros"]:
+            return _NOTIONAL_SMALL
+    if size > limits["order_size_max_e6"]:
+        return _SIZE_LIMIT
+    if notional_micros < 0 or notional_micros > limits["order_notional_max_micros"]:
+        return _NOTIONAL_LIMIT
+    return 0
+
+
+@kernel
+def _check_exposure(
+    limits: np.void, state: np.void, held: np.void, outcome: int, size_e6: int, worst_micros: int, event: int
+) -> int:
+    """Limits on what would be held if everything in flight filled; ``event`` < 0 means it cannot be known."""
+    if held["held_e6"][outcome] + held["buying_e6"][outcome] + size_e6 > limits["position_max_e6"]:
+        return _POSITION
+    if held["cost_micros"] + held["reserved_micros"] + worst_micros > limits["market_exposure_max_micros"]:
+        return _MARKET
+    if event < 0 or event + worst_micros > limits["event_exposure_max_micros"]:
+        return _EVENT
+    equity = state["equity_micros"]
+    total = state["exposure_micros"] + worst_micros
+    if equity <= 0 or muldiv_ceil(total, PPM, equity) > limits["heat_max_ppm"]:
+        return _HEAT
+    if state["day_start_micros"] - equity >= limits["daily_loss_max_micros"]:
+        return _DAILY
+    peak = state["equity_peak_micros"]
+    if muldiv_ceil(max(peak - equity, 0), PPM, max(peak, 1)) >= limits["drawdown_stop_ppm"]:
+        return _DRAWDOWN
+    return 0
+
+
+@kernel
+def _refill(limits: np.void, state: np.void, venue: int, now_ns: int) -> None:
+    """Advance the venue's rate bucket to ``now_ns``; a clock that steps back refills nothing."""
+    passed = min(max(now_ns - state["tokens_ns"][venue], 0), NS_PER_S * 60)
+    full = limits["orders_burst"][venue] * TOKEN_ONE
+    gained = passed * limits["orders_per_second"][venue] // (NS_PER_S // TOKEN_ONE)
+    state["tokens"][venue] = min(state["tokens"][venue] + gained, full)
+    state["tokens_ns"][venue] = max(now_ns, state["tokens_ns"][venue])
+
+
+@kernel
+def _check_flow(limits: np.void, state: np.void, venue: int, worst_micros: int, now_ns: int) -> int:
+    if state["open_orders"] >= limits["open_orders_max"]:
+        return _OPEN_ORDERS
+    _refill(limits, state, venue, now_ns)
+    if state["tokens"][venue] < TOKEN_ONE:
+        return _RATE
+    if state["reserved_micros"][venue] + worst_micros > state["cash_micros"][venue]:
+        return _CASH
+    return 0
+
+
+@kernel
+def check(
+    limits: np.void,
+    state: np.void,
+    market: np.void,
+    held: np.void,
+    book: np.void,
+    request: np.void,
+    epoch: int,
+    worst_micros: int,
+    event_micros: int,
+    now_ns: int,
+) -> int:
+    """Reason against the order, 0 when it may leave. Reads only, but for the rate bucket's clock.
+
+    ``worst_micros``: cash the order can cost at most, fee included; ``event_micros``: exposure of the whole group.
+    """
+    if state["halted"] != 0:
+        return _HALTED
+    if market["generation"] != request["generation"] or market["flags"] & _TRADABLE != _TRADABLE:
+        return _UNKNOWN_MARKET
+    if request["kind"] != _NEW or request["order_id"] <= state["last_order_id"]:
+        return _DUPLICATE
+    if request["expire_ns"] != 0 and now_ns > request["expire_ns"]:
+        return _DEADLINE
+    reason = _check_book(limits, book, request["generation"], epoch, now_ns)
+    if reason != 0:
+        return reason
+    size = request["size_e6"]
+    outcome = int(request["outcome"])
+    notional = muldiv_ceil(max(size, 0), int(request["price_e4"]), PRICE_ONE_E4)
+    reason = _check_shape(limits, market, request, notional)
+    if reason != 0:
+        return reason
+    buys = request["direction"] == _BUY
+    free = held["held_e6"][outcome] - held["selling_e6"][outcome]
+    if not buys and size > free:
+        return _NAKED
+    if buys:
+        if state["paused"] != 0:
+            return _PAUSED
+        reason = _check_exposure(limits, state, held, outcome, size, max(worst_micros, 0), event_micros)
+        if reason != 0:
+            return reason
+    return _check_flow(limits, state, int(request["venue"]), max(worst_micros, 0), now_ns)
+
+
+@dataclass(slots=True)
+class _Reservation:
+    venue: int
+    slot: int
+    group: int
+    outcome: int
+    buys: bool
+    size_e6: int
+    cash_micros: int
+
+
+class Gate:
+    """Limits, reservations and the halt word of one engine. The only writer of its state.
+
+    ``market_rows`` and ``book_rows`` are read, by slot. ``latch`` is called once with the reason when a halt is set,
+    to make it survive the process; a failing latch leaves the gate halted.
+    """
+
+    def __init__(
+        self,
+        limits: np.void,
+        market_rows: MarketRows,
+        book_rows: Rows,
+        latch: Callable[[Reason], None] | None = None,
+    ) -> None:
+        self.limits = limits
+        self.state: np.void = np.zeros(1, GATE_STATE)[0]
+        self.markets: Rows = np.zeros(len(market_rows), GATE_MARKET)
+        self.denials: dict[Reason, int] = {}
+        self._market_rows = market_rows
+        self._book_rows = book_rows
+        self._latch = latch
+        self._open: dict[int, _Reservation] = {}
+        self._group_micros: dict[int, int] = {}
+        for venue in range(VENUES):
+            self.state["tokens"][venue] = int(limits["orders_burst"][venue]) * TOKEN_ONE
+
+    def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
+        """Answer for one ORDER_REQUEST; on ``Reason.NONE`` its worst case is reserved under its order id."""
+        slot = int(request["slot"])
+        if not 0 <= slot < len(self._market_rows) or not 0 < int(request["venue"]) < VENUES:
+            return self._denied(Reason.HALTED if self.halted else Reason.UNKNOWN_MARKET)
+        market = self._market_rows[slot]
+        group = int(market["group"])
+        code = check(
+            self.limits,
+            self.state,
+            market,
+            self.markets[slot],
+            self._book_rows[slot],
+            request,
+            epoch,
+            worst_cash_micros,
+            self._event_micros(slot, group),
+            now_ns,
+        )
+        if code:
+            return self._denied(Reason(code))
+        self._reserve(request, slot, group, max(worst_cash_micros, 0))
+        return Reason.NONE
+
+    def release(self, order_id: int) -> None:
+        """Forget what is still reserved for an order that can no longer fill; unknown ids are ignored."""
+        held = self._open.pop(order_id, None)
+        if held is None:
+            return
+        self._move(held, -held.size_e6, -held.cash_micros)
+        self.state["open_orders"] -= 1
+
+    def on_fill(self, order_id: int, size_e6: int) -> None:
+        """Shrink a reservation by a fill; the ledger's position follows through ``set_position``."""
+        held = self._open.get(order_id)
+        if held is None or held.size_e6 <= 0:
+            return
+        filled = min(size_e6, held.size_e6)
+        cash = held.cash_micros * filled // held.size_e6  # rounded down: what stays reserved is never too little
+        self._move(held, -filled, -cash)
+        held.size_e6 -= filled
+        held.cash_micros -= cash
+
+    def set_position(self, slot: int, yes_e6: int, no_e6: int, cost_micros: int) -> None:
+        """Take over a market's holding and its cost from the ledger."""
+        row = self.markets[slot]
+        change = cost_micros - int(row["cost_micros"])
+        row["held_e6"][0], row["held_e6"][1] = yes_e6, no_e6
+        row["cost_micros"] = cost_micros
+        self._add_exposure(int(self._market_rows[slot]["group"]), change)
+
+    def set_cash(self, venue: int, cash_micros: int) -> None:
+        """Take over a venue's cash from the ledger."""
+        self.state["cash_micros"][venue] = cash_micros
+
+    def set_equity(self, equity_micros: int) -> None:
+        """Take over cash plus marked positions; the highest value seen is kept for the drawdown."""
+        self.state["equity_micros"] = equity_micros
+        self.state["equity_peak_micros"] = max(int(self.state["equity_peak_micros"]), equity_micros)
+
+    def start_day(self, equity_micros: int) -> None:
+        """Start the daily loss count at this equity."""
+        self.state["day_start_micros"] = equity_micros
+        self.set_equity(equity_micros)
+
+    @property
+    def halted(self) -> bool:
+        """Whether the halt word is set. Nothing here clears it."""
+        return int(self.state["halted"]) != 0
+
+    def halt(self, reason: Reason) -> None:
+        """Set the halt word, then make it durable through the latch."""
+        first = not self.halted
+        if first:
+            self.state["halted"] = int(reason) + 1
+        if first and self._latch is not None:
+            self._latch(reason)
+
+    def pause(self, paused: bool) -> None:
+        """Stop or allow orders that open exposure; orders that reduce go on."""
+        self.state["paused"] = int(paused)
+
+    def reserved_micros(self, venue: int) -> int:
+        """Cash promised to orders in flight at a venue."""
+        return int(self.state["reserved_micros"][venue])
+
+    def _denied(self, reason: Reason) -> Reason:
+        self.denials[reason] = self.denials.get(reason, 0) + 1
+        return reason
+
+    def _event_micros(self, slot: int, group: int) -> int:
+        if group != NO_GROUP:
+            return self._group_micros.get(group, 0)
+        row = self.markets[slot]
+        return min(int(row["cost_micros"]) + int(row["reserved_micros"]), INT64_MAX)
+
+    def _reserve(self, request: np.void, slot: int, group: int, cash_micros: int) -> None:
+        venue, order_id = int(request["venue"]), int(request["order_id"])
+        held = _Reservation(
+            venue,
+            slot,
+            group,
+            int(request["outcome"]),
+            int(request["direction"]) == _BUY,
+            int(request["size_e6"]),
+            cash_micros,
+        )
+        self._open[order_id] = held
+        self._move(held, held.size_e6, held.cash_micros)
+        self.state["last_order_id"] = order_id
+        self.state["open_orders"] += 1
+        self.state["tokens"][venue] -= TOKEN_ONE
+
+    def _move(self, held: _Reservation, size_e6: int, cash_micros: int) -> None:
+        row = self.markets[held.slot]
+        row["buying_e6" if held.buys else "selling_e6"][held.outcome] += size_e6
+        row["reserved_micros"] += cash_micros
+        self.state["reserved_micros"][held.venue] += cash_micros
+        self._add_exposure(held.group, cash_micros)
+
+    def _add_exposure(self, group: int, change_micros: int) -> None:
+        self.state["exposure_micros"] += change_micros
+        if group != NO_GROUP:
+            self._group_micros[group] = self._group_micros.get(group, 0) + change_micros

@@ -1,0 +1,60 @@
+"""Limits of the gate and the state they are held against, as records that the gate's kernel reads.
+
+Everything in-flight counts as filled: an order's worst case is exposure from the moment the gate passes it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+
+VENUES: Final = 3  # index by engine.records.Venue; 0 is no venue
+TOKEN_ONE: Final = 1_000_000  # one order in the rate bucket
+
+GATE_LIMITS: Final = np.dtype(
+    [
+        ("order_size_max_e6", "<i8"),
+        ("order_notional_max_micros", "<i8"),
+        ("position_max_e6", "<i8"),  # one outcome of one market
+        ("market_exposure_max_micros", "<i8"),  # cost held plus worst cash in flight
+        ("event_exposure_max_micros", "<i8"),  # the same over a catalog group
+        ("heat_max_ppm", "<i8"),  # all exposure over equity
+        ("daily_loss_max_micros", "<i8"),
+        ("drawdown_stop_ppm", "<i8"),  # fall from the highest equity
+        ("open_orders_max", "<i8"),
+        ("orders_per_second", "<i8", (VENUES,)),
+        ("orders_burst", "<i8", (VENUES,)),
+        ("book_age_max_ns", "<i8"),
+    ]
+)
+
+GATE_STATE: Final = np.dtype(
+    [
+        ("halted", "<i8"),  # Reason + 1 of the halt, 0 when running: fails closed and latches
+        ("paused", "<i8"),
+        ("last_order_id", "<i8"),
+        ("open_orders", "<i8"),
+        ("exposure_micros", "<i8"),  # all markets: held plus in flight
+        ("equity_micros", "<i8"),
+        ("equity_peak_micros", "<i8"),
+        ("day_start_micros", "<i8"),
+        ("cash_micros", "<i8", (VENUES,)),  # at the venue
+        ("reserved_micros", "<i8", (VENUES,)),  # of it, promised to orders in flight
+        ("tokens", "<i8", (VENUES,)),  # rate bucket, in 1/TOKEN_ONE orders
+        ("tokens_ns", "<i8", (VENUES,)),
+    ]
+)
+
+GATE_MARKET: Final = np.dtype(
+    [
+        ("held_e6", "<i8", (2,)),  # by Outcome
+        ("buying_e6", "<i8", (2,)),  # in flight
+        ("selling_e6", "<i8", (2,)),
+        ("cost_micros", "<i8"),
+        ("reserved_micros", "<i8"),
+    ]
+)
+
+
