@@ -1,8 +1,8 @@
 """Every message and latest-value layout of the pipeline, declared once.
 
-Ring messages travel in cells of 64 or 128 bytes: 16 bytes of ring header, then one record of 48 (SMALL) or 112
-(WIDE) bytes. A message is one record, or a head followed by n records of the same width.
-Each record carries the time stamps of the stages before it; a stage adds its own and overwrites none.
+Ring messages travel in cells of 64 or 128 bytes: 16 bytes of ring header, then one record of 48 (SMALL) or
+112 (WIDE) bytes. A message is one record, or a head followed by n records of the same width. Each record
+carries the time stamps of the stages before it; a stage adds its own and overwrites none.
 """
 
 from __future__ import annotations
@@ -239,7 +239,10 @@ SIGNAL_HEAD: Final = np.dtype(
         ("signal_ns", "<i8"),
         ("deadline_ns", "<i8"),
         ("signal_id", "<i8"),
-        ("payoff_micros", "<i8"),  # guaranteed payoff of one set (1 contract of each leg) incl. conversion proceeds
+        (
+            "payoff_micros",
+            "<i8",
+        ),  # guaranteed payoff of one set (1 contract of each leg) incl. conversion proceeds
         ("edge_gross_micros", "<i8"),
         ("edge_net_micros", "<i8"),
         ("max_size_e6", "<i8"),  # sets the strategy saw as profitable
@@ -299,7 +302,10 @@ PLAN_LEG: Final = np.dtype(
         ("epoch", "<i8"),
         ("update_count", "<i8"),
         ("size_e6", "<i8"),
-        ("cash_micros", "<i8"),  # paid for a buy (rounded up), received for a sale (rounded down), without fee
+        (
+            "cash_micros",
+            "<i8",
+        ),  # paid for a buy (rounded up), received for a sale (rounded down), without fee
         ("fee_micros", "<i8"),  # estimate, rounded up
         ("slot", "<i4"),
         ("generation", "<i4"),
@@ -333,7 +339,11 @@ ORDER_REQUEST: Final = np.dtype(
         ("plan_id", "<i8"),
         ("size_e6", "<i8"),
         ("expire_ns", "<i8"),
-        ("identity", "u1", (32,)),  # what the venue will know it by (Polymarket: order hash; Kalshi: client order id)
+        (
+            "identity",
+            "u1",
+            (32,),
+        ),  # what the venue will know it by (Polymarket: order hash; Kalshi: client order id)
         ("slot", "<i4"),
         ("generation", "<i4"),
         ("price_e4", "<i4"),  # in the terms of ``outcome``

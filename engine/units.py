@@ -57,7 +57,10 @@ def _product(a: int, b: int) -> tuple[int, int, int]:
 
 @kernel
 def _long_division(hi: int, lo_hi: int, lo_lo: int, divisor: int) -> tuple[int, int]:
-    """Divide the 128-bit ``hi:lo_hi:lo_lo`` (64 + 32 + 32 bits) by ``divisor``; needs hi < divisor < 2**62."""
+    """Divide the 128-bit ``hi:lo_hi:lo_lo`` (64 + 32 + 32 bits) by ``divisor``.
+
+    Needs hi < divisor < 2**62.
+    """
     remainder = hi
     quotient = 0
     for word in range(2):
@@ -97,7 +100,10 @@ def muldiv_floor(a: int, b: int, divisor: int) -> int:
 
 @kernel
 def muldiv_ceil(a: int, b: int, divisor: int) -> int:
-    """Ceiling of a * b / divisor, same domain as ``muldiv_floor``. For amounts we pay: costs and fees round up."""
+    """Ceiling of a * b / divisor, same domain as ``muldiv_floor``.
+
+    For amounts we pay: costs and fees round up.
+    """
     quotient, remainder = _muldiv(a, b, divisor)
     if quotient >= 0 and remainder > 0:
         return quotient + 1

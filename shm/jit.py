@@ -1,4 +1,7 @@
-"""The one place where the transport's kernels meet the compiler (twin of ``engine.jit``: floors do not import each other)."""
+"""The one place where the transport's kernels meet the compiler.
+
+Twin of ``engine.jit``: floors do not import each other.
+"""
 
 from __future__ import annotations
 

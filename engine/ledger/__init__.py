@@ -1,0 +1,1 @@
+"""Positions, cash and profit: the journal and what follows from it."""

@@ -5,9 +5,9 @@ An entry is a 24-byte head and a payload::
     0        4        8                16       18     20       24
     | length | crc32  | sequence       | kind   | zero | version | payload (length bytes) ...
 
-The checksum covers everything after itself, so a bit flipped anywhere is seen. The sequence starts at 1 and has no
-holes. A crash can leave one torn entry, at the end only; ``read_journal`` gives the whole entries before it and says
-how many bytes were left over. Damage before the end is not a crash and is an error.
+The checksum covers everything after itself, so a bit flipped anywhere is seen. The sequence starts at 1 and
+has no holes. A crash can leave one torn entry, at the end only; ``read_journal`` gives the whole entries
+before it and says how many bytes were left over. Damage before the end is not a crash and is an error.
 
 The file is passed in; so is ``sync`` (fsync in production), because the engine does no I/O of its own.
 """
@@ -127,8 +127,8 @@ def encode(sequence: int, kind: EntryKind, payload: bytes) -> bytes:
 def read_journal(content: bytes, found: JournalRead | None = None) -> Iterator[Entry]:
     """Whole entries of ``content`` in order; a torn last entry is left out and counted in ``found``.
 
-    Raises JournalDamaged with the offset for anything else: a wrong checksum with entries after it, a hole in the
-    sequence, an unknown version or kind.
+    Raises JournalDamaged with the offset for anything else: a wrong checksum with entries after it, a hole
+    in the sequence, an unknown version or kind.
     """
     found = found if found is not None else JournalRead()
     offset = 0
@@ -148,7 +148,10 @@ def read_journal(content: bytes, found: JournalRead | None = None) -> Iterator[E
 
 
 def _entry_end(content: bytes, offset: int) -> int | None:
-    """End of the entry at ``offset``; None when it is torn: cut short, or the last one with a wrong checksum."""
+    """End of the entry at ``offset``.
+
+    None when it is torn: cut short, or the last one with a wrong checksum.
+    """
     if len(content) - offset < _HEAD.size:
         return None
     length, crc = struct.unpack_from("<II", content, offset)
@@ -167,13 +170,17 @@ def _entry_end(content: bytes, offset: int) -> int | None:
 def _decode(content: bytes, offset: int, end: int) -> Entry:
     _, _, sequence, kind, _, version = _HEAD.unpack_from(content, offset)
     if version != JOURNAL_VERSION:
-        raise JournalDamaged(f"journal: entry at byte {offset} has version {version}, this is {JOURNAL_VERSION}")
+        raise JournalDamaged(
+            f"journal: entry at byte {offset} has version {version}, this is {JOURNAL_VERSION}"
+        )
     payload = content[offset + _HEAD.size : end]
     try:
         layout = LAYOUTS[EntryKind(kind)]
     except ValueError:
         raise JournalDamaged(f"journal: entry at byte {offset} has unknown kind {kind}") from None
     if len(payload) != layout.itemsize:
-        raise JournalDamaged(f"journal: entry at byte {offset} has {len(payload)} bytes, not {layout.itemsize}")
+        raise JournalDamaged(
+            f"journal: entry at byte {offset} has {len(payload)} bytes, not {layout.itemsize}"
+        )
     record: np.void = np.frombuffer(payload, dtype=layout)[0]
     return Entry(sequence, EntryKind(kind), record)

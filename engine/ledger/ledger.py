@@ -1,14 +1,15 @@
 """Positions, cash and profit, from fills alone.
 
-The ledger is a pure fold over journal entries: the same entries give the same state, from any prefix. Cash is what
-the venue states for each fill, never price times size of our own. For every account::
+The ledger is a pure fold over journal entries: the same entries give the same state, from any prefix. Cash
+is what the venue states for each fill, never price times size of our own. For every account::
 
     cash - opening = realised - cost of what is still held          (fees are inside realised)
 
 which ``verify`` checks, exactly, in micro-dollars.
 
-Venue rules. Polymarket: YES and NO are two tokens; selling what is not held is an error. Kalshi: one signed position;
-selling YES beyond what is held is buying NO at 1 - p, and a pair of YES and NO turns into one dollar at once.
+Venue rules. Polymarket: YES and NO are two tokens; selling what is not held is an error. Kalshi: one signed
+position; selling YES beyond what is held is buying NO at 1 - p, and a pair of YES and NO turns into one
+dollar at once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from engine.records import Direction, Outcome, ReportKind, Venue
 from engine.units import PRICE_ONE_E4
 
 Key = tuple[int, int, int]  # venue, slot, generation
-
 
 
 class LedgerError(ValueError):
@@ -161,7 +161,10 @@ class Ledger:
         position.cost_micros[1 - outcome] += short_cost
 
     def _void(self, report: np.void, trade: tuple[int, int, int]) -> None:
-        """Reverse a trade that was matched and did not settle; a trade never applied has nothing to reverse."""
+        """Reverse a trade that was matched and did not settle.
+
+        A trade never applied has nothing to reverse.
+        """
         if trade in self._voided or trade not in self._trades:
             return
         self._voided.add(trade)
@@ -207,7 +210,7 @@ class Ledger:
 
 
 def take_cost(position: Position, outcome: int, size_e6: int) -> int:
-    """Remove ``size_e6`` from a holding with its share of the cost, rounded down until the last piece takes the rest."""
+    """Remove ``size_e6`` from a holding with its share of the cost; the last piece takes what rounding left."""
     held = position.size_e6[outcome]
     cost = position.cost_micros[outcome]
     removed = cost if size_e6 == held else cost * size_e6 // held if held else 0

@@ -1,9 +1,9 @@
 """What positions would bring now: the executable side, and nothing on a book that may be wrong.
 
-A holding is marked by selling it into the levels we see, best first; what the visible depth cannot take is worth
-nothing. On a book that is not LIVE the mark is the last trusted price or zero, whichever is worse for us: zero, since
-we never hold less than nothing. Complete sets are marked like the rest: that they pay at settlement shows in
-``settlement_floor_micros``, not in the mark.
+A holding is marked by selling it into the levels we see, best first; what the visible depth cannot take is
+worth nothing. On a book that is not LIVE the mark is the last trusted price or zero, whichever is worse for
+us: zero, since we never hold less than nothing. Complete sets are marked like the rest: that they pay at
+settlement shows in ``settlement_floor_micros``, not in the mark.
 """
 
 from __future__ import annotations
@@ -53,13 +53,12 @@ def mark_ledger_micros(ledger: Ledger, rows: np.ndarray) -> int:
 def settlement_floor_micros(ledger: Ledger, sets: Sequence[Sequence[tuple[int, int, int]]] = ()) -> int:
     """Least that the held positions pay at settlement.
 
-    ``sets`` lists groups of (venue, slot, generation) of which exactly one resolves YES. Pairs of YES and NO of one
-    market pay one dollar; inside a group the worst outcome is tried; a market in no group may go either way.
+    ``sets`` lists groups of (venue, slot, generation) of which exactly one resolves YES. Pairs of YES and
+    NO of one market pay one dollar; inside a group the worst outcome is tried; a market in no group may go
+    either way.
     """
     grouped = {key for members in sets for key in members}
-    floor = sum(
-        min(position.size_e6) for key, position in ledger.positions.items() if key not in grouped
-    )
+    floor = sum(min(position.size_e6) for key, position in ledger.positions.items() if key not in grouped)
     for members in sets:
         held = [ledger.positions[key] for key in members if key in ledger.positions]
         missing = len(held) < len(members)

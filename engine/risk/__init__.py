@@ -1,0 +1,1 @@
+"""What may leave: limits, reservations and the gate."""

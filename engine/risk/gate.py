@@ -1,15 +1,16 @@
 """The gate: the last check before an order leaves, independent of whoever made it. It fails closed.
 
-One kernel reads the order, the limits, the market, the book and what is already in flight, and answers with a reason.
-Checks run in the order below and the first that fails is the answer; an order that passes is reserved at once, so two
-orders can never use the same cash or the same limit.
+One kernel reads the order, the limits, the market, the book and what is already in flight, and answers with
+a reason. Checks run in the order below and the first that fails is the answer; an order that passes is
+reserved at once, so two orders can never use the same cash or the same limit.
 
-    halt, pause -> market known, not seen before, in time -> book live, same epoch, fresh -> grid, lot, minimum
-    -> order limits -> nothing sold that is not held -> position, market, event, heat -> losses -> count, rate -> cash
+    halt -> market known, not seen before, in time -> book live, same epoch, fresh -> grid, lot, minimum
+    -> order limits -> nothing sold that is not held -> pause -> position, market, event, heat -> losses
+    -> count, rate -> cash
 
-An order that only reduces a holding skips pause, the exposure limits and the loss limits: being unable to get out is
-not safety. Nothing skips a halt. A sale beyond the holding is always refused: where a venue would make it a purchase of the
-other outcome, the order has to say so.
+An order that only reduces a holding skips pause, the exposure limits and the loss limits: being unable to
+get out is not safety. Nothing skips a halt. A sale beyond the holding is always refused: where a venue
+would make it a purchase of the other outcome, the order has to say so.
 """
 
 from __future__ import annotations
@@ -67,14 +68,14 @@ _OPEN_ORDERS, _RATE, _CASH = (
 
 @kernel
 def on_grid(market: np.void, price_e4: int) -> bool:
-    """Whether an order of this MARKET_ROW may carry the YES price: on a step of a range, strictly inside (0, 1)."""
+    """Whether an order of this MARKET_ROW may carry the YES price: on a step, strictly inside (0, 1)."""
     if price_e4 <= 0 or price_e4 >= PRICE_ONE_E4:
         return False
     for index in range(market["n_ranges"]):
         start = market["range_start_e4"][index]
-        if start <= price_e4 <= market["range_end_e4"][index]:
-            if (price_e4 - start) % market["range_step_e4"][index] == 0:
-                return True
+        inside = start <= price_e4 <= market["range_end_e4"][index]
+        if inside and (price_e4 - start) % market["range_step_e4"][index] == 0:
+            return True
     return False
 
 
@@ -170,7 +171,8 @@ def check(
 ) -> int:
     """Reason against the order, 0 when it may leave. Reads only, but for the rate bucket's clock.
 
-    ``worst_micros``: cash the order can cost at most, fee included; ``event_micros``: exposure of the whole group.
+    ``worst_micros``: cash the order can cost at most, fee included; ``event_micros``: exposure of the whole
+    group.
     """
     if state["halted"] != 0:
         return _HALTED
@@ -216,8 +218,8 @@ class _Reservation:
 class Gate:
     """Limits, reservations and the halt word of one engine. The only writer of its state.
 
-    ``market_rows`` and ``book_rows`` are read, by slot. ``latch`` is called once with the reason when a halt is set,
-    to make it survive the process; a failing latch leaves the gate halted.
+    ``market_rows`` and ``book_rows`` are read, by slot. ``latch`` is called once with the reason when a
+    halt is set, to make it survive the process; a failing latch leaves the gate halted.
     """
 
     def __init__(
@@ -277,7 +279,9 @@ class Gate:
         if held is None or held.size_e6 <= 0:
             return
         filled = min(size_e6, held.size_e6)
-        cash = held.cash_micros * filled // held.size_e6  # rounded down: what stays reserved is never too little
+        cash = (
+            held.cash_micros * filled // held.size_e6
+        )  # rounded down: what stays reserved is never too little
         self._move(held, -filled, -cash)
         held.size_e6 -= filled
         held.cash_micros -= cash

@@ -9,7 +9,6 @@ from typing import Final
 
 import numpy as np
 
-
 VENUES: Final = 3  # index by engine.records.Venue; 0 is no venue
 TOKEN_ONE: Final = 1_000_000  # one order in the rate bucket
 
@@ -56,5 +55,3 @@ GATE_MARKET: Final = np.dtype(
         ("reserved_micros", "<i8"),
     ]
 )
-
-

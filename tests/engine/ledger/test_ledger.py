@@ -27,7 +27,7 @@ def report(
     trade_id: int = 1,
     price_e4: int = 0,
 ) -> np.void:
-    row = np.zeros(1, VENUE_REPORT)[0]
+    row: np.void = np.zeros(1, VENUE_REPORT)[0]
     row["kind"], row["venue"], row["direction"], row["outcome"] = kind, venue, direction, outcome
     row["slot"], row["generation"] = SLOT, GENERATION
     row["fill_size_e6"], row["cash_micros"], row["fee_micros"] = size_e6, cash_micros, fee_micros
@@ -203,7 +203,10 @@ FILLS = st.lists(
 
 @given(FILLS, st.integers(0, 10_000))
 def test_kalshi_cash_equals_a_signed_position_kept_in_fractions(fills: list[Fill], value_e4: int) -> None:
-    """The independent model knows one signed number and exact cash; it never sees costs, pairs or outcomes."""
+    """The independent model knows one signed number and exact cash.
+
+    It never sees costs, pairs or outcomes.
+    """
     ledger = opened(Venue.KALSHI)
     cash, signed = Fraction(OPENING_MICROS), 0
     for number, (direction, outcome, size, price, fee) in enumerate(fills):

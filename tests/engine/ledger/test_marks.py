@@ -13,7 +13,7 @@ from engine.records import BOOK_ROW, TopFlag, Trust, Venue
 
 
 def row(bids: list[tuple[int, int]], asks: list[tuple[int, int]], trust: Trust = Trust.LIVE) -> np.void:
-    record = np.zeros(1, BOOK_ROW)[0]
+    record: np.void = np.zeros(1, BOOK_ROW)[0]
     record["trust"], record["generation"] = trust, 1
     record["n_bids"], record["n_asks"] = len(bids), len(asks)
     for index, (price, size) in enumerate(bids):

@@ -45,7 +45,7 @@ def spec(symbol: str, group: str = "", **changes: object) -> MarketSpec:
 
 
 def limits(**changes: int) -> np.void:
-    row = np.zeros(1, GATE_LIMITS)[0]
+    row: np.void = np.zeros(1, GATE_LIMITS)[0]
     values: dict[str, object] = {
         "order_size_max_e6": 1_000 * CONTRACT,
         "order_notional_max_micros": 500 * DOLLAR,
@@ -70,11 +70,18 @@ class Desk:
 
     def __init__(self, **changes: int) -> None:
         self.catalog = Catalog(4)
-        self.refs = [self.catalog.add_market(spec(name, group)) for name, group in (("a", "e"), ("b", "e"), ("c", ""))]
+        self.refs = [
+            self.catalog.add_market(spec(name, group)) for name, group in (("a", "e"), ("b", "e"), ("c", ""))
+        ]
         self.books = np.zeros(4, BOOK_ROW)
         for ref in self.refs:
             row = self.books[ref.slot]
-            row["generation"], row["trust"], row["epoch"], row["recv_ns"] = ref.generation, Trust.LIVE, EPOCH, NOW
+            row["generation"], row["trust"], row["epoch"], row["recv_ns"] = (
+                ref.generation,
+                Trust.LIVE,
+                EPOCH,
+                NOW,
+            )
         self.latched: list[Reason] = []
         self.gate = Gate(limits(**changes), self.catalog.rows, self.books, self.latched.append)
         self.gate.start_day(10_000 * DOLLAR)
@@ -82,7 +89,7 @@ class Desk:
         self.next_id = 1
 
     def order(self, market: int = 2, **changes: object) -> np.void:
-        row = np.zeros(1, ORDER_REQUEST)[0]
+        row: np.void = np.zeros(1, ORDER_REQUEST)[0]
         values: dict[str, object] = {
             "order_id": self.next_id,
             "slot": self.refs[market].slot,
@@ -166,7 +173,12 @@ REFUSALS: list[tuple[Reason, Change, dict[str, object], dict[str, int]]] = [
     (Reason.BELOW_MINIMUM_SIZE, nothing, {"size_e6": 4 * CONTRACT}, {}),
     (Reason.NOTIONAL_TOO_SMALL, nothing, {"size_e6": 5 * CONTRACT, "price_e4": 1_900}, {}),
     (Reason.ORDER_SIZE_LIMIT, nothing, {"size_e6": 1_000 * CONTRACT + 10_000, "price_e4": 100}, {}),
-    (Reason.ORDER_NOTIONAL_LIMIT, nothing, {"size_e6": 100 * CONTRACT}, {"order_notional_max_micros": 50 * DOLLAR - 1}),
+    (
+        Reason.ORDER_NOTIONAL_LIMIT,
+        nothing,
+        {"size_e6": 100 * CONTRACT},
+        {"order_notional_max_micros": 50 * DOLLAR - 1},
+    ),
     (Reason.NAKED_SALE, nothing, {"direction": Direction.SELL}, {}),
     (Reason.POSITION_LIMIT, nothing, {}, {"position_max_e6": 100 * CONTRACT - 1}),
     (Reason.MARKET_EXPOSURE_LIMIT, nothing, {}, {"market_exposure_max_micros": 50 * DOLLAR - 1}),
@@ -300,13 +312,17 @@ def test_a_latch_that_fails_leaves_the_gate_halted() -> None:
 def test_the_rate_bucket_empties_and_refills_with_time() -> None:
     desk = Desk(orders_burst=2, orders_per_second=10)
     small = {"size_e6": 10 * CONTRACT}
-    assert [desk.ask(**small) for _ in range(3)] == [Reason.NONE, Reason.NONE, Reason.ORDER_RATE]  # type: ignore[arg-type]
+    assert [desk.ask(**small) for _ in range(3)] == [Reason.NONE, Reason.NONE, Reason.ORDER_RATE]
     tenth = NS_PER_S // 10
-    assert desk.ask(now_ns=NOW + tenth - 1_000, **small) is Reason.ORDER_RATE  # type: ignore[arg-type]
-    assert desk.ask(now_ns=NOW + tenth, **small) is Reason.NONE  # type: ignore[arg-type]
-    assert desk.ask(now_ns=NOW - tenth, **small) is Reason.ORDER_RATE  # type: ignore[arg-type]
-    later = [desk.ask(now_ns=NOW + 4 * NS_PER_S, **small) for _ in range(3)]  # type: ignore[arg-type]
-    assert later == [Reason.NONE, Reason.NONE, Reason.ORDER_RATE]  # no more than the burst however long it waited
+    assert desk.ask(now_ns=NOW + tenth - 1_000, **small) is Reason.ORDER_RATE
+    assert desk.ask(now_ns=NOW + tenth, **small) is Reason.NONE
+    assert desk.ask(now_ns=NOW - tenth, **small) is Reason.ORDER_RATE
+    later = [desk.ask(now_ns=NOW + 4 * NS_PER_S, **small) for _ in range(3)]
+    assert later == [
+        Reason.NONE,
+        Reason.NONE,
+        Reason.ORDER_RATE,
+    ]  # no more than the burst however long it waited
 
 
 def test_no_is_checked_on_the_yes_grid() -> None:
@@ -322,14 +338,16 @@ def test_the_grid_kernel_agrees_with_the_catalog(price_e4: int) -> None:
 
 
 STEPS = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 900), st.integers(1, 99), st.integers(0, 100)),
+    st.tuples(
+        st.integers(0, 2), st.integers(0, 2), st.integers(1, 900), st.integers(1, 99), st.integers(0, 100)
+    ),
     max_size=40,
 )
 
 
 @given(STEPS)
 def test_reservations_follow_a_plain_model(steps: list[tuple[int, int, int, int, int]]) -> None:
-    """Orders, fills and releases at random: what is reserved is what a dictionary says, and never negative."""
+    """Orders, fills and releases at random: what is reserved is what a dictionary says."""
     desk = Desk(orders_burst=10**6, open_orders_max=10)
     live: dict[int, list[Fraction]] = {}
     for action, market, contracts, cents, share in steps:
