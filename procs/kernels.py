@@ -105,16 +105,17 @@ def _remove_stale(parent: Path, current: Path, now_s: float) -> list[Path]:
 
 
 def set_cache_dir(root: Path = PACKAGES_ROOT) -> Path:
-    """Point numba at the directory of these sources and return it; call before anything imports numba.
+    """Point numba at the directory of these sources and return it; first called before numba is imported.
 
     Raises RuntimeError when numba has been imported already: kernels would be cached under a wrong name.
     """
     parent = cache_root(root)
-    directory = parent / (_DIRECTORY_PREFIX + sources_hash(root))
-    if os.environ.get("NUMBA_CACHE_DIR") == str(directory) and directory.is_dir():
-        return directory
     if "numba" in sys.modules:
-        raise RuntimeError("the kernel cache directory must be set before numba is imported")
+        chosen = Path(os.environ.get("NUMBA_CACHE_DIR", os.devnull))
+        if chosen.parent != parent or not chosen.name.startswith(_DIRECTORY_PREFIX):
+            raise RuntimeError("the kernel cache directory must be set before numba is imported")
+        return chosen  # what this process has loaded, even when a source was edited since
+    directory = parent / (_DIRECTORY_PREFIX + sources_hash(root))
     directory.mkdir(parents=True, exist_ok=True)
     os.utime(directory)  # in use: the time that _remove_stale goes by
     os.environ["NUMBA_CACHE_DIR"] = str(directory)

@@ -1,0 +1,226 @@
+"""The kernel cache: what its name depends on, what is removed, and that one process compiles for all."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from procs import kernels
+from procs.places import CACHE_DIR_VARIABLE, PACKAGES_ROOT
+
+KERNEL = """\
+from engine.jit import kernel
+from engine.units import (
+    ONE,
+)
+
+@kernel
+def f(x):
+    return x + ONE
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small source tree: a kernel, what it imports, what that imports, and a bystander."""
+    sources = {
+        "engine/__init__.py": "",
+        "engine/jit.py": "import numba\n",
+        "engine/units.py": "from engine import base\nONE = base.UNIT\n",
+        "engine/base.py": "UNIT = 1\n",
+        "engine/bystander.py": "import engine.units\n",
+        "engine/book/__init__.py": "",
+        "engine/book/ladder.py": KERNEL,
+    }
+    for name, text in sources.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def _names(tree: Path) -> set[str]:
+    return {path.relative_to(tree).as_posix() for path in kernels.kernel_sources(tree)}
+
+
+def test_sources_are_kernels_and_what_they_import(tree: Path) -> None:
+    expected = {"__init__.py", "jit.py", "units.py", "base.py", "book/ladder.py"}
+    assert _names(tree) == {f"engine/{name}" for name in expected}
+
+
+@pytest.mark.parametrize(
+    "decorator", ["@njit", "@numba.njit(cache=True)", "@intrinsic", "@extending.overload(f)"]
+)
+def test_every_way_to_define_a_kernel_counts(tree: Path, decorator: str) -> None:
+    (tree / "engine/other.py").write_text(f"{decorator}\ndef f(x): ...\n")
+    assert "engine/other.py" in _names(tree)
+
+
+def test_indented_kernel_counts_and_a_mention_does_not(tree: Path) -> None:
+    (tree / "engine/inner.py").write_text("def make():\n    @kernel\n    def f(x): ...\n")
+    (tree / "engine/mention.py").write_text('"""See @kernel."""\n')
+    assert "engine/inner.py" in _names(tree)
+    assert "engine/mention.py" not in _names(tree)
+
+
+@pytest.mark.parametrize("name", ["engine/base.py", "engine/units.py", "engine/book/ladder.py"])
+def test_hash_follows_whatever_reaches_a_kernel(tree: Path, name: str) -> None:
+    before = kernels.sources_hash(tree)
+    (tree / name).write_text((tree / name).read_text() + "# changed\n")
+    assert kernels.sources_hash(tree) != before
+
+
+def test_hash_ignores_a_bystander(tree: Path) -> None:
+    before = kernels.sources_hash(tree)
+    (tree / "engine/bystander.py").write_text("X = 1\n")
+    assert kernels.sources_hash(tree) == before
+
+
+def test_hash_follows_the_compiler(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = kernels.sources_hash(tree)
+    monkeypatch.setattr(kernels, "version", lambda name: "0.0")
+    assert kernels.sources_hash(tree) != before
+
+
+def test_hash_follows_a_moved_line_between_files(tree: Path) -> None:
+    before = kernels.sources_hash(tree)
+    base, units = tree / "engine/base.py", tree / "engine/units.py"
+    moved = base.read_text()
+    base.write_text("")
+    units.write_text(moved + units.read_text())
+    assert kernels.sources_hash(tree) != before
+
+
+def _run(code: str, cache: Path, root: Path = PACKAGES_ROOT) -> str:
+    environment = {**os.environ, CACHE_DIR_VARIABLE: str(cache), "PYTHONPATH": f"{root}:{PACKAGES_ROOT}"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_set_cache_dir_names_a_directory_for_numba(tmp_path: Path) -> None:
+    said = _run(
+        "import os, procs.kernels as k; k.set_cache_dir(); print(os.environ['NUMBA_CACHE_DIR'])", tmp_path
+    )
+    assert said == str(tmp_path / f"kernels-{kernels.sources_hash()}")
+    assert Path(said).is_dir()
+
+
+def test_set_cache_dir_refuses_to_come_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba  # noqa: F401
+
+    monkeypatch.setenv(CACHE_DIR_VARIABLE, str(tmp_path))
+    with pytest.raises(RuntimeError, match="before numba"):
+        kernels.set_cache_dir()
+
+
+def test_set_cache_dir_may_be_called_again(tmp_path: Path) -> None:
+    code = """
+import procs.kernels as k
+first = k.set_cache_dir()
+import numba
+k.sources_hash = lambda root: "edited-meanwhile"
+print(first == k.set_cache_dir())
+"""
+    assert _run(code, tmp_path) == "True"
+
+
+def _generations(parent: Path, ages_s: list[float], now_s: float) -> list[Path]:
+    made = []
+    for number, age_s in enumerate(ages_s):
+        path = parent / f"kernels-{number}"
+        path.mkdir()
+        os.utime(path, (now_s - age_s, now_s - age_s))
+        made.append(path)
+    return made
+
+
+def test_newest_generations_stay(tmp_path: Path) -> None:
+    now_s = 1_000_000.0
+    made = _generations(tmp_path, [0, 5000, 6000, 7000, 8000], now_s)
+    (tmp_path / "something-else").mkdir()
+    assert set(kernels._remove_stale(tmp_path, made[0], now_s)) == {made[3], made[4]}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "kernels-0",
+        "kernels-1",
+        "kernels-2",
+        "something-else",
+    }
+
+
+def test_generations_in_use_stay(tmp_path: Path) -> None:
+    now_s = 1_000_000.0
+    made = _generations(tmp_path, [0, 10, 20, 30, kernels.UNUSED_S_MIN, kernels.UNUSED_S_MIN + 1], now_s)
+    assert kernels._remove_stale(tmp_path, made[0], now_s) == [made[5]]
+
+
+WARM_ONE = """
+import procs.kernels as k, sys
+k.set_cache_dir()
+sys.stdout.write(str(k.warm(["warm_probe"])))
+"""
+
+
+def _probe(tmp_path: Path) -> Path:
+    """A module whose warm() takes note of each call."""
+    log = tmp_path / "calls"
+    (tmp_path / "warm_probe.py").write_text(
+        f"def warm():\n    with open({str(log)!r}, 'a') as f: f.write('x')\n"
+    )
+    return log
+
+
+def test_warm_runs_once(tmp_path: Path) -> None:
+    log = _probe(tmp_path)
+    assert _run(WARM_ONE, tmp_path / "cache", tmp_path) == "True"
+    assert _run(WARM_ONE, tmp_path / "cache", tmp_path) == "False"
+    assert log.read_text() == "x"
+
+
+def test_only_one_of_several_processes_warms(tmp_path: Path) -> None:
+    log = _probe(tmp_path)
+    environment = {
+        **os.environ,
+        CACHE_DIR_VARIABLE: str(tmp_path),
+        "PYTHONPATH": f"{tmp_path}:{PACKAGES_ROOT}",
+    }
+    environment.pop("NUMBA_CACHE_DIR", None)
+    command = [sys.executable, "-c", WARM_ONE]
+    running = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    answers = sorted(process.communicate()[0] for process in running)
+    assert answers == ["False", "False", "False", "True"]
+    assert log.read_text() == "x"
+
+
+def test_interrupted_warm_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    with pytest.raises(ModuleNotFoundError):
+        kernels.warm(["no_such_module"])
+    assert kernels.warm([]) is True
+    assert kernels.warm([]) is False
+
+
+def test_another_list_of_modules_is_another_warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = _probe(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert kernels.warm([]) is True
+    assert kernels.warm(["warm_probe"]) is True
+    assert log.read_text() == "x"
+
+
+def _defines_warm(path: Path) -> bool:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.FunctionDef) and node.name == "warm" for node in tree.body)
+
+
+def test_every_module_with_a_warm_up_is_listed() -> None:
+    found = {name for name, path in kernels._modules(PACKAGES_ROOT).items() if _defines_warm(path)}
+    assert found - {"procs.kernels"} == set(kernels.WARM_MODULES), "mend WARM_MODULES in procs/kernels.py"

@@ -1,0 +1,72 @@
+"""Where files live, for a checkout, an installation, and a service without home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from procs import places
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source tree, in an environment that names no directories."""
+    for name in (places.CACHE_DIR_VARIABLE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "no-home"))
+    root = tmp_path / "checkout"
+    root.mkdir()
+    (root / "pyproject.toml").touch()
+    return root
+
+
+@pytest.fixture
+def installed(checkout: Path) -> Path:
+    """Packages installed away from their source tree, in the same environment."""
+    root = checkout.parent / "site-packages"
+    root.mkdir()
+    return root
+
+
+def test_checkout_is_recognised(checkout: Path, installed: Path) -> None:
+    assert places.checkout_root(checkout) == checkout
+    assert places.checkout_root(installed) is None
+
+
+def test_config_moves_beside_the_code_when_installed(checkout: Path, installed: Path) -> None:
+    assert places.config_dir(checkout) == checkout / "config"
+    assert places.config_dir(installed) == installed / "procs" / "config"
+
+
+def test_samples_are_always_beside_the_code(checkout: Path, installed: Path) -> None:
+    assert places.samples_dir(checkout) == checkout / "procs" / "samples"
+    assert places.samples_dir(installed) == installed / "procs" / "samples"
+
+
+def test_cache_of_a_checkout_stays_in_it(checkout: Path) -> None:
+    assert places.cache_root(checkout) == checkout / ".cache" / "pr3dict"
+
+
+def test_named_cache_outranks_everything(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(places.CACHE_DIR_VARIABLE, str(checkout / "named"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(checkout / "xdg"))
+    assert places.cache_root(checkout) == checkout / "named"
+
+
+def test_installed_cache_is_the_users(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = installed.parent / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert places.cache_root(installed) == home / ".cache" / "pr3dict"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "xdg"))
+    assert places.cache_root(installed) == home / "xdg" / "pr3dict"
+
+
+def test_without_a_home_the_cache_is_temporary_and_ours(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert places.cache_root(installed).name == f"pr3dict-{os.getuid()}"
+    monkeypatch.delenv("HOME")
+    assert places.cache_root(installed).name == f"pr3dict-{os.getuid()}"
