@@ -210,7 +210,7 @@ class Ledger:
 
 
 def take_cost(position: Position, outcome: int, size_e6: int) -> int:
-    """Remove ``size_e6`` from a holding with its share of the cost; the last piece takes what rounding left."""
+    """Remove ``size_e6`` from a holding with its share of the cost; the last takes what rounding left."""
     held = position.size_e6[outcome]
     cost = position.cost_micros[outcome]
     removed = cost if size_e6 == held else cost * size_e6 // held if held else 0

@@ -34,9 +34,9 @@ class Sink(io.BytesIO):
 
 
 def opening(venue: int = 1, cash_micros: int = 5) -> np.void:
-    record = np.zeros(1, OPENING)
-    record[0] = (venue, cash_micros, 7)
-    return record[0]
+    record: np.void = np.zeros(1, OPENING)[0]
+    record["venue"], record["cash_micros"], record["at_ns"] = venue, cash_micros, 7
+    return record
 
 
 def three_entries() -> bytes:

@@ -46,7 +46,7 @@ def spec(symbol: str, group: str = "", **changes: object) -> MarketSpec:
 
 def limits(**changes: int) -> np.void:
     row: np.void = np.zeros(1, GATE_LIMITS)[0]
-    values: dict[str, object] = {
+    values: dict[str, int] = {
         "order_size_max_e6": 1_000 * CONTRACT,
         "order_notional_max_micros": 500 * DOLLAR,
         "position_max_e6": 2_000 * CONTRACT,
@@ -88,9 +88,9 @@ class Desk:
         self.gate.set_cash(Venue.POLYMARKET, 10_000 * DOLLAR)
         self.next_id = 1
 
-    def order(self, market: int = 2, **changes: object) -> np.void:
+    def order(self, market: int = 2, **changes: int) -> np.void:
         row: np.void = np.zeros(1, ORDER_REQUEST)[0]
-        values: dict[str, object] = {
+        values: dict[str, int] = {
             "order_id": self.next_id,
             "slot": self.refs[market].slot,
             "generation": self.refs[market].generation,
@@ -106,7 +106,7 @@ class Desk:
         self.next_id += 1
         return row
 
-    def ask(self, market: int = 2, worst: int | None = None, now_ns: int = NOW, **changes: object) -> Reason:
+    def ask(self, market: int = 2, worst: int | None = None, now_ns: int = NOW, **changes: int) -> Reason:
         request = self.order(market, **changes)
         cash = int(request["size_e6"]) * int(request["price_e4"]) // 10_000 if worst is None else worst
         return self.gate.check(request, EPOCH, cash, now_ns)
@@ -150,7 +150,7 @@ def nothing(desk: Desk) -> None:
     del desk
 
 
-REFUSALS: list[tuple[Reason, Change, dict[str, object], dict[str, int]]] = [
+REFUSALS: list[tuple[Reason, Change, dict[str, int], dict[str, int]]] = [
     (Reason.HALTED, halt, {}, {}),
     (Reason.PAUSED, lambda desk: desk.gate.pause(paused=True), {}, {}),
     (Reason.UNKNOWN_MARKET, nothing, {"generation": 2}, {}),
@@ -197,17 +197,17 @@ REFUSALS: list[tuple[Reason, Change, dict[str, object], dict[str, int]]] = [
     ("reason", "change", "order", "limit"), REFUSALS, ids=[f"{i}-{r[0].name}" for i, r in enumerate(REFUSALS)]
 )
 def test_each_reason_is_given_and_nothing_is_reserved(
-    reason: Reason, change: Change, order: dict[str, object], limit: dict[str, int]
+    reason: Reason, change: Change, order: dict[str, int], limit: dict[str, int]
 ) -> None:
     desk = Desk(**limit)
     change(desk)
-    assert desk.ask(**order) is reason  # type: ignore[arg-type]
+    assert desk.ask(**order) is reason
     assert desk.gate.denials == {reason: 1}
     assert desk.gate.reserved_micros(Venue.POLYMARKET) == 0
     assert int(desk.gate.state["open_orders"]) == 0
 
 
-EDGES: list[tuple[Change, dict[str, object], dict[str, int]]] = [
+EDGES: list[tuple[Change, dict[str, int], dict[str, int]]] = [
     (nothing, {"expire_ns": NOW}, {}),
     (book("recv_ns", NOW - 5 * NS_PER_S), {}, {}),
     (nothing, {"size_e6": 5 * CONTRACT, "price_e4": 2_000}, {}),
@@ -226,10 +226,10 @@ EDGES: list[tuple[Change, dict[str, object], dict[str, int]]] = [
 
 
 @pytest.mark.parametrize(("change", "order", "limit"), EDGES)
-def test_exactly_at_the_limit_passes(change: Change, order: dict[str, object], limit: dict[str, int]) -> None:
+def test_exactly_at_the_limit_passes(change: Change, order: dict[str, int], limit: dict[str, int]) -> None:
     desk = Desk(**limit)
     change(desk)
-    assert desk.ask(**order) is Reason.NONE  # type: ignore[arg-type]
+    assert desk.ask(**order) is Reason.NONE
 
 
 def test_what_is_in_flight_counts_as_filled() -> None:
