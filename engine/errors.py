@@ -3,7 +3,7 @@
 ::
 
     Pr3dictError
-    ├── ConfigError              refuse to start: a key, a type, a name in the configuration or the arguments
+    ├── ConfigError              refuse to start: a key, type or name in configuration or arguments
     │   └── UnknownMarket        the name is well formed and nothing we read knows it
     ├── RecordingError
     │   ├── RecordingFormat      not ours to read: another format version, another kind of file
@@ -18,8 +18,8 @@
     ├── BookNotTrusted           the epoch is stale; drop the signal
     └── RiskDenied               refused by the gate, with its reason code
 
-The message of every error is one line for a person: what is wrong and where. Kernels raise none of these; they
-answer with status codes.
+The message of every error is one line for a person: what is wrong and where. Kernels raise none of these;
+they answer with status codes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MESSAGE_CHARS_MAX: Final = 400
 
 
 class Pr3dictError(Exception):
-    """Base of every error meant for an operator; its text is one line of at most MESSAGE_CHARS_MAX characters."""
+    """Base of every error meant for an operator; its text is one line, cut at MESSAGE_CHARS_MAX characters."""
 
     def __init__(self, message: str) -> None:
         line = " ".join(message.split())  # a quoted frame may bring line breaks with it

@@ -24,8 +24,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], None]:
 
     def _install(run: Run) -> None:
         module = ModuleType("probe_command")
-        module.add_arguments = lambda parser: parser.add_argument("--count", type=int)  # type: ignore[attr-defined]
-        module.run = run  # type: ignore[attr-defined]
+        vars(module)["add_arguments"] = lambda parser: parser.add_argument("--count", type=int)
+        vars(module)["run"] = run
         monkeypatch.setitem(sys.modules, "probe_command", module)
         monkeypatch.setattr(cli, "COMMANDS", (cli.Command("probe", "probe_command", "probes"),))
 
