@@ -32,7 +32,7 @@ MESSAGE_CHARS_MAX: Final = 400
 
 
 class Pr3dictError(Exception):
-    """Base of every error meant for an operator; its text is one line, cut at MESSAGE_CHARS_MAX characters."""
+    """Base of every error meant for an operator; its text is a line, cut at MESSAGE_CHARS_MAX characters."""
 
     def __init__(self, message: str) -> None:
         line = " ".join(message.split())  # a quoted frame may bring line breaks with it

@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows: each takes sources, answers findings as ``path:line: what``."""
+"""The rules of the house that no linter knows: each takes sources, gives findings as ``path:line: what``."""
 
 from __future__ import annotations
 
