@@ -1,0 +1,1 @@
+"""From a plan to orders, and from what venues answer to a known position."""

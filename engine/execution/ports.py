@@ -1,0 +1,46 @@
+"""What the executor needs of its neighbours, and nothing more: the gate, the journal, and a source of ids."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from engine.reasons import Reason
+
+
+class Gate(Protocol):
+    """The last check before an order leaves (``engine.risk.gate``)."""
+
+    @property
+    def halted(self) -> bool:
+        """Whether the halt word is set: then nothing new is sent, conversions included."""
+        ...
+
+    def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
+        """Answer for one ORDER_REQUEST; on ``Reason.NONE`` its worst case is reserved under its order id."""
+        ...
+
+    def on_fill(self, order_id: int, size_e6: int) -> None:
+        """Part of what is reserved has become a position."""
+        ...
+
+    def release(self, order_id: int) -> None:
+        """Nothing more can come of the order: forget what is still reserved for it."""
+        ...
+
+
+class Journal(Protocol):
+    """Write-ahead record (``engine.ledger.journal``); kinds are ``engine.ledger.journal.EntryKind``."""
+
+    def append(self, kind: int, record: np.void) -> None:
+        """Write one record; it is durable when this returns."""
+        ...
+
+
+class Ids(Protocol):
+    """Rising ids, never used twice (``engine.ids.IdSource``)."""
+
+    def next_id(self) -> int:
+        """The next id."""
+        ...

@@ -1,0 +1,138 @@
+"""What each venue makes of an order: which lives it knows, and how price and size are rounded before it is sent.
+
+Rounding is against us: a purchase never pays more than planned, a sale never receives less, and never more is
+traded than asked for. Prices are in the terms of the order's outcome unless a name says YES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import gcd, lcm
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from engine.records import NO_PRICE, Direction, Outcome, TimeInForce, Venue
+from engine.units import NS_PER_S, PRICE_ONE_E4, SIZE_ONE_E6
+
+_CENT_SIZE_E6: Final = 10_000  # 0.01 share: the finest size whose cents rule is defined
+_TAKER_TIFS: Final = frozenset({TimeInForce.FOK, TimeInForce.FAK})
+
+
+@dataclass(frozen=True, slots=True)
+class VenueRules:
+    """Order semantics of one venue.
+
+    ``confirms``: a fill is provisional until CONFIRMED, and may end FAILED; what it bought cannot be sold before.
+    ``nets_pairs``: YES and NO of one market become one dollar at once, and selling what is not held buys the other.
+    ``whole_cent_buys``: orders to buy with these lives must cost whole cents at their limit.
+    ``expiry_lead_ns``: how long before its stated time an order expires; ``expiry_min_ns``: shortest life it accepts.
+    """
+
+    tifs: frozenset[TimeInForce]
+    confirms: bool
+    nets_pairs: bool
+    converts: bool
+    whole_cent_buys: frozenset[TimeInForce]
+    expiry_grid_ns: int
+    expiry_min_ns: int
+    expiry_lead_ns: int
+
+
+RULES: Final[Mapping[Venue, VenueRules]] = MappingProxyType(
+    {
+        Venue.POLYMARKET: VenueRules(
+            tifs=frozenset(TimeInForce),
+            confirms=True,
+            nets_pairs=False,
+            converts=True,
+            whole_cent_buys=_TAKER_TIFS,
+            expiry_grid_ns=NS_PER_S,
+            expiry_min_ns=180 * NS_PER_S,
+            expiry_lead_ns=60 * NS_PER_S,
+        ),
+        Venue.KALSHI: VenueRules(
+            tifs=frozenset(TimeInForce),
+            confirms=False,
+            nets_pairs=True,
+            converts=False,
+            whole_cent_buys=frozenset(),
+            expiry_grid_ns=NS_PER_S,
+            expiry_min_ns=0,
+            expiry_lead_ns=0,
+        ),
+    }
+)
+
+
+def yes_price_e4(price_e4: int, outcome: int) -> int:
+    """Price in YES terms of a price in the terms of ``outcome``, and the other way round."""
+    return PRICE_ONE_E4 - price_e4 if outcome == Outcome.NO else price_e4
+
+
+def takes_bids(direction: int, outcome: int) -> bool:
+    """Whether the order meets the bids of the YES book: a sale of YES, or a purchase of NO."""
+    return (direction == Direction.SELL) == (outcome == Outcome.YES)
+
+
+def round_price_e4(row: np.void, direction: int, outcome: int, price_e4: int) -> int:
+    """Nearest price on the grid of MARKET_ROW ``row`` that is no worse for us; NO_PRICE when there is none.
+
+    A purchase is rounded down and a sale up, which in YES terms turns around for NO.
+    """
+    down = (direction == Direction.BUY) == (outcome == Outcome.YES)
+    rounded = _grid_price_e4(row, yes_price_e4(price_e4, outcome), down=down)
+    return NO_PRICE if rounded == NO_PRICE else yes_price_e4(rounded, outcome)
+
+
+def on_grid(row: np.void, yes_e4: int) -> bool:
+    """Whether an order may carry this YES price: on a step of a range, strictly inside (0, 1)."""
+    return _grid_price_e4(row, yes_e4, down=True) == yes_e4
+
+
+def _grid_price_e4(row: np.void, yes_e4: int, *, down: bool) -> int:
+    found = []
+    for index in range(int(row["n_ranges"])):
+        start, end, step = (int(row[f"range_{name}_e4"][index]) for name in ("start", "end", "step"))
+        steps = (yes_e4 - start) // step if down else -((start - yes_e4) // step)
+        nearest = start + min(max(steps, 0), (end - start) // step) * step
+        if (nearest <= yes_e4 if down else nearest >= yes_e4) and 0 < nearest < PRICE_ONE_E4:
+            found.append(nearest)
+        elif down and nearest == PRICE_ONE_E4 <= yes_e4:
+            found.append(nearest - step)
+        elif not down and nearest == 0 >= yes_e4:
+            found.append(step)
+    if not found:
+        return NO_PRICE
+    return max(found) if down else min(found)
+
+
+def order_lot_e6(row: np.void, direction: int, tif: int, price_e4: int) -> int:
+    """Smallest step of size for an order at ``price_e4``: the market's lot, and whole cents where the venue asks."""
+    lot = int(row["lot_e6"])
+    rules = RULES[Venue(int(row["venue"]))]
+    if direction == Direction.BUY and tif in rules.whole_cent_buys:
+        return lcm(lot, _CENT_SIZE_E6 * (PRICE_ONE_E4 // gcd(price_e4, PRICE_ONE_E4)))
+    return lot
+
+
+def round_size_e6(row: np.void, direction: int, tif: int, price_e4: int, size_e6: int) -> int:
+    """Largest size at most ``size_e6`` that the venue accepts at this price; 0 when it accepts none."""
+    lot = order_lot_e6(row, direction, tif, price_e4)
+    size = size_e6 // lot * lot
+    if size < int(row["min_size_e6"]):
+        return 0
+    small = direction == Direction.BUY and size * price_e4 < int(row["min_notional_micros"]) * PRICE_ONE_E4
+    return 0 if small else size
+
+
+def is_whole_cents(size_e6: int, price_e4: int) -> bool:
+    """Whether size x price is a whole number of cents."""
+    return size_e6 * price_e4 % (SIZE_ONE_E6 * PRICE_ONE_E4 // 100) == 0
+
+
+def effective_expiry_ns(rules: VenueRules, expire_ns: int) -> int:
+    """When the venue really expires an order that states ``expire_ns``; 0 stays 0 (never)."""
+    return expire_ns // rules.expiry_grid_ns * rules.expiry_grid_ns - rules.expiry_lead_ns if expire_ns else 0
