@@ -1,7 +1,8 @@
 """Trees of plain values (TOML tables, JSON objects) to frozen dataclasses and back.
 
-A class says what is allowed: its field types, and bounds declared with ``bounded``. Every mistake becomes one
-ConfigError that names its place: ``file: key.path: what is wrong``. Enums travel as their lower-case names.
+A class says what is allowed: its field types, and bounds declared with ``bounded`` or ``required``. Every
+mistake becomes one ConfigError that names its place: ``file: key.path: what is wrong``. Enums travel as
+lower-case names.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from engine.errors import ConfigError
 
 T = TypeVar("T")
 
-_ITEMS_MAX: Final = 100_000  # of one array: a file beyond it is not a configuration
+ITEMS_MAX: Final = 100_000  # of one array: a file beyond it is not a configuration
+_SHOWN_CHARS_MAX: Final = 60
 _TYPE_WORDS: Final[Mapping[object, str]] = {int: "an integer", bool: "true or false", str: "a text"}
 
 
@@ -34,30 +36,18 @@ def required(low: int, high: int) -> int:
     return declared
 
 
-def build(cls: type[T], tree: object, source: str, path: str = "") -> T:
-    """Instance of the dataclass ``cls`` from a mapping of its fields.
+def build(cls: type[T], tree: object, source: str) -> T:
+    """Instance of the dataclass ``cls`` from a mapping of its fields; ``source`` names the file in messages.
 
-    ``source`` and ``path`` name the place in messages. Raises ConfigError on an unknown or missing key, a
-    wrong type, a value out of bounds, or a refusal by the class itself (ValueError of ``__post_init__``).
+    Raises ConfigError on an unknown or missing key, a wrong type, a value out of bounds, or a refusal by a
+    class itself (ValueError of ``__post_init__``).
     """
-    if not isinstance(tree, Mapping):
-        raise fault(source, path, f"expected a table, got {_shown(tree)}")
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
-    for key in tree:
-        if key not in fields:
-            raise fault(source, _join(path, str(key)), f"unknown key{_nearest(str(key), fields)}")
-    values: dict[str, object] = {}
-    for name, field in fields.items():
-        if name in tree:
-            values[name] = _convert(hints[name], tree[name], source, _join(path, name))
-            _check_bounds(field, values[name], source, _join(path, name))
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise fault(source, _join(path, name), "missing")
-    try:
-        return cls(**values)
-    except ValueError as error:
-        raise fault(source, path, str(error)) from error
+    return _Reader(source, partial=False).instance(cls, tree, "")
+
+
+def check(cls: type[object], tree: object, source: str) -> None:
+    """Raise what ``build`` would of the keys that are there; missing ones may stand elsewhere."""
+    _Reader(source, partial=True).values(cls, tree, "")
 
 
 def dump(value: object) -> object:
@@ -84,7 +74,7 @@ def _join(path: str, key: str) -> str:
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _SHOWN_CHARS_MAX else text[: _SHOWN_CHARS_MAX - 3] + "..."
 
 
 def _nearest(key: str, known: Mapping[str, object]) -> str:
@@ -92,59 +82,90 @@ def _nearest(key: str, known: Mapping[str, object]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
-def _check_bounds(field: dataclasses.Field[object], value: object, source: str, path: str) -> None:
-    low, high = field.metadata.get("low"), field.metadata.get("high")
-    if isinstance(value, int) and low is not None and high is not None and not low <= value <= high:
-        raise fault(source, path, f"{value} is out of range {low}..{high}")
+def _is_required(field: dataclasses.Field[object]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _convert(hint: object, value: object, source: str, path: str) -> object:
-    """Value of type ``hint``: scalar, enum, optional, tuple, mapping or dataclass."""
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _convert_optional(hint, value, source, path)
-    if origin is tuple:
-        return _convert_tuple(typing.get_args(hint), value, source, path)
-    if origin is dict:
-        return _convert_mapping(typing.get_args(hint)[1], value, source, path)
-    if isinstance(hint, type) and issubclass(hint, IntEnum):
-        return _convert_enum(hint, value, source, path)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return build(hint, value, source, path)
-    if type(value) is not hint:  # exact: true is not an integer, and no text is read as a number
-        raise fault(source, path, f"expected {_TYPE_WORDS[hint]}, got {_shown(value)}")
-    return value
+class _Reader:
+    """Conversion of one tree; ``partial`` forgives missing keys of tables, not of the items of lists."""
 
+    def __init__(self, source: str, partial: bool) -> None:
+        self.source = source
+        self.partial = partial
 
-def _convert_optional(hint: object, value: object, source: str, path: str) -> object:
-    if value is None:
-        return None
-    (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
-    return _convert(inner, value, source, path)
+    def fault(self, path: str, what: str) -> ConfigError:
+        return fault(self.source, path, what)
 
+    def instance(self, cls: type[T], tree: object, path: str) -> T:
+        values = self.values(cls, tree, path)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise self.fault(path, str(error)) from error
 
-def _convert_enum(hint: type[IntEnum], value: object, source: str, path: str) -> IntEnum:
-    names = {member.name.lower(): member for member in hint}
-    if not isinstance(value, str) or value not in names:
-        raise fault(source, path, f"expected one of {', '.join(names)}, got {_shown(value)}")
-    return names[value]
+    def values(self, cls: type[object], tree: object, path: str) -> dict[str, object]:
+        """Converted values of the fields that ``tree`` holds."""
+        if not isinstance(tree, Mapping):
+            raise self.fault(path, f"expected a table, got {_shown(tree)}")
+        fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        hints = typing.get_type_hints(cls)
+        for key in tree:
+            if key not in fields:
+                raise self.fault(_join(path, str(key)), f"unknown key{_nearest(str(key), fields)}")
+        values: dict[str, object] = {}
+        for name, field in fields.items():
+            place = _join(path, name)
+            if name in tree:
+                values[name] = self.convert(hints[name], tree[name], place)
+                self.check_bounds(field, values[name], place)
+            elif not self.partial and _is_required(field):
+                raise self.fault(place, "missing")
+        return values
 
+    def check_bounds(self, field: dataclasses.Field[object], value: object, path: str) -> None:
+        low, high = field.metadata.get("low"), field.metadata.get("high")
+        if isinstance(value, int) and low is not None and high is not None and not low <= value <= high:
+            raise self.fault(path, f"{value} is out of range {low}..{high}")
 
-def _convert_tuple(args: Sequence[object], value: object, source: str, path: str) -> tuple[object, ...]:
-    if not isinstance(value, list | tuple):
-        raise fault(source, path, f"expected a list, got {_shown(value)}")
-    if len(value) > _ITEMS_MAX:
-        raise fault(source, path, f"{len(value)} items, at most {_ITEMS_MAX}")
-    hints = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else args
-    if len(hints) != len(value):
-        raise fault(source, path, f"expected {len(hints)} items, got {len(value)}")
-    return tuple(
-        _convert(hint, item, source, f"{path}[{index}]")
-        for index, (hint, item) in enumerate(zip(hints, value, strict=True))
-    )
+    def convert(self, hint: object, value: object, path: str) -> object:
+        """Value of type ``hint``: scalar, enum, optional, tuple, mapping or dataclass."""
+        origin = typing.get_origin(hint)
+        if origin in (types.UnionType, typing.Union):
+            inner = [arg for arg in typing.get_args(hint) if arg is not type(None)]
+            return None if value is None else self.convert(inner[0], value, path)
+        if origin is tuple:
+            return self.convert_tuple(typing.get_args(hint), value, path)
+        if origin is dict:
+            return self.convert_mapping(typing.get_args(hint)[1], value, path)
+        if isinstance(hint, type) and issubclass(hint, IntEnum):
+            return self.convert_enum(hint, value, path)
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            return self.values(hint, value, path) if self.partial else self.instance(hint, value, path)
+        if type(value) is not hint:  # exact: true is not an integer, and no text is read as a number
+            raise self.fault(path, f"expected {_TYPE_WORDS[hint]}, got {_shown(value)}")
+        return value
 
+    def convert_enum(self, hint: type[IntEnum], value: object, path: str) -> IntEnum:
+        names = {member.name.lower(): member for member in hint}
+        if not isinstance(value, str) or value not in names:
+            raise self.fault(path, f"expected one of {', '.join(names)}, got {_shown(value)}")
+        return names[value]
 
-def _convert_mapping(hint: object, value: object, source: str, path: str) -> dict[str, object]:
-    if not isinstance(value, Mapping):
-        raise fault(source, path, f"expected a table, got {_shown(value)}")
-    return {str(key): _convert(hint, item, source, _join(path, str(key))) for key, item in value.items()}
+    def convert_tuple(self, args: Sequence[object], value: object, path: str) -> tuple[object, ...]:
+        if not isinstance(value, list | tuple):
+            raise self.fault(path, f"expected a list, got {_shown(value)}")
+        if len(value) > ITEMS_MAX:
+            raise self.fault(path, f"{len(value)} items, at most {ITEMS_MAX}")
+        hints = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else args
+        if len(hints) != len(value):
+            raise self.fault(path, f"expected {len(hints)} items, got {len(value)}")
+        whole = _Reader(self.source, partial=False)  # a list replaces: each item must be complete
+        return tuple(
+            whole.convert(hint, item, f"{path}[{index}]")
+            for index, (hint, item) in enumerate(zip(hints, value, strict=True))
+        )
+
+    def convert_mapping(self, hint: object, value: object, path: str) -> dict[str, object]:
+        if not isinstance(value, Mapping):
+            raise self.fault(path, f"expected a table, got {_shown(value)}")
+        return {str(key): self.convert(hint, item, _join(path, str(key))) for key, item in value.items()}
