@@ -1,1 +1,1 @@
-"""A venue in a box: matching, latency, fees, settlement, faults; and sessions to run against it."""
+"""A venue without a network: matching, queues, latency, fees, settlement and faults, all from a seed."""
