@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from engine import typed_tree
+from engine.catalog.defaults import FeeTable
 from engine.config import Config, Layer, Mode, build_config
 from engine.errors import ConfigError
 from procs import places
@@ -86,3 +87,9 @@ def load_config(
 def resolve(name: str, folder: Path | None = None) -> Path:
     """Path of a file that the configuration names: as it is when absolute, else in the shipped folder."""
     return (places.config_dir() if folder is None else folder) / name
+
+
+def load_fee_table(config: Config, folder: Path | None = None) -> FeeTable:
+    """Fee schedules by date of the file that ``paths.fees`` names."""
+    path = resolve(config.paths.fees, folder)
+    return FeeTable.from_tree(read_toml(path), str(path))
