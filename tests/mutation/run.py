@@ -1,0 +1,279 @@
+"""Break engine/ and shm/ on purpose, one mistake at a time, and see whether the tests notice.
+
+``python -m tests.mutation.run --count 60 --seed 1`` draws mutants evenly over the kinds of mistake and over
+the sources, makes each in a copy of the tree, and runs the test files that mirror the broken module, then those
+beside them, with kernels as plain Python. Exit 1 when fewer than ``--floor`` percent are noticed, 2 when the
+tests fail without any mistake. A mutant that does not come to an end within its time has been noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutation.operators import KINDS, Mutant, find_edits, make_mutant
+from tests.tidy_rules import tracked_files
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+EQUIVALENT = Path(__file__).parent / "equivalent.toml"
+
+MUTATED = ("engine/", "shm/")
+COPIED_BYTES_MAX = 16 << 20
+SELECTED = "not shared_data and not compiled_only and not soak"
+TIMES_SLOWER_MAX = 4
+TIMEOUT_S_MIN = 30.0
+TIMEOUT_S_MAX = 300.0
+
+Limits = dict[tuple[str, ...], float]
+
+PYTEST_OK = 0
+PYTEST_NO_TESTS = 5
+
+
+@dataclass(frozen=True)
+class Site:
+    """One edit of one file, not made yet."""
+
+    path: str
+    kind: str
+    line: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant: ``by`` names the tests that noticed, and is empty for a survivor."""
+
+    site: Site
+    mutant: Mutant
+    by: str
+
+    @property
+    def line(self) -> str:
+        """One line for a person."""
+        what = f"{self.mutant.before} -> {self.mutant.after}".replace("\n", " ")
+        return f"{self.site.path}:{self.site.line}: {self.site.kind}: {what}"
+
+
+def offers(module: str, name: str) -> bool:
+    """Whether one of our modules has ``name``."""
+    path = ROOT / (module.replace(".", "/") + ".py")
+    return path.is_file() and re.search(rf"\b{name}\b", path.read_text(encoding="utf-8")) is not None
+
+
+def mirrored_tests(path: str, root: Path = ROOT) -> list[tuple[str, ...]]:
+    """What to run for a source, in this order: the files that mirror it, then the others of that folder."""
+    folder = root / "tests" / Path(path).parent
+    stem = Path(path).stem.lstrip("_")
+    mirrored = sorted({*folder.glob(f"test_{stem}.py"), *folder.glob(f"test_{stem}_*.py")})
+    others = sorted(set(folder.glob("test_*.py")) - set(mirrored))
+    groups = [
+        tuple(found.relative_to(root).as_posix() for found in group) for group in (mirrored, others) if group
+    ]
+    return groups if mirrored else []
+
+
+def load_equivalent(path: Path = EQUIVALENT) -> set[tuple[str, str, str]]:
+    """Known equivalent mutants as (path, before, after)."""
+    rows = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])
+    assert all(row["why"] for row in rows), "an equivalent mutant without its reason"
+    return {(row["path"], row["before"], row["after"]) for row in rows}
+
+
+def find_sites(paths: Iterable[str], root: Path = ROOT) -> list[Site]:
+    """Every edit of the given sources."""
+    return [
+        Site(path, kind, line, index)
+        for path in paths
+        for index, (kind, line) in enumerate(find_edits((root / path).read_text(encoding="utf-8"), offers))
+    ]
+
+
+def draw(sites: Sequence[Site], count: int, seed: int) -> list[Site]:
+    """Take ``count`` sites by chance: kinds in turn, files in turn within a kind, so that none crowds in."""
+    chance = random.Random(seed)
+    by_kind: dict[str, list[Site]] = {}
+    for kind in KINDS:
+        of_kind = [site for site in sites if site.kind == kind]
+        chance.shuffle(of_kind)
+        met: dict[str, int] = {}
+        rank: dict[Site, int] = {}
+        for site in of_kind:
+            rank[site] = met[site.path] = met.get(site.path, -1) + 1
+        by_kind[kind] = sorted(of_kind, key=rank.__getitem__)
+    drawn: list[Site] = []
+    while len(drawn) < count and any(by_kind.values()):
+        for kind in KINDS:
+            if by_kind[kind] and len(drawn) < count:
+                drawn.append(by_kind[kind].pop(0))
+    return drawn
+
+
+class Workplace:
+    """A copy of the tree in which one mutant at a time is tried."""
+
+    def __init__(self, folder: Path, root: Path = ROOT) -> None:
+        self._tree = folder / "checkout"
+        for name in tracked_files(root):
+            if (root / name).stat().st_size <= COPIED_BYTES_MAX:
+                (self._tree / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(root / name, self._tree / name)
+        self._environment = {
+            **os.environ,
+            "NUMBA_DISABLE_JIT": "1",
+            "PR3DICT_CACHE_DIR": str(folder / "cache"),
+            "PYTHONDONTWRITEBYTECODE": "1",  # two mutants of one size and second would share their byte code
+            "PYTHONPATH": str(self._tree),
+        }
+
+    def passes(self, tests: Sequence[str], timeout_s: float) -> bool:
+        """Whether the tests pass in time."""
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            SELECTED,
+            *tests,
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self._tree,
+                env=self._environment,
+                timeout=timeout_s,
+                capture_output=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode in (PYTEST_OK, PYTEST_NO_TESTS)
+
+    def try_mutant(self, site: Site, limits_s: Limits) -> Verdict:
+        """Make the mutant, run its tests until some notice, and put the original back."""
+        path = self._tree / site.path
+        original = path.read_text(encoding="utf-8")
+        mutant = make_mutant(original, site.index, offers)
+        path.write_text(mutant.source, encoding="utf-8")
+        try:
+            for tests in mirrored_tests(site.path):
+                if not self.passes(tests, limits_s[tests]):
+                    return Verdict(site, mutant, tests[0])
+        finally:
+            path.write_text(original, encoding="utf-8")
+        return Verdict(site, mutant, "")
+
+
+def measure_limits(workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], workers: int) -> Limits:
+    """Seconds each group of tests may take with a mutant, from what it takes without; empty if one fails."""
+    groups = sorted({tests for site in sites for tests in mirrored_tests(site.path)})
+
+    def measure(tests: tuple[str, ...]) -> float:
+        place = workplaces.get()
+        began_s = time.monotonic()
+        passed = place.passes(tests, TIMEOUT_S_MAX)
+        spent_s = time.monotonic() - began_s
+        workplaces.put(place)
+        if not passed:
+            sys.stdout.write(
+                f"fails, or takes over {TIMEOUT_S_MAX:.0f} s, without any mutant: {' '.join(tests)}\n"
+            )
+        return spent_s if passed else -1.0
+
+    with ThreadPoolExecutor(workers) as pool:
+        spent = dict(zip(groups, pool.map(measure, groups), strict=True))
+    if any(spent_s < 0 for spent_s in spent.values()):
+        return {}
+    return {tests: max(TIMEOUT_S_MIN, TIMES_SLOWER_MAX * spent_s) for tests, spent_s in spent.items()}
+
+
+def try_all(
+    workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], limits_s: Limits, workers: int
+) -> list[Verdict]:
+    """Verdicts in the order of ``sites``."""
+
+    def attempt(site: Site) -> Verdict:
+        place = workplaces.get()
+        try:
+            verdict = place.try_mutant(site, limits_s)
+        finally:
+            workplaces.put(place)
+        sys.stdout.write(f"{'killed  ' if verdict.by else 'SURVIVED'} {verdict.line}\n")
+        sys.stdout.flush()
+        return verdict
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(attempt, sites))
+
+
+def report(verdicts: Sequence[Verdict], floor_percent: float) -> int:
+    """Write the rate by kind and the survivors; 0 when enough were noticed."""
+    for kind in KINDS:
+        of_kind = [verdict for verdict in verdicts if verdict.site.kind == kind]
+        if of_kind:
+            sys.stdout.write(
+                f"{kind:<11} {sum(bool(v.by) for v in of_kind):>3} of {len(of_kind):>3} killed\n"
+            )
+    survivors = [verdict for verdict in verdicts if not verdict.by]
+    rate = 100.0 * (len(verdicts) - len(survivors)) / max(1, len(verdicts))
+    sys.stdout.write("".join(f"survived: {verdict.line}\n" for verdict in survivors))
+    sys.stdout.write(f"{len(verdicts)} mutants, {rate:.1f} % killed, floor {floor_percent:g} %\n")
+    return int(not verdicts or rate < floor_percent)
+
+
+def drop_equivalent(sites: Sequence[Site], known: set[tuple[str, str, str]], root: Path = ROOT) -> list[Site]:
+    """Sites whose mutants are not known to behave as the original does."""
+    suspects = {path for path, _, _ in known}
+    kept: list[Site] = []
+    for site in sites:
+        if site.path in suspects:
+            mutant = make_mutant((root / site.path).read_text(encoding="utf-8"), site.index, offers)
+            if (site.path, mutant.before, mutant.after) in known:
+                continue
+        kept.append(site)
+    return kept
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw, try, report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=60, help="mutants to try")
+    parser.add_argument("--seed", type=int, default=1, help="another seed draws other mutants")
+    parser.add_argument("--floor", type=float, default=90.0, help="percent that must be noticed")
+    parser.add_argument("--workers", type=int, default=2, help="mutants tried at the same time")
+    parser.add_argument("--only", default="", help="sources whose path begins with this")
+    args = parser.parse_args(argv)
+    sources = [name for name in tracked_files(ROOT) if name.startswith(MUTATED) and name.endswith(".py")]
+    tested = [name for name in sources if name.startswith(args.only) and mirrored_tests(name)]
+    sites = draw(drop_equivalent(find_sites(tested), load_equivalent()), args.count, args.seed)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        workplaces: queue.SimpleQueue[Workplace] = queue.SimpleQueue()
+        for number in range(args.workers):
+            workplaces.put(Workplace(Path(folder) / str(number)))
+        limits_s = measure_limits(workplaces, sites, args.workers)
+        if sites and not limits_s:
+            return 2
+        return report(try_all(workplaces, sites, limits_s, args.workers), args.floor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
