@@ -1,7 +1,7 @@
 """Break engine/ and shm/ on purpose, one mistake at a time, and see whether the tests notice.
 
 ``python -m tests.mutation.run --count 60 --seed 1`` draws mutants evenly over the kinds of mistake and over
-the sources, makes each in a copy of the tree, and runs the test files that mirror the broken module, then those
+the sources, makes each in a copy of the tree, and runs the tests that mirror the broken module, then those
 beside them, with kernels as plain Python. Exit 1 when fewer than ``--floor`` percent are noticed, 2 when the
 tests fail without any mistake. A mutant that does not come to an end within its time has been noticed.
 """
