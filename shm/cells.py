@@ -1,0 +1,303 @@
+"""Kernels that move messages through the cells of a ring: publish, poll, and find the place after a lap.
+
+They take addresses only (of the ring, of a reader block, of contiguous records), so that a process can
+compose them into one compiled call (parse and publish, read and apply); an array argument would cost two
+locked instructions. Inside a kernel the address of an array is ``array.ctypes.data``.
+
+Writing (``publish_parts``): every cell of the message is marked odd; a release fence; headers and payloads;
+the sequences of the continuation cells; last, by a release, the sequence of the first. Until that store a
+reader sees nothing of the message, after it all. Reading (``poll``): acquire the first cell's sequence, copy,
+acquire fence, look at the sequence again. The writer marks the first cell of what it overwrites before it
+touches any other, so one sequence vouches for the whole message.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shm.atomics import (
+    compare_exchange,
+    fence_acquire,
+    fence_release,
+    load_acquire,
+    load_relaxed,
+    store_relaxed,
+    store_release,
+)
+from shm.gating import (
+    CAPACITY_AT,
+    FENCED,
+    HEAD_AT,
+    JOINED,
+    POSITION_AT,
+    STATE_AT,
+    admit,
+)
+from shm.jit import kernel
+from shm.layout import (
+    CELL_HEADER_BYTES,
+    COUNT_MASK,
+    FLAGS_MASK,
+    FLAGS_SHIFT,
+    INDEX_SHIFT,
+    MESSAGE_SHARE,
+    ORDINAL_MASK,
+    ORDINAL_SHIFT,
+    READER,
+    RING,
+    WORD_BYTES,
+    Status,
+    offset_of,
+)
+
+CELL_SHIFT_AT: Final = offset_of(RING, "cell_shift")
+MESSAGES_AT: Final = offset_of(RING, "messages")
+CELLS_AT: Final = RING.itemsize
+TAG_AT: Final = WORD_BYTES
+ORDINAL_AT: Final = offset_of(READER, "ordinal")
+JOINED_POSITION_AT: Final = offset_of(READER, "joined_position")
+JOINED_ORDINAL_AT: Final = offset_of(READER, "joined_ordinal")
+LOST_CELLS_AT: Final = offset_of(READER, "lost_cells")
+LOST_MESSAGES_AT: Final = offset_of(READER, "lost_messages")
+LAPS_AT: Final = offset_of(READER, "laps")
+OUT_TOO_SMALL: Final = int(Status.OUT_TOO_SMALL)
+READER_FENCED: Final = int(Status.READER_FENCED)
+
+HEADER_WORDS: Final = CELL_HEADER_BYTES // WORD_BYTES
+WORD_SHIFT: Final = 3
+LAPPED: Final = -100  # between the kernels of this module only
+UNRESOLVED: Final = -1
+JUMPS_MAX: Final = 4  # of one poll; a reader lapped that often in a row comes back empty-handed
+JOIN_TRIES_MAX: Final = 1024
+
+
+@kernel
+def copy_words(into: int, source: int, n_words: int) -> None:
+    """Copy ``n_words`` words between two addresses, each word whole, in no promised order."""
+    for at in range(0, n_words * WORD_BYTES, WORD_BYTES):
+        store_relaxed(into + at, load_relaxed(source + at))
+
+
+@kernel
+def publish_parts(ring: int, head: int, n_head: int, tail: int, n_tail: int, flags: int) -> int:
+    """Publish one message: ``n_head`` (at least 1) records at address ``head``, then ``n_tail`` at ``tail``.
+
+    Records lie side by side and fill a cell each. Answers the cells published, or a refusal below zero
+    (counted).
+    """
+    n_cells = n_head + n_tail
+    position = admit(ring, n_cells)
+    if position < 0:
+        return position
+    cells = ring + CELLS_AT
+    mask = load_relaxed(ring + CAPACITY_AT) - 1
+    shift = load_relaxed(ring + CELL_SHIFT_AT)
+    n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
+    for cell in range(position, position + n_cells):
+        store_relaxed(cells + ((cell & mask) << shift), 2 * cell + 1)
+    fence_release()
+    messages = load_relaxed(ring + MESSAGES_AT)
+    tag = n_cells | (flags & FLAGS_MASK) << FLAGS_SHIFT | (messages & ORDINAL_MASK) << ORDINAL_SHIFT
+    for index in range(n_cells):
+        cell = cells + (((position + index) & mask) << shift)
+        part = head + index * n_words * WORD_BYTES
+        if index >= n_head:
+            part = tail + (index - n_head) * n_words * WORD_BYTES
+        store_relaxed(cell + TAG_AT, tag | index << INDEX_SHIFT)
+        copy_words(cell + CELL_HEADER_BYTES, part, n_words)
+    for cell in range(position + 1, position + n_cells):
+        store_release(cells + ((cell & mask) << shift), 2 * cell + 2)
+    store_release(cells + ((position & mask) << shift), 2 * position + 2)
+    store_relaxed(ring + MESSAGES_AT, messages + 1)
+    store_release(ring + HEAD_AT, position + n_cells)
+    return n_cells
+
+
+@kernel
+def publish(ring: int, records: int, n_cells: int, flags: int) -> int:
+    """Publish the ``n_cells`` records at address ``records`` as one message; answers as ``publish_parts``."""
+    return publish_parts(ring, records, n_cells, records, 0, flags)
+
+
+@kernel
+def publish_each(ring: int, records: int, n_messages: int, flags: int) -> int:
+    """Publish ``n_messages`` records as messages of one cell; answers how many, up to a refusal."""
+    record_bytes = (1 << load_relaxed(ring + CELL_SHIFT_AT)) - CELL_HEADER_BYTES
+    for message in range(n_messages):
+        if publish_parts(ring, records + message * record_bytes, 1, records, 0, flags) < 0:
+            return message
+    return n_messages
+
+
+@kernel
+def _copy_message(cells: int, mask: int, shift: int, position: int, out: int, tags: int, room: int) -> int:
+    """Copy the message at ``position`` to the addresses ``out`` and ``tags``, which have ``room`` cells.
+
+    Answers its cells, 0 when it is not published yet, LAPPED when the writer has been here since,
+    OUT_TOO_SMALL.
+    """
+    first = cells + ((position & mask) << shift)
+    whole = 2 * position + 2
+    sequence = load_acquire(first)
+    if sequence != whole:
+        return LAPPED if sequence > whole else 0
+    n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
+    # not vouched for yet: a writer may be replacing it, but any tag that was ever here is within the bounds
+    n_cells = load_relaxed(first + TAG_AT) & COUNT_MASK
+    if n_cells <= room:
+        for index in range(n_cells):
+            cell = cells + (((position + index) & mask) << shift)
+            copy_words(tags + index * WORD_BYTES, cell + TAG_AT, 1)
+            copy_words(out + index * n_words * WORD_BYTES, cell + CELL_HEADER_BYTES, n_words)
+    fence_acquire()
+    if load_relaxed(first) != whole:
+        return LAPPED
+    return n_cells if n_cells <= room else OUT_TOO_SMALL
+
+
+@kernel
+def resolve(ring: int, position: int) -> tuple[int, int]:
+    """First message start at or after ``position`` and its number; (UNRESOLVED, 0) if overwritten meanwhile.
+
+    ``position`` is below a head the caller has acquired. The cell holds the low bits of its message's number;
+    the ring's own count, which cannot be more than one ring-full ahead while the cell is whole, gives the
+    rest.
+    """
+    capacity = load_relaxed(ring + CAPACITY_AT)
+    cell = ring + CELLS_AT + ((position & (capacity - 1)) << load_relaxed(ring + CELL_SHIFT_AT))
+    whole = 2 * position + 2
+    if load_acquire(cell) != whole:
+        return UNRESOLVED, 0
+    tag = load_relaxed(cell + TAG_AT)
+    messages = load_relaxed(ring + MESSAGES_AT)
+    fence_acquire()
+    if load_relaxed(cell) != whole:
+        return UNRESOLVED, 0
+    ordinal = messages - ((messages - (tag >> ORDINAL_SHIFT)) & ORDINAL_MASK)
+    index = (tag >> INDEX_SHIFT) & COUNT_MASK
+    if index == 0:
+        return position, ordinal
+    return position - index + (tag & COUNT_MASK), ordinal + 1
+
+
+@kernel
+def _oldest_safe(ring: int) -> int:
+    """Position a reader may go back to: all but the part of the ring nearest to being overwritten."""
+    capacity = load_relaxed(ring + CAPACITY_AT)
+    return load_acquire(ring + HEAD_AT) - (capacity - capacity // MESSAGE_SHARE)
+
+
+@kernel
+def _jump(ring: int, cursor: int) -> int:
+    """Move a lapped reader forward to the oldest message start that is safe to read, counting what it lost.
+
+    Answers 1 when it moved; 0 when the writer was faster again, or its new head is not visible yet.
+    """
+    position = load_relaxed(cursor + POSITION_AT)
+    target = _oldest_safe(ring)
+    if target <= position:
+        return 0
+    start, ordinal = resolve(ring, target)
+    if start == UNRESOLVED:
+        return 0
+    lost_messages = ordinal - load_relaxed(cursor + ORDINAL_AT)
+    store_relaxed(cursor + LOST_CELLS_AT, load_relaxed(cursor + LOST_CELLS_AT) + start - position)
+    store_relaxed(cursor + LOST_MESSAGES_AT, load_relaxed(cursor + LOST_MESSAGES_AT) + lost_messages)
+    store_relaxed(cursor + LAPS_AT, load_relaxed(cursor + LAPS_AT) + 1)
+    store_relaxed(cursor + ORDINAL_AT, ordinal)
+    store_release(cursor + POSITION_AT, start)
+    return 1
+
+
+@kernel
+def _recover(ring: int, cursor: int) -> int:
+    """After a lap: 1 when the reader can go on from a new place, 0 when later, READER_FENCED when never."""
+    if load_acquire(cursor + STATE_AT) == FENCED:
+        return READER_FENCED
+    return _jump(ring, cursor)
+
+
+@kernel
+def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: int) -> int:
+    """Copy up to ``messages_max`` whole messages, at most ``room`` cells, to addresses ``out`` and ``tags``.
+
+    ``out`` gets payloads side by side, ``tags`` one header word a cell. Answers the cells copied (0: nothing
+    new), OUT_TOO_SMALL or READER_FENCED. A poll never spans a loss: the reader's loss counters move before
+    the first record behind the gap is handed out.
+    """
+    if load_acquire(cursor + STATE_AT) == FENCED:
+        return READER_FENCED
+    cells = ring + CELLS_AT
+    mask = load_relaxed(ring + CAPACITY_AT) - 1
+    shift = load_relaxed(ring + CELL_SHIFT_AT)
+    record_bytes = (1 << shift) - CELL_HEADER_BYTES
+    position = load_relaxed(cursor + POSITION_AT)
+    taken = 0
+    messages = 0
+    status = 0
+    jumps = 0
+    while messages < messages_max:
+        into = out + taken * record_bytes
+        status = _copy_message(cells, mask, shift, position, into, tags + taken * WORD_BYTES, room - taken)
+        if status > 0:
+            position += status
+            taken += status
+            messages += 1
+            continue
+        if status != LAPPED or taken > 0:
+            break
+        status = _recover(ring, cursor) if jumps < JUMPS_MAX else 0
+        if status != 1:
+            break
+        jumps += 1
+        position = load_relaxed(cursor + POSITION_AT)
+    if taken == 0:
+        return status
+    store_relaxed(cursor + ORDINAL_AT, load_relaxed(cursor + ORDINAL_AT) + messages)
+    store_release(cursor + POSITION_AT, position)
+    return taken
+
+
+@kernel
+def join(ring: int, cursor: int, oldest: int) -> int:
+    """Place a reader at the oldest safe message (``oldest`` 1) or behind the newest (0); 1 when placed."""
+    for _ in range(JOIN_TRIES_MAX):
+        head = load_acquire(ring + HEAD_AT)
+        target = _oldest_safe(ring) if oldest == 1 else head - 1
+        start = 0
+        ordinal = 0
+        if target >= 0 and head > 0:
+            start, ordinal = resolve(ring, target)
+        if start != UNRESOLVED:
+            store_relaxed(cursor + ORDINAL_AT, ordinal)
+            store_relaxed(cursor + JOINED_ORDINAL_AT, ordinal)
+            store_relaxed(cursor + JOINED_POSITION_AT, start)
+            store_release(cursor + POSITION_AT, start)
+            return 1
+    return 0
+
+
+@kernel
+def rejoin(ring: int, cursor: int) -> int:
+    """Bring a fenced gating reader back behind the newest message, counting what it missed; 1 if it is back.
+
+    The position is announced before the state: the producer never gates on a place the reader has left. A
+    producer that looks at the gate in between may lap the reader once more, which the next poll counts.
+    """
+    for _ in range(JOIN_TRIES_MAX):
+        if load_acquire(cursor + STATE_AT) != FENCED:
+            return 0
+        position = load_relaxed(cursor + POSITION_AT)
+        head = load_acquire(ring + HEAD_AT)
+        start = position
+        ordinal = load_relaxed(cursor + ORDINAL_AT)
+        if head > position:
+            start, ordinal = resolve(ring, head - 1)
+        if start != UNRESOLVED:
+            lost_messages = ordinal - load_relaxed(cursor + ORDINAL_AT)
+            store_relaxed(cursor + LOST_CELLS_AT, load_relaxed(cursor + LOST_CELLS_AT) + start - position)
+            store_relaxed(cursor + LOST_MESSAGES_AT, load_relaxed(cursor + LOST_MESSAGES_AT) + lost_messages)
+            store_relaxed(cursor + ORDINAL_AT, ordinal)
+            store_release(cursor + POSITION_AT, start)
+            return compare_exchange(cursor + STATE_AT, FENCED, JOINED)
+    return 0
