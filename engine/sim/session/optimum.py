@@ -1,12 +1,13 @@
 """The known optimum of a planted opportunity, from its books alone.
 
-Plain integers and fractions, and nothing shared with strategies, sizing or the fee kernels: two programs that agree
-by accident would have to be wrong in the same way. The fee rules are those of docs/venues.md.
+Plain integers and fractions, and nothing shared with strategies, sizing or the fee kernels: two programs
+that agree by accident would have to be wrong in the same way. The fee rules are those of docs/venues.md.
 
-A set is one contract of every leg. Its profit is the guaranteed payoff less what the legs cost, level by level, less
-fees as the venue charges them on one order with one fill per level. The profitable levels of a planted book are far
-from break-even, so the best size takes them all and lies on a level's edge; ``best_size`` tries every edge and, around
-the best one, every lot within a contract, which would show if it did not.
+A set is one contract of every leg. Its profit is the guaranteed payoff less what the legs cost, level by
+level, less fees as the venue charges them on one order with one fill per level. The profitable levels of a
+planted book are far from break-even, so the best size takes them all and lies on a level's edge;
+``best_size`` tries every edge and, around the best one, every lot within a contract, which would show if it
+did not.
 """
 
 from __future__ import annotations
@@ -58,10 +59,11 @@ def leg_fills(leg: PlantedLeg, size_e6: int) -> list[Level]:
 def fee_micros(leg: PlantedLeg, fills: Sequence[Level]) -> int:
     """Fee of one order in micro-dollars.
 
-    Polymarket: each fill rounded up to 1e-5 dollar. Kalshi, direct member: each fill rounded up to 1e-6, then the
-    balance change to 1e-4 against us, whole 1e-4 of the order's accumulated rounding given back.
+    Polymarket: each fill rounded up to 1e-5 dollar. Kalshi, direct member: each fill rounded up to 1e-6,
+    then the balance change to 1e-4 against us, whole 1e-4 of the order's accumulated rounding given back.
     """
-    total, accumulated = 0, 0
+    total = 0
+    accumulated = Fraction(0)
     for price, size in fills:
         exact = leg.fee_rate * price * (10_000 - price) * size / 10**8
         if leg.venue is Venue.POLYMARKET:

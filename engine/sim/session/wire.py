@@ -1,9 +1,9 @@
 """Wire frames of both venues from books we keep ourselves: what a venue would have sent, as text.
 
-``Quotes`` is a plain dictionary book; it is deliberately not the engine's ladder, so that a session checks the engine
-against something that shares no code with it. Kalshi frames carry sid and seq as the venue counts them: one
-subscription, every sequenced frame takes the next number. Polymarket frames name both tokens of a mirrored market and
-declare the best bid and ask after the change, as the venue does.
+``Quotes`` is a plain dictionary book; it is deliberately not the engine's ladder, so that a session checks
+the engine against something that shares no code with it. Kalshi frames carry sid and seq as the venue
+counts them: one subscription, every sequenced frame takes the next number. Polymarket frames name both
+tokens of a mirrored market and declare the best bid and ask after the change, as the venue does.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ class KalshiWire:
             "determination_ts": recv_ns // (1_000 * NS_PER_MS),
         }
         return _frame(
-            recv_ns, Venue.KALSHI, {"type": "market_lifecycle_v2", "sid": KALSHI_SID + 1, "seq": 0, "msg": message}
+            recv_ns,
+            Venue.KALSHI,
+            {"type": "market_lifecycle_v2", "sid": KALSHI_SID + 1, "seq": 0, "msg": message},
         )
 
     def _sequenced(self, recv_ns: int, kind: str, message: dict[str, object]) -> Frame:
@@ -147,19 +149,17 @@ class PolymarketWire:
 
     def books(self, recv_ns: int, spec: MarketSpec, quotes: Quotes) -> Frame:
         """Opening ``book`` of every known token of the market, as one array frame."""
-        messages = [
-            self._book(recv_ns, spec, token, quotes, turned=turned) for token, turned in tokens(spec)
-        ]
+        messages = [self._book(recv_ns, spec, token, quotes, turned=turned) for token, turned in tokens(spec)]
         return _frame(recv_ns, Venue.POLYMARKET, messages)
 
-    def changes(
-        self, recv_ns: int, spec: MarketSpec, quotes: Quotes, levels: Sequence[LevelSet]
-    ) -> Frame:
-        """Apply ``levels`` and say them for every token of the market, with the best prices after all of them."""
+    def changes(self, recv_ns: int, spec: MarketSpec, quotes: Quotes, levels: Sequence[LevelSet]) -> Frame:
+        """Apply ``levels`` and say them for every token, with the best prices after all of them."""
         for level in levels:
             quotes.set(level)
         entries = [
-            self._entry(token, quotes, level, turned=turned) for level in levels for token, turned in tokens(spec)
+            self._entry(token, quotes, level, turned=turned)
+            for level in levels
+            for token, turned in tokens(spec)
         ]
         return _frame(
             recv_ns,
