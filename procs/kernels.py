@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib
+import json
 import os
 import re
 import shutil
@@ -30,17 +31,25 @@ from procs.places import PACKAGES_ROOT, cache_root
 PACKAGES: Final = ("engine", "shm", "procs", "bench")
 COMPILERS: Final = ("llvmlite", "numba", "numpy")
 
-# Every module with kernels has a ``warm()`` that calls each of them once with the types used in production.
-WARM_MODULES: Final[tuple[str, ...]] = ()
+# Their ``warm()`` calls every kernel once, directly or through another, with the types used in production.
+WARM_MODULES: Final = (
+    "shm.atomics",
+    "shm.counters",
+    "shm.gating",
+    "shm.histogram",
+    "shm.ring",
+    "shm.table",
+)
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time
 UNUSED_S_MIN: Final = 3600  # a directory used within the hour may belong to a process that is still running
 
 _DIRECTORY_PREFIX: Final = "kernels-"
-_STAMP: Final = "warm"
+_STAMP: Final = "warm.json"
 _LOCK: Final = "lock"
 
 _DEFINES_KERNEL: Final = re.compile(r"^[ \t]*@(?:\w+\.)*(?:kernel|n?jit|intrinsic|overload)\b", re.MULTILINE)
+_KERNEL: Final = re.compile(r"^@kernel\b.*\n(?:@.*\n)*def[ \t]+(\w+)", re.MULTILINE)
 _NAME: Final = r"(?:engine|shm|procs|bench)(?:\.\w+)*"
 _FROM_IMPORT: Final = re.compile(
     rf"^[ \t]*from[ \t]+({_NAME})[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)", re.MULTILINE
@@ -123,29 +132,48 @@ def set_cache_dir(root: Path = PACKAGES_ROOT) -> Path:
     return directory
 
 
-def _write_stamp(stamp: Path, modules: Sequence[str]) -> None:
-    partial = stamp.with_suffix(".partial")
-    partial.write_text("".join(f"{name}\n" for name in modules), encoding="utf-8")
-    partial.replace(stamp)
+def cold_kernels(directory: Path, root: Path = PACKAGES_ROOT) -> list[str]:
+    """Dotted names of the kernels under ``root`` of which ``directory`` holds no compiled version, sorted."""
+    return sorted(
+        f"{name}.{kernel}"
+        for name, path in _modules(root).items()
+        for kernel in _KERNEL.findall(path.read_text(encoding="utf-8"))
+        # numba's own naming: FOLDER_<hash of its path>/MODULE.FUNCTION-LINE.pyXY.nbi
+        if not any(directory.glob(f"{path.parent.name}_*/{path.stem}.{kernel}-*.nbi"))
+    )
+
+
+def _read_stamp(stamp: Path) -> dict[str, list[str]]:
+    content: dict[str, list[str]] = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+    return content
 
 
 def warm(modules: Sequence[str] = WARM_MODULES) -> bool:
     """Compile every kernel unless that has been done; True when this call did it.
 
-    Needs ``set_cache_dir`` first. Blocks while another process compiles. The stamp is written last, so a
-    compilation that was interrupted is taken up again by the next call.
+    Needs ``set_cache_dir`` first. Blocks while another process compiles. The stamp is written last, so that a
+    compilation that was interrupted is taken up again by the next call; it names the kernels that no
+    ``warm()`` reached, which would be compiled in the middle of trading.
     """
     directory = Path(os.environ["NUMBA_CACHE_DIR"])
     stamp = directory / _STAMP
-    expected = list(modules)
     with (directory / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if stamp.is_file() and stamp.read_text(encoding="utf-8").split() == expected:
+        if _read_stamp(stamp).get("modules") == list(modules):
             return False
-        for name in expected:
+        for name in modules:
             importlib.import_module(name).warm()
-        _write_stamp(stamp, expected)
+        partial = stamp.with_suffix(".partial")
+        partial.write_text(
+            json.dumps({"modules": list(modules), "cold": cold_kernels(directory)}), encoding="utf-8"
+        )
+        partial.replace(stamp)
     return True
+
+
+def never_warmed() -> list[str]:
+    """Kernels that the last ``warm`` of this cache directory left to be compiled at their first call."""
+    return _read_stamp(Path(os.environ["NUMBA_CACHE_DIR"]) / _STAMP).get("cold", [])
 
 
 def main() -> int:
@@ -156,6 +184,11 @@ def main() -> int:
     spent_s = time.monotonic() - began_s
     said = f"kernels compiled in {spent_s:.1f} s" if compiled else "kernels are compiled"
     sys.stderr.write(f"{said}: {directory}\n")
+    cold = never_warmed()
+    if cold:
+        sys.stderr.write(
+            f"{len(cold)} kernels have no warm-up and wait for their first call, like {cold[0]}\n"
+        )
     return 0
 
 

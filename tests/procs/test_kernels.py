@@ -216,6 +216,23 @@ def test_another_list_of_modules_is_another_warm(tmp_path: Path, monkeypatch: py
     assert log.read_text() == "x"
 
 
+@pytest.mark.compiled_only
+def test_every_kernel_is_compiled_before_it_is_needed() -> None:
+    kernels.set_cache_dir()
+    kernels.warm()
+    assert kernels.never_warmed() == [], "no warm() calls these"
+
+
+def test_a_kernel_without_compiled_code_is_cold(tree: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "book_0123"
+    cache.mkdir(parents=True)
+    assert kernels.cold_kernels(cache.parent, tree) == ["engine.book.ladder.f"]
+    (cache / "ladder.g-7.py311.nbi").touch()
+    assert kernels.cold_kernels(cache.parent, tree) == ["engine.book.ladder.f"]
+    (cache / "ladder.f-7.py311.nbi").touch()
+    assert kernels.cold_kernels(cache.parent, tree) == []
+
+
 def _defines_warm(path: Path) -> bool:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return any(isinstance(node, ast.FunctionDef) and node.name == "warm" for node in tree.body)
