@@ -13,6 +13,7 @@ from typing import Final
 
 from engine import typed_tree
 from engine.catalog.defaults import FeeTable
+from engine.catalog.relations import RelationBook
 from engine.config import Config, Layer, Mode, build_config
 from engine.errors import ConfigError
 from procs import places
@@ -91,5 +92,19 @@ def resolve(name: str, folder: Path | None = None) -> Path:
 
 def load_fee_table(config: Config, folder: Path | None = None) -> FeeTable:
     """Fee schedules by date of the file that ``paths.fees`` names."""
-    path = resolve(config.paths.fees, folder)
+    return read_fee_table(resolve(config.paths.fees, folder))
+
+
+def read_fee_table(path: Path) -> FeeTable:
+    """Fee schedules of one file."""
     return FeeTable.from_tree(read_toml(path), str(path))
+
+
+def load_relations(config: Config, folder: Path | None = None) -> RelationBook:
+    """Relations of the file that ``paths.relations`` names, approved or not."""
+    return read_relations(resolve(config.paths.relations, folder))
+
+
+def read_relations(path: Path) -> RelationBook:
+    """Relations of one file."""
+    return RelationBook.from_tree(read_toml(path), str(path))

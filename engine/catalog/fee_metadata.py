@@ -32,7 +32,7 @@ def polymarket_schedule(rate: str, exponent: str, category: str = "", source: st
 def kalshi_schedule(
     table: FeeTable, fee_type: str, multiplier: str, at_ns: int, direct_member: bool = True
 ) -> FeeSpec | None:
-    """Schedule of a series' ``fee_type`` and ``fee_multiplier`` at ``at_ns``; None for types without a formula."""
+    """Schedule of a series' ``fee_type`` and ``fee_multiplier``; None for types without a formula."""
     if not table.knows(Venue.KALSHI, fee_type):
         return None
     spec = table.in_force(Venue.KALSHI, fee_type, at_ns, direct_member)

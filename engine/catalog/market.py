@@ -73,8 +73,9 @@ class FeeSpec:
         if is_kalshi and (self.precision_micros == 0 or self.exponent_e3 != 1_000):
             raise ValueError("a Kalshi fee needs a balance precision and exponent 1")
         for rate in (self.rate_ppm, self.maker_rate_ppm):
-            if rate * self.multiplier_ppm % 1_000 or rate * self.multiplier_ppm > PPM * PPM:
-                raise ValueError(f"fee rate {rate} ppm x {self.multiplier_ppm} ppm is not exact, or above 1")
+            effective = rate * self.multiplier_ppm
+            if effective % 1_000 or not 0 <= effective <= PPM * PPM:
+                raise ValueError(f"fee rate {rate} ppm x {self.multiplier_ppm} ppm is not exact within 0..1")
 
     @property
     def taker_rate_ppb(self) -> int:
