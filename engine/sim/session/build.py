@@ -141,7 +141,7 @@ class _Builder:
                 self._noise.append(name)
 
     def _relation(self, name: str, planted: SessionRelation) -> Relation:
-        """Write the relation down as a person would have; a trap lacks the approval or has read other rules."""
+        """Write the relation down as a person would; a trap lacks the approval or has read other rules."""
         members = [
             Member(
                 venue=spec.venue,

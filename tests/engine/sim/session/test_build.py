@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -16,9 +17,12 @@ from engine.units import decimal_to_units
 SEEDS = (1, 2, 20_260_428)
 
 
-def dictionary_books(seed: int) -> dict[str, tuple[dict[int, int], dict[int, int]]]:
+Books = dict[str, tuple[dict[int, int], dict[int, int]]]
+
+
+def dictionary_books(seed: int) -> Books:
     """Books by symbol or token from the wire text alone, checking every declared best price on the way."""
-    books: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+    books: Books = {}
     for frame in build_session(seed).frames:
         parsed = json.loads(frame.raw)
         for message in parsed if isinstance(parsed, list) else [parsed]:
@@ -29,7 +33,7 @@ def dictionary_books(seed: int) -> dict[str, tuple[dict[int, int], dict[int, int
     return books
 
 
-def read_kalshi(books: dict[str, tuple[dict[int, int], dict[int, int]]], message: dict[str, object]) -> None:
+def read_kalshi(books: Books, message: dict[str, object]) -> None:
     body = message["msg"]
     assert isinstance(body, dict)
     if message["type"] == "orderbook_snapshot":
@@ -46,9 +50,7 @@ def read_kalshi(books: dict[str, tuple[dict[int, int], dict[int, int]]], message
             del side[price]
 
 
-def read_polymarket(
-    books: dict[str, tuple[dict[int, int], dict[int, int]]], message: dict[str, object]
-) -> None:
+def read_polymarket(books: Books, message: dict[str, object]) -> None:
     if message["event_type"] == "book":
         books[str(message["asset_id"])] = tuple(  # type: ignore[assignment]
             {e4(level["price"]): e6(level["size"]) for level in message[side]}  # type: ignore[attr-defined]
@@ -100,7 +102,7 @@ def test_time_moves_on_and_windows_do_not_overlap(seed: int) -> None:
     times = [frame.recv_ns for frame in session.frames]
     assert times == sorted(times)
     assert len(set(times)) == len(times)
-    for before, after in zip(session.plantings, session.plantings[1:], strict=False):
+    for before, after in pairwise(session.plantings):
         assert before.until_ns < after.at_ns
     assert session.plantings[-1].name == "miss-untrusted"
 
@@ -114,7 +116,7 @@ def test_kalshi_numbers_have_one_hole_where_a_frame_is_lost() -> None:
         for message in [json.loads(frame.raw)]
         if message["type"] in ("orderbook_snapshot", "orderbook_delta")
     ]
-    steps = Counter(after - before for before, after in zip(seqs, seqs[1:], strict=False))
+    steps = Counter(after - before for before, after in pairwise(seqs))
     assert seqs[0] == 1
     assert steps[2] == 1
     assert set(steps) == {1, 2}
@@ -159,7 +161,7 @@ def test_the_traps_among_the_relations_are_refused_and_the_others_accepted() -> 
 
 
 def test_the_planted_edge_appears_with_the_last_frame_and_never_in_part_before_it() -> None:
-    """Before its window a market shows no planted level; at ``at_ns`` the books hold all of the optimum's depth."""
+    """The window opens at the time of a frame: the last one of the change."""
     session = build_session(5)
     wanted = {planting.at_ns: planting for planting in session.plantings if planting.expected.optimum}
     seen = [frame.recv_ns for frame in session.frames]
