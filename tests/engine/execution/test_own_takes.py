@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.execution import own_takes
+from engine.execution.own_takes import OwnTakes, taken_side
+from engine.records import BOOK_ROW, ORDER_EVENT, TOP_LEVELS, Direction, Outcome, Side
+from engine.sim.consumed import ConsumedLiquidity
+
+SLOT, GENERATION = 4, 2
+Levels = list[tuple[int, int]]
+
+
+def row(bids: Levels, asks: Levels, generation: int = GENERATION) -> np.void:
+    record: np.void = np.zeros(1, BOOK_ROW)[0]
+    record["slot"], record["generation"] = SLOT, generation
+    record["n_bids"], record["n_asks"] = len(bids), len(asks)
+    for name, levels in (("bid", bids), ("ask", asks)):
+        for index, (price, size) in enumerate(levels):
+            record[f"{name}_e4"][index], record[f"{name}_size_e6"][index] = price, size
+    return record
+
+
+def shown(record: np.void) -> tuple[Levels, Levels]:
+    return tuple(  # type: ignore[return-value]
+        [
+            (int(record[f"{name}_e4"][index]), int(record[f"{name}_size_e6"][index]))
+            for index in range(int(record[f"n_{name}s"]))
+        ]
+        for name in ("bid", "ask")
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome", "side"),
+    [
+        (Direction.BUY, Outcome.YES, Side.ASK),
+        (Direction.SELL, Outcome.YES, Side.BID),
+        (Direction.BUY, Outcome.NO, Side.BID),
+        (Direction.SELL, Outcome.NO, Side.ASK),
+    ],
+)
+def test_an_order_takes_from_the_other_side_of_the_yes_book(
+    direction: Direction, outcome: Outcome, side: Side
+) -> None:
+    assert taken_side(direction, outcome) is side
+
+
+def test_a_fill_is_found_on_the_level_it_came_from() -> None:
+    takes = OwnTakes()
+    event = np.zeros(1, ORDER_EVENT)[0]
+    event["slot"], event["generation"], event["outcome"] = SLOT, GENERATION, Outcome.NO
+    event["fill_size_e6"], event["cash_micros"] = (
+        30_000_000,
+        12_000_000,
+    )  # NO at 0.40 is the bid of YES at 0.60
+    takes.on_fill(event)
+    record = row([(6_000, 50_000_000), (5_900, 5)], [(6_100, 7)])
+    takes.subtract(record)
+    assert shown(record) == ([(6_000, 20_000_000), (5_900, 5)], [(6_100, 7)])
+
+
+@pytest.mark.parametrize(("field", "value"), [("maker", 1), ("fill_size_e6", 0)])
+def test_only_what_was_taken_counts(field: str, value: int) -> None:
+    takes = OwnTakes()
+    event = np.zeros(1, ORDER_EVENT)[0]
+    event["fill_size_e6"], event["cash_micros"] = 10, 4
+    event[field] = value
+    takes.on_fill(event)
+    assert len(takes) == 0
+
+
+def test_an_emptied_level_leaves_the_row_and_the_next_one_is_best() -> None:
+    takes = OwnTakes()
+    takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
+    record = row([], [(5_000, 10), (5_100, 20)])
+    takes.subtract(record)
+    assert shown(record) == ([], [(5_100, 20)])
+
+
+def test_another_generation_of_the_slot_is_another_market() -> None:
+    takes = OwnTakes()
+    takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
+    record = row([], [(5_000, 10)], generation=GENERATION + 1)
+    takes.subtract(record)
+    assert shown(record) == ([], [(5_000, 10)])
+
+
+def test_a_level_behind_a_full_row_is_remembered() -> None:
+    takes = OwnTakes()
+    takes.take(SLOT, GENERATION, Side.ASK, 9_000, 10)
+    takes.take(SLOT, GENERATION, Side.BID, 10, 10)
+    full = [(5_000 + 10 * index, 1) for index in range(TOP_LEVELS)]
+    takes.subtract(row([(100 - price, 1) for price in range(TOP_LEVELS)], full))
+    record = row([(10, 30)], [(9_000, 30)])
+    takes.subtract(record)
+    assert shown(record) == ([(10, 20)], [(9_000, 20)])
+
+
+def test_beyond_the_bound_a_take_is_refused_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_takes, "TAKES_MAX", 1)
+    takes = OwnTakes()
+    takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
+    takes.take(SLOT, GENERATION, Side.ASK, 5_100, 10)
+    takes.take(SLOT, GENERATION, Side.ASK, 5_000, 1)
+    assert (len(takes), takes.refused) == (1, 1)
+
+
+STEPS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 2), st.integers(0, 60)),
+    max_size=30,
+)
+
+
+@given(STEPS)
+def test_the_view_is_what_the_simulated_venue_has_left(steps: list[tuple[bool, int, int]]) -> None:
+    """Takes and level changes at random on one side: both programs leave the same liquidity."""
+    takes, venue = OwnTakes(), ConsumedLiquidity()
+    recorded = {5_000: 50, 5_100: 50, 5_200: 50}
+    for is_take, level, amount in steps:
+        price = 5_000 + 100 * level
+        if is_take:
+            left = venue.available_e6(SLOT, Side.ASK, price, recorded.get(price, 0))
+            size = min(amount, left)
+            if size:
+                venue.take(SLOT, Side.ASK, price, size)
+                takes.take(SLOT, GENERATION, Side.ASK, price, size)
+        else:
+            recorded[price] = amount
+            recorded = {price: size for price, size in recorded.items() if size}
+        venue.on_book(SLOT, Side.ASK, recorded)
+        record = row([], sorted(recorded.items()))
+        takes.subtract(record)
+        expected = [
+            (price, venue.available_e6(SLOT, Side.ASK, price, size))
+            for price, size in sorted(recorded.items())
+        ]
+        assert shown(record)[1] == [(price, size) for price, size in expected if size]
+        assert len(takes) == len(venue)
