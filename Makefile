@@ -74,8 +74,8 @@ format: $(DEVELOP)
 # Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels.
 test: lint kernels
 	$(PY) -m pytest -q -n $(WORKERS) --dist loadfile
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile tests/engine tests/shm \
-	    --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m "not shared_data and not soak" \
+	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 fuzz: $(DEVELOP) kernels
 	PR3DICT_HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m "hypothesis and not soak"
