@@ -6,8 +6,8 @@ after every registered reader has confirmed a version of the catalog in which th
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntFlag
 from types import MappingProxyType
 from typing import Final
@@ -15,13 +15,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.catalog.groups import NO_GROUP, Groups
 from engine.catalog.market import RANGES_MAX, FeeKind, GroupKind, MarketRef, MarketSpec
 from engine.errors import ConfigError, UnknownMarket
 from engine.records import Venue
 
+__all__ = ["MARKET_ROW", "NO_GROUP", "READERS_MAX", "SLOTS_MAX", "Catalog", "MarketFlag", "MarketRows"]
+
 SLOTS_MAX: Final = 1 << 20
 READERS_MAX: Final = 32
-NO_GROUP: Final = -1
 
 
 class MarketFlag(IntFlag):
@@ -67,14 +69,6 @@ MARKET_ROW: Final = np.dtype(
 MarketRows = npt.NDArray[np.void]  # structured array of MARKET_ROW
 
 
-@dataclass(slots=True)
-class _Group:
-    name: str
-    kind: GroupKind
-    size: int  # members the venue lists, 0 unknown
-    slots: list[int]
-
-
 class Catalog:
     """At most ``capacity`` markets at a time; ``rows`` is MARKET_ROW by slot, never reallocated.
 
@@ -91,11 +85,9 @@ class Catalog:
         self._by_symbol: dict[tuple[Venue, str], int] = {}
         self._free = list(range(capacity - 1, -1, -1))
         self._version = 0
-        self._retiring: list[tuple[int, int]] = []  # (version of the removal, slot), oldest first
+        self._retiring: deque[tuple[int, int]] = deque()  # (version of the removal, slot), oldest first
         self._readers: dict[int, int] = {}
-        self._groups: dict[int, _Group] = {}
-        self._group_of_name: dict[tuple[Venue, str], int] = {}
-        self._next_group = 0
+        self._groups = Groups()
 
     def __len__(self) -> int:
         """Markets held."""
@@ -115,7 +107,7 @@ class Catalog:
         """Give it a slot. ConfigError when it is here already, contradicts its group, or no slot is free."""
         if (spec.venue, spec.symbol) in self._by_symbol:
             raise ConfigError(f"{spec.venue.name.lower()}:{spec.symbol} is in the catalog already")
-        self._check_group(spec)
+        self._groups.check(spec)
         self._recycle()
         if not self._free:
             self.refused += 1
@@ -125,30 +117,31 @@ class Catalog:
         self._specs[slot] = spec
         self._by_symbol[spec.venue, spec.symbol] = slot
         _fill_row(self.rows, slot, spec, generation)
-        self._join_group(slot, spec)
+        group = self._groups.join(slot, spec)
+        self.rows[slot]["group"] = group
+        self._mark_group(group)
         self._version += 1
         return MarketRef(slot, generation)
 
     def update_market(self, slot: int, spec: MarketSpec) -> None:
         """Replace what is known (grid, fee, close time); identity and group stay, or ConfigError."""
         old = self.spec(slot)
-        if (old.venue, old.symbol, old.group, old.group_kind) != (
-            spec.venue,
-            spec.symbol,
-            spec.group,
-            spec.group_kind,
-        ):
+        identity = (spec.venue, spec.symbol, spec.group, spec.group_kind)
+        if (old.venue, old.symbol, old.group, old.group_kind) != identity:
             raise ConfigError(f"{old.symbol}: an update cannot change venue, symbol or group")
+        row = self.rows[slot]
+        generation, group, was_open = int(row["generation"]), int(row["group"]), self.is_open(slot)
         self._specs[slot] = spec
-        kept = int(self.rows[slot]["flags"]) & MarketFlag.OPEN
-        _fill_row(self.rows, slot, spec, int(self.rows[slot]["generation"]))
-        self.rows[slot]["flags"] = (int(self.rows[slot]["flags"]) & ~MarketFlag.OPEN) | kept
-        if spec.group:
-            group = self._group_of_name[spec.venue, spec.group]
-            self.rows[slot]["group"] = group
-            self._groups[group].size = max(self._groups[group].size, spec.group_size)
-            self._mark_group(group)
-        self._version += 1
+        _fill_row(self.rows, slot, spec, generation)
+        row["group"] = group
+        if group != NO_GROUP:
+            self._groups.learn(group, spec)
+        self._mark_group(group)
+        self.set_open(slot, was_open)
+
+    def is_open(self, slot: int) -> bool:
+        """Whether nothing says that trading in ``slot`` has stopped."""
+        return bool(int(self.rows[slot]["flags"]) & MarketFlag.OPEN)
 
     def set_open(self, slot: int, is_open: bool) -> None:
         """Record that trading stopped or started; UnknownMarket for an empty slot."""
@@ -166,7 +159,8 @@ class Catalog:
         self.rows[slot]["flags"] = 0
         self.rows[slot]["group"] = NO_GROUP
         if group != NO_GROUP:
-            self._leave_group(slot, group)
+            self._groups.leave(slot, group)
+            self._mark_group(group)
         self._version += 1
         self._retiring.append((self._version, slot))
 
@@ -199,7 +193,7 @@ class Catalog:
 
     def group_number(self, venue: Venue, name: str) -> int:
         """Number of a group by the venue's name; NO_GROUP when unknown."""
-        return self._group_of_name.get((venue, name), NO_GROUP)
+        return self._groups.number(venue, name)
 
     def group_members(self, group: int) -> tuple[int, ...]:
         """Slots of a group's markets in order of arrival; empty for an unknown group."""
@@ -214,9 +208,7 @@ class Catalog:
     def group_exhaustive(self, group: int) -> bool:
         """Whether exactly one of the members *in the catalog* wins: needs the venue's count of the set."""
         held = self._groups.get(group)
-        if held is None or held.kind is not GroupKind.EXACTLY_ONE or held.size != len(held.slots):
-            return False
-        return not any(self.spec(slot).neg_risk_augmented for slot in held.slots)
+        return held is not None and held.exhaustive
 
     def register_reader(self) -> int:
         """Number of a new reader; from now on it holds back the recycling of slots. At most READERS_MAX."""
@@ -245,42 +237,11 @@ class Catalog:
     def _recycle(self) -> None:
         passed = min(self._readers.values(), default=self._version)
         while self._retiring and self._retiring[0][0] <= passed:
-            self._free.append(self._retiring.pop(0)[1])
-
-    def _check_group(self, spec: MarketSpec) -> None:
-        held = self._groups.get(self.group_number(spec.venue, spec.group)) if spec.group else None
-        if held and held.kind is not spec.group_kind:
-            raise ConfigError(f"{spec.symbol}: its group {spec.group} is {held.kind.name.lower()} for others")
-
-    def _join_group(self, slot: int, spec: MarketSpec) -> None:
-        if not spec.group:
-            self.rows[slot]["group"] = NO_GROUP
-            return
-        key = (spec.venue, spec.group)
-        if key not in self._group_of_name:
-            self._group_of_name[key] = self._next_group
-            self._groups[self._next_group] = _Group(spec.group, spec.group_kind, 0, [])
-            self._next_group += 1  # a number is never used twice
-        group = self._group_of_name[key]
-        held = self._groups[group]
-        held.slots.append(slot)
-        held.size = max(held.size, spec.group_size)
-        self.rows[slot]["group"] = group
-        self._mark_group(group)
-
-    def _leave_group(self, slot: int, group: int) -> None:
-        held = self._groups[group]
-        held.slots.remove(slot)
-        if held.slots:
-            self._mark_group(group)
-            return
-        del self._groups[group]
-        for key in [key for key, number in self._group_of_name.items() if number == group]:
-            del self._group_of_name[key]
+            self._free.append(self._retiring.popleft()[1])
 
     def _mark_group(self, group: int) -> None:
         exhaustive = self.group_exhaustive(group)
-        for slot in self._groups[group].slots:
+        for slot in self.group_members(group):
             flags = int(self.rows[slot]["flags"]) & ~MarketFlag.EXHAUSTIVE
             self.rows[slot]["flags"] = flags | MarketFlag.EXHAUSTIVE if exhaustive else flags
 

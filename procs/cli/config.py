@@ -1,5 +1,4 @@
-"""``pr3dict config check``: read every configuration file as the engine would, print the effective tree, its
-hash.
+"""``pr3dict config check``: read every configuration file as the engine would, print what is in force.
 
 A FILE is a layer over the shipped settings. A file of relations or of fee schedules is recognised by its
 top-level key and checked as such, beside the shipped one.
