@@ -1,12 +1,12 @@
 """Identifiers that are never used twice, and the names venues know our orders by.
 
-An id is one int64: the boot epoch above, a counter below. Whoever starts the engine hands in a boot epoch that it
-has never handed in before, so ids of two runs never meet; within a run they rise by one::
+An id is one int64: the boot epoch above, a counter below. Whoever starts the engine hands in a boot epoch
+that it has never handed in before, so ids of two runs never meet; within a run they rise by one::
 
     | 31 bits boot epoch | 32 bits counter |
 
-An order's identity is derived from its intent alone, so it exists before anything is sent and can be derived again
-after a crash.
+An order's identity is derived from its intent alone, so it exists before anything is sent and can be
+derived again after a crash.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _STAMPS: Final = ("recv_ns", "request_ns")  # say when, not what
 
 
 class IdSource:
-    """Rising ids of one boot epoch, 1..BOOT_EPOCH_MAX. ``last`` continues after an id found in the journal."""
+    """Rising ids of one boot epoch, 1..BOOT_EPOCH_MAX. ``last``: continue after this id."""
 
     def __init__(self, boot_epoch: int, last: int = 0) -> None:
         if not 0 < boot_epoch <= BOOT_EPOCH_MAX:
@@ -82,7 +82,8 @@ def polymarket_paper_hash(request: np.void) -> bytes:
 
     It is *not* the EIP-712 hash of the signed order: that needs a salt, an account and the signing code.
     """
-    return hashlib.blake2b(_intent_bytes(request), digest_size=IDENTITY_BYTES, person=b"pr3-paper-order").digest()
+    intent = _intent_bytes(request)
+    return hashlib.blake2b(intent, digest_size=IDENTITY_BYTES, person=b"pr3-paper-order").digest()
 
 
 def index_set(members: Iterable[int]) -> bytes:

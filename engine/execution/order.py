@@ -2,7 +2,7 @@
 
     INTENT -> JOURNALED -> (SIGNED) -> SENT -> ACKED -> PARTLY_FILLED -> FILLED | CANCELLED | EXPIRED
                    |                    |______ REJECTED
-                   +-> DENIED           |______ UNKNOWN: may have happened; anything the venue says next is believed
+                   +-> DENIED           |______ UNKNOWN: may have happened; believe what comes next
 
 A terminal state is stable whatever comes late; the amounts that come with it are the tracker's business.
 """
@@ -18,7 +18,7 @@ from engine.records import OrderStatus
 
 
 class OrderInput(IntEnum):
-    """What can happen to an order. The first four are ours, the others are the venue's word, or its silence."""
+    """What can happen to an order. Four are ours, the others are the venue's word, or its silence."""
 
     JOURNAL = 0
     SIGN = 1
@@ -68,7 +68,7 @@ def _table() -> dict[tuple[OrderStatus, OrderInput], OrderStatus]:
         (OrderStatus.UNKNOWN, OrderInput.ACK): OrderStatus.ACKED,
         (OrderStatus.SENT, OrderInput.REJECT): OrderStatus.REJECTED,
         (OrderStatus.ACKED, OrderInput.REJECT): OrderStatus.REJECTED,  # a delayed order can end so
-        (OrderStatus.PARTLY_FILLED, OrderInput.REJECT): OrderStatus.CANCELLED,  # the rest is gone, fills stand
+        (OrderStatus.PARTLY_FILLED, OrderInput.REJECT): OrderStatus.CANCELLED,  # fills stand
         (OrderStatus.UNKNOWN, OrderInput.REJECT): OrderStatus.REJECTED,
     }
     for status in (OrderStatus.SENT, OrderStatus.ACKED, OrderStatus.PARTLY_FILLED, OrderStatus.UNKNOWN):
@@ -84,5 +84,5 @@ TRANSITIONS: Final[Mapping[tuple[OrderStatus, OrderInput], OrderStatus]] = Mappi
 
 
 def step(status: OrderStatus, event: OrderInput) -> OrderStatus | None:
-    """Status after ``event``; None when it cannot happen in this status (the caller counts it, nothing changes)."""
+    """Status after ``event``; None when it cannot happen in this status: counted, and nothing changes."""
     return TRANSITIONS.get((status, event))

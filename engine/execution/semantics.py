@@ -1,4 +1,4 @@
-"""What each venue makes of an order: which lives it knows, and how price and size are rounded before it is sent.
+"""What each venue makes of an order: which lives it knows, how price and size are rounded before.
 
 Rounding is against us: a purchase never pays more than planned, a sale never receives less, and never more is
 traded than asked for. Prices are in the terms of the order's outcome unless a name says YES.
@@ -25,10 +25,13 @@ _TAKER_TIFS: Final = frozenset({TimeInForce.FOK, TimeInForce.FAK})
 class VenueRules:
     """Order semantics of one venue.
 
-    ``confirms``: a fill is provisional until CONFIRMED, and may end FAILED; what it bought cannot be sold before.
-    ``nets_pairs``: YES and NO of one market become one dollar at once, and selling what is not held buys the other.
+    ``confirms``: a fill is provisional until CONFIRMED, and may end FAILED; what it bought cannot be sold
+    before.
+    ``nets_pairs``: YES and NO of one market become one dollar at once, and selling what is not held buys
+    the other.
     ``whole_cent_buys``: orders to buy with these lives must cost whole cents at their limit.
-    ``expiry_lead_ns``: how long before its stated time an order expires; ``expiry_min_ns``: shortest life it accepts.
+    ``expiry_lead_ns``: how long before its stated time an order expires; ``expiry_min_ns``: shortest life
+    it accepts.
     """
 
     tifs: frozenset[TimeInForce]
@@ -110,7 +113,7 @@ def _grid_price_e4(row: np.void, yes_e4: int, *, down: bool) -> int:
 
 
 def order_lot_e6(row: np.void, direction: int, tif: int, price_e4: int) -> int:
-    """Smallest step of size for an order at ``price_e4``: the market's lot, and whole cents where the venue asks."""
+    """Smallest step of size at ``price_e4``: the market's lot, and whole cents where the venue asks."""
     lot = int(row["lot_e6"])
     rules = RULES[Venue(int(row["venue"]))]
     if direction == Direction.BUY and tif in rules.whole_cent_buys:

@@ -1,6 +1,7 @@
 """Liquidity we took stays taken: what of each recorded level is already ours.
 
-The recording does not know that we traded, so it keeps showing what we took. The rule, per market, side and price:
+The recording does not know that we traded, so it keeps showing what we took. The rule, per market, side
+and price:
 
 * available = recorded size - consumed;
 * the same size said again gives nothing back;

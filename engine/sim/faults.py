@@ -1,7 +1,7 @@
 """Bad days, planned: what goes wrong with which request, report and trade, from a seed or from a script.
 
-Rates are in ppm. A script names requests by their number (NEW and CONVERT, from 1, in order of sending) and wins
-over the rates. The plan only decides; the venue does the harm.
+Rates are in ppm. A script names requests by their number (NEW and CONVERT, from 1, in order of sending)
+and wins over the rates. The plan only decides; the venue does the harm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,13 @@ class Fault(IntFlag):
     FAIL_CONVERT = 256  # the conversion is refused
 
 
-_REQUEST_FAULTS: Final = (Fault.REJECT, Fault.LOSE_REQUEST, Fault.LOSE_REPORT, Fault.PARTIAL, Fault.FAIL_CONVERT)
+_REQUEST_FAULTS: Final = (
+    Fault.REJECT,
+    Fault.LOSE_REQUEST,
+    Fault.LOSE_REPORT,
+    Fault.PARTIAL,
+    Fault.FAIL_CONVERT,
+)
 _REPORT_FAULTS: Final = (Fault.DUPLICATE, Fault.DELAY, Fault.REORDER)
 _REQUEST_WORD: Final = 11
 _REPORT_WORD: Final = 12
@@ -72,7 +78,7 @@ class FaultPlan:
         return self._drawn(_REQUEST_FAULTS, _REQUEST_WORD, request_number)
 
     def of_report(self, request_number: int, report_number: int) -> Fault:
-        """Faults of one report; DUPLICATE, DELAY and REORDER of a scripted request hold for all its reports."""
+        """Faults of one report; those scripted for a request hold for all its reports."""
         if request_number in self._script:
             return self._script[request_number] & (Fault.DUPLICATE | Fault.DELAY | Fault.REORDER)
         return self._drawn(_REPORT_FAULTS, _REPORT_WORD, report_number)

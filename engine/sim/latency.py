@@ -1,7 +1,8 @@
 """How long a request takes to a venue, and its answer back: seeded, per venue and per market.
 
-A distribution is a lognormal given by its median and its 99th percentile, kept as a table of STRATA equally likely
-times in integer nanoseconds. The table is made with decimal arithmetic, so it is the same on every machine.
+A distribution is a lognormal given by its median and its 99th percentile, kept as a table of STRATA
+equally likely times in integer nanoseconds. The table is made with decimal arithmetic, so it is the same
+on every machine.
 
 A recording shows a book when *we* received it, which is later than the venue had it. An order that is matched
 against the recorded book therefore needs that age on top of its own way: configure the request time as both.
@@ -69,7 +70,7 @@ NO_LATENCY: Final = Route(Lognormal(0, 0), Lognormal(0, 0))
 
 
 class LatencyModel:
-    """Times of one venue. ``markets`` overrides ``route`` by slot; ``scale`` multiplies everything (1, 2, 5)."""
+    """Times of one venue. ``markets`` overrides ``route`` by slot; ``scale`` multiplies everything."""
 
     def __init__(
         self, seed: int, route: Route, markets: Mapping[int, Route] | None = None, scale: int = 1

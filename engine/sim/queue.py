@@ -1,7 +1,8 @@
-"""Where a resting order stands at its price, judged only by what the venue publishes, and never in our favour.
+"""Where a resting order stands at its price: judged by what the venue publishes, never in our favour.
 
-The order joins behind everything shown. A trade at its price first serves what is ahead, then us. A level that
-shrinks without a trade lost orders somewhere: we assume behind us, unless fewer are left than were ahead.
+The order joins behind everything shown. A trade at its price first serves what is ahead, then us. A level
+that shrinks without a trade lost orders somewhere: we assume behind us, unless fewer are left than were
+ahead.
 
 A trade and the shrinking it causes are two messages in either order. When the shrinking comes first it has
 already moved us up, so a trade within PRINT_LAG_NS is first set against it: one event never counts twice.

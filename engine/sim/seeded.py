@@ -1,7 +1,7 @@
-"""Randomness that is a function: the same seed and the same words give the same bits, in any order of asking.
+"""Randomness as a function: the same seed and words give the same bits, in any order of asking.
 
-Nothing is drawn from a stream, so one more order in a run leaves the luck of all others as it was, and a run at
-another latency scale meets the same fate order by order.
+Nothing is drawn from a stream, so one more order in a run leaves the luck of all others as it was, and a
+run at another latency scale meets the same fate order by order.
 """
 
 from __future__ import annotations

@@ -1,0 +1,246 @@
+"""A venue: requests in, reports out, market data as it happens, time handed in; no sockets, no clock.
+
+    on_request(ORDER_REQUEST, now)   it arrives after the request latency
+    on_update(BOOK_UPDATE frame)     the recorded market moves; what was due before that happens before it
+    advance(now)                     VENUE_REPORT records that have reached us by now
+    next_due_ns()                    when to call again
+
+A cancel is also a question: it ends the order if it still can, and all that was ever said of the order is
+said again. A cancel of an order that the venue never saw is answered REJECTED with VENUE_UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from engine.catalog.catalog import Catalog, MarketFlag
+from engine.reasons import Reason
+from engine.records import ORDER_REQUEST, MarketState, ReportKind, RequestKind, UpdateKind, Venue
+from engine.sim.admission import shape_fault
+from engine.sim.clearing import RETRY_RESOLUTION_NS, Clearing, SettlementTimes
+from engine.sim.exchange import Exchange
+from engine.sim.faults import NO_FAULTS, Fault, FaultPlan
+from engine.sim.latency import LatencyModel
+from engine.sim.orders import VenueOrder, VenueState
+from engine.sim.outbox import Outbox, blank_report
+from engine.sim.ports import PublicBook, Rows
+from engine.sim.timeline import Timeline
+from engine.units import PRICE_ONE_E4
+
+ORDERS_MAX: Final = 1 << 20  # of one run; a venue never forgets an identity
+_TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
+_CONVERSIONS: Final = (RequestKind.CONVERT, RequestKind.MERGE, RequestKind.SPLIT)
+
+
+class SimVenue:
+    """One simulated venue with one account. ``requests``, ``cancels`` and ``late_updates`` count."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        catalog: Catalog,
+        book: PublicBook,
+        latency: LatencyModel,
+        seed: int,
+        *,
+        cash_micros: int = 0,
+        faults: FaultPlan = NO_FAULTS,
+        times: SettlementTimes | None = None,
+    ) -> None:
+        self.venue = venue
+        self.requests = 0
+        self.cancels = 0
+        self.late_updates = 0  # frames older than what already happened
+        self._catalog = catalog
+        self._latency = latency
+        self._faults = faults
+        self._outbox = Outbox(latency, faults)
+        self._timeline = Timeline()
+        self._clearing = Clearing(
+            venue,
+            catalog,
+            self._outbox,
+            self._timeline,
+            seed,
+            cash_micros,
+            faults,
+            times or SettlementTimes(),
+        )
+        self._exchange = Exchange(catalog, book, self._clearing, self._outbox, self._timeline, faults)
+        self._orders: dict[int, VenueOrder] = {}
+        self._identities: set[bytes] = set()
+        self._states: dict[int, int] = {}  # slot -> MarketState, where the recording said one
+        self._resolved: set[tuple[int, int]] = set()  # (slot, generation)
+        self._now_ns = 0
+
+    @property
+    def cash_micros(self) -> int:
+        """Our whole balance: promised and unsettled parts included."""
+        return self._clearing.balances.cash_micros
+
+    @property
+    def free_cash_micros(self) -> int:
+        """What a new order can use."""
+        return self._clearing.balances.free_cash_micros
+
+    def position_e6(self, slot: int) -> tuple[int, int]:
+        """YES and NO held in a market, provisional ones included."""
+        yes, no = self._clearing.balances.holding(slot).size_e6
+        return yes, no
+
+    def free_e6(self, slot: int, outcome: int) -> int:
+        """Tokens of an outcome that could be sold now."""
+        return self._clearing.balances.holding(slot).free_e6(outcome)
+
+    def resting_orders(self) -> int:
+        """Our orders in the book."""
+        return len(self._exchange.resting)
+
+    def on_request(self, request: np.void, now_ns: int) -> None:
+        """Take an ORDER_REQUEST that left us at ``now_ns``."""
+        copy: np.void = np.array([request], ORDER_REQUEST)[0]
+        slot = int(copy["slot"])
+        if int(copy["kind"]) == RequestKind.CANCEL:
+            self.cancels += 1
+            wait_ns = self._latency.request_ns(slot, -self.cancels)
+            self._timeline.at(now_ns + wait_ns, lambda at_ns: self._cancel(copy, at_ns))
+            return
+        self.requests += 1
+        number = self.requests
+        faults = self._faults.of_request(number)
+        if faults & (Fault.LOSE_REQUEST | Fault.LOSE_REPORT):
+            self._outbox.post_unknown(blank_report(copy, ReportKind.UNKNOWN, {}), number, now_ns)
+        if Fault.LOSE_REQUEST not in faults:
+            wait_ns = self._latency.request_ns(slot, number)
+            self._timeline.at(now_ns + wait_ns, lambda at_ns: self._arrive(copy, number, at_ns))
+
+    def on_update(self, updates: Rows, n: int, now_ns: int) -> None:
+        """Take one frame of the recording, BOOK_UPDATE records received at ``now_ns``."""
+        frame = updates[:n]
+        self.late_updates += now_ns < self._now_ns
+        self._run_until(now_ns - 1)
+        self._now_ns = max(self._now_ns, now_ns)
+        self._exchange.on_frame(frame, self._now_ns)
+        for update in frame[frame["kind"] == int(UpdateKind.MARKET_STATE)]:
+            self._on_market_state(int(update["slot"]), int(update["aux"]))
+
+    def advance(self, now_ns: int) -> Rows:
+        """Work until ``now_ns``; VENUE_REPORT records that reached us, valid until the next call."""
+        self._run_until(now_ns)
+        return self._outbox.due(now_ns)
+
+    def next_due_ns(self) -> int:
+        """When something happens at the venue or arrives from it; INT64_MAX when nothing is pending."""
+        return min(self._timeline.next_ns(), self._outbox.next_due_ns())
+
+    def settle(self, slot: int, yes_value_e4: int, at_ns: int) -> None:
+        """Resolve a market at ``at_ns`` with a YES value of 0..10,000 (a void pays 5,000 at many).
+
+        Open orders are cancelled; the payment waits until every trade and conversion there is final.
+        """
+        if not 0 <= yes_value_e4 <= PRICE_ONE_E4:
+            raise ValueError(f"settlement value {yes_value_e4} is not within 0..{PRICE_ONE_E4}")
+        generation = int(self._catalog.rows[slot]["generation"])
+        self._timeline.at(at_ns, lambda then: self._settle(slot, generation, yes_value_e4, then))
+
+    def _run_until(self, now_ns: int) -> None:
+        self._timeline.run_until(now_ns)
+        self._now_ns = max(self._now_ns, now_ns)
+
+    def _arrive(self, request: np.void, number: int, now_ns: int) -> None:
+        size = int(request["size_e6"])
+        order = VenueOrder(request, number, number, now_ns, size)
+        faults = self._faults.of_request(number)
+        order.deaf = Fault.LOSE_REPORT in faults
+        order.partial = Fault.PARTIAL in faults
+        identity = request["identity"].tobytes()
+        is_conversion = int(request["kind"]) in _CONVERSIONS
+        reason = self._refusal(order, identity, is_conversion, now_ns)
+        if reason != Reason.VENUE_DUPLICATE:
+            self._orders[int(request["order_id"])] = order
+            if not is_conversion:
+                self._identities.add(identity)
+        if reason == Reason.NONE and Fault.REJECT in faults:
+            reason = Reason.VENUE_REJECTED
+        if reason != Reason.NONE:
+            self._exchange.refuse(order, reason, now_ns)
+        elif is_conversion:
+            self._convert(order, now_ns)
+        elif self._clearing.fund(order):
+            self._exchange.submit(order, now_ns)
+        else:
+            self._exchange.refuse(order, Reason.VENUE_INSUFFICIENT_CASH, now_ns)
+        order.deaf = False
+        if order.state == VenueState.GONE:
+            self._outbox.forget(number)
+
+    def _refusal(self, order: VenueOrder, identity: bytes, is_conversion: bool, now_ns: int) -> Reason:
+        """Why the order does not get as far as the book; NONE when it does."""
+        request, slot = order.request, order.slot
+        if int(request["order_id"]) in self._orders or (not is_conversion and identity in self._identities):
+            return Reason.VENUE_DUPLICATE
+        if len(self._orders) >= ORDERS_MAX:
+            return Reason.VENUE_RATE_LIMITED
+        if not 0 <= slot < self._catalog.capacity:
+            return Reason.VENUE_UNKNOWN
+        row = self._catalog.rows[slot]
+        if (int(row["generation"]), int(row["venue"])) != (int(request["generation"]), int(self.venue)):
+            return Reason.VENUE_UNKNOWN
+        settled = (slot, int(row["generation"])) in self._resolved
+        if is_conversion:
+            return Reason.VENUE_CLOSED if settled else Reason.NONE
+        state = self._states.get(slot, MarketState.OPEN)
+        if settled or int(row["flags"]) & _TRADABLE != _TRADABLE or state != MarketState.OPEN:
+            return Reason.VENUE_CLOSED
+        if int(request["kind"]) != RequestKind.NEW or not self._clearing.has_fee(slot):
+            return Reason.VENUE_REJECTED
+        return shape_fault(row, request, now_ns)
+
+    def _convert(self, order: VenueOrder, now_ns: int) -> None:
+        reason = self._clearing.convert(order, now_ns)
+        if reason != Reason.NONE:
+            self._exchange.refuse(order, reason, now_ns)
+        else:
+            self._outbox.say(order, ReportKind.ACKED, now_ns, {"remaining_e6": order.left_e6})
+
+    def _cancel(self, request: np.void, now_ns: int) -> None:
+        order = self._orders.get(int(request["order_id"]))
+        if order is None:
+            unknown = {"reason": int(Reason.VENUE_UNKNOWN), "remaining_e6": int(request["size_e6"])}
+            self._outbox.post(blank_report(request, ReportKind.REJECTED, unknown), 0, now_ns)
+            return
+        self._outbox.repeat(order, now_ns)
+        if order.state == VenueState.RESTING:
+            self._exchange.cancel(order, ReportKind.CANCELLED, Reason.NONE, now_ns)
+        elif order.state != VenueState.GONE:  # in its taker delay, or converting: it stands
+            refused = {"remaining_e6": order.left_e6, "reason": int(Reason.VENUE_REJECTED)}
+            self._outbox.post(blank_report(order.request, ReportKind.ACKED, refused), order.number, now_ns)
+
+    def _on_market_state(self, slot: int, state: int) -> None:
+        if 0 <= slot < self._catalog.capacity:
+            self._states[slot] = state
+            if state in (MarketState.CLOSED, MarketState.SETTLED):
+                self._leave_market(slot, self._now_ns)
+
+    def _leave_market(self, slot: int, now_ns: int) -> None:
+        self._exchange.leave_market(slot, now_ns)
+        for order in self._orders.values():
+            if order.slot == slot and order.state == VenueState.DELAYED:
+                self._exchange.cancel(order, ReportKind.CANCELLED, Reason.VENUE_CLOSED, now_ns)
+
+    def _settle(self, slot: int, generation: int, yes_value_e4: int, now_ns: int) -> None:
+        key = slot, generation
+        if key in self._resolved and not self._clearing.is_pending(slot):
+            return
+        if int(self._catalog.rows[slot]["generation"]) != generation:
+            return
+        self._states[slot] = MarketState.SETTLED
+        self._leave_market(slot, now_ns)
+        if self._clearing.is_pending(slot):
+            again_ns = now_ns + RETRY_RESOLUTION_NS
+            self._timeline.at(again_ns, lambda then: self._settle(slot, generation, yes_value_e4, then))
+            return
+        self._resolved.add(key)
+        self._clearing.resolve(slot, yes_value_e4, now_ns)
