@@ -1,7 +1,7 @@
 """``python -m bench [NAME...]``: run the measurements, all of them or those named.
 
-A bench is a module of this package with ``main() -> int``: it prints what it measured, with the machine it ran
-on, and answers 0 unless its own claim failed.
+A bench is a module of this package with ``main() -> int``: it prints what it measured, on which machine,
+and answers 0 unless its own claim failed.
 """
 
 from __future__ import annotations
