@@ -5,8 +5,8 @@ NDJSON. The first line says what the file is; every other line is one DECISION r
     {"at_ns":1780795851472000000,"stage":"strategy","kind":"cross_venue","market":"kalshi:KXA","epoch":"1.7",
      "relation":3,"edge_gross":"0.05","edge_net":"0.0233","reason":"none","signal":12}
 
-Money is in dollars as decimal strings, sizes in contracts; an epoch is boot.counter. The same input gives the same
-bytes: nothing in a line depends on the machine or the hour.
+Money is in dollars as decimal strings, sizes in contracts; an epoch is boot.counter. The same input gives
+the same bytes: nothing in a line depends on the machine or the hour.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ def is_decision_log(first_line: bytes) -> bool:
 
 
 def read_funnel(lines: Iterable[bytes], source: str) -> Funnel:
-    """Funnel of a decision log. RecordingFormat for another version, RecordingDamaged for a line that is not one."""
+    """Funnel of a decision log.
+
+    RecordingFormat for another version, RecordingDamaged for a line that is not one.
+    """
     funnel = Funnel()
     for number, line in enumerate(lines, start=1):
         try:
@@ -120,7 +123,9 @@ def read_funnel(lines: Iterable[bytes], source: str) -> Funnel:
 
 def _check_version(header: Mapping[str, object], source: str) -> None:
     if header[HEADER_KEY] != LOG_VERSION:
-        raise RecordingFormat(f"{source}: decision log version {header[HEADER_KEY]}, this build reads {LOG_VERSION}")
+        raise RecordingFormat(
+            f"{source}: decision log version {header[HEADER_KEY]}, this build reads {LOG_VERSION}"
+        )
 
 
 def _word(kinds: type[DecisionStage] | type[SignalKind], code: int) -> str:
