@@ -128,7 +128,7 @@ def _check_version(header: Mapping[str, object], source: str) -> None:
         )
 
 
-def _word(kinds: type[DecisionStage] | type[SignalKind], code: int) -> str:
+def _word(kinds: type[DecisionStage | SignalKind], code: int) -> str:
     try:
         return kinds(code).name.lower()
     except ValueError:

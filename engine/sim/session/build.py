@@ -32,12 +32,12 @@ from engine.units import NS_PER_DAY, NS_PER_MS, NS_PER_S, PRICE_ONE_E4, SIZE_ONE
 START_NS: Final = 1_793_534_400 * NS_PER_S  # 2026-11-01 12:00 UTC
 APPROVED_ON: Final = "2026-11-01"
 CLOSE_AFTER_NS: Final = 3 * NS_PER_DAY
-WINDOW_NS: Final = 30 * NS_PER_S
+BEFORE_NS: Final = 10 * NS_PER_S
 ALIVE_BEFORE_NS: Final = 300 * NS_PER_MS
-PLANTED_FOR_NS: Final = 20 * NS_PER_S
+PLANTED_FOR_NS: Final = 45 * NS_PER_S  # a conversion takes up to 30 s after trades that are final after 5
+NOISE_STEP_NS: Final = 400 * NS_PER_MS
 FRAME_STEP_NS: Final = NS_PER_MS
 NOISE_MARKETS: Final = 2  # per venue
-NOISE_FRAMES: Final = 40  # per window
 
 _MULTIPLIER: Final = 6_364_136_223_846_793_005
 _INCREMENT: Final = 1_442_695_040_888_963_407
@@ -170,17 +170,17 @@ class _Builder:
             self._session.frames.append(self._polymarket.books(self._tick(), spec, quotes))
 
     def _window(self, scenario: Scenario) -> None:
-        start = self._now + (WINDOW_NS - PLANTED_FOR_NS) // 2
-        self._make_noise(start - ALIVE_BEFORE_NS)
+        start = self._now + BEFORE_NS
+        alive = [name for name in scenario.markets if name not in scenario.silent]
+        self._make_noise(start - ALIVE_BEFORE_NS, [])
         if scenario.opens_with_gap:
             self._kalshi.skip()
-        for name in scenario.markets:
-            if name not in scenario.silent:
-                self._sign_of_life(name)
+        for name in alive:
+            self._sign_of_life(name)
         self._now = start
         self._apply(scenario.changes)
         planted_at = self._now
-        self._make_noise(start + PLANTED_FOR_NS)
+        self._make_noise(start + PLANTED_FOR_NS, alive)
         self._apply(scenario.restore)
         markets = tuple((spec.venue, spec.symbol) for spec in scenario.markets.values())
         self._session.plantings.append(
@@ -205,18 +205,19 @@ class _Builder:
         step = SIZE_ONE_E6 if size <= FAR_SIZE_E6 else -SIZE_ONE_E6
         self._say(name, [LevelSet(Side.BID, FAR_BID_E4, size + step)])
 
-    def _make_noise(self, until_ns: int) -> None:
-        """Seeded updates of the noise markets, spread over the time until ``until_ns``."""
-        step = max((until_ns - self._now) // (NOISE_FRAMES + 1), FRAME_STEP_NS)
-        for _ in range(NOISE_FRAMES):
-            self._now += step - FRAME_STEP_NS
+    def _make_noise(self, until_ns: int, alive: Sequence[str]) -> None:
+        """Seeded updates of the noise markets until ``until_ns``, with signs of life of ``alive``."""
+        while self._now + NOISE_STEP_NS < until_ns:
+            self._now += NOISE_STEP_NS
+            for other in alive:
+                self._sign_of_life(other)
             name = self._noise[self._dice.below(len(self._noise))]
             depth = self._dice.below(8)
             bid = self._dice.below(2) == 0
             price = 4_500 - 100 * depth if bid else 4_800 + 100 * depth
             size = (1 + self._dice.below(500)) * SIZE_ONE_E6
             self._say(name, [LevelSet(Side.BID if bid else Side.ASK, price, size)])
-        self._now = max(until_ns, self._now)
+        self._now = until_ns
 
     def _settle(self, scenarios: Sequence[Scenario]) -> None:
         done: set[str] = set()
