@@ -83,7 +83,7 @@ def _muldiv(a: int, b: int, divisor: int) -> tuple[int, int]:
         product = a * b
         return product // divisor, product % divisor
     hi, middle, low = _product(a, b)
-    if hi >= divisor >> 1:  # the quotient could reach 2**63
+    if hi >= divisor or 2 * hi + (middle >> 31) >= divisor:  # the product over 2**63 says whether it fits
         return MULDIV_OVERFLOW, 0
     return _long_division(hi, middle, low, divisor)
 
@@ -105,9 +105,9 @@ def muldiv_ceil(a: int, b: int, divisor: int) -> int:
     For amounts we pay: costs and fees round up.
     """
     quotient, remainder = _muldiv(a, b, divisor)
-    if quotient >= 0 and remainder > 0:
-        return quotient + 1
-    return quotient
+    if quotient < 0 or remainder == 0:
+        return quotient
+    return quotient + 1 if quotient < INT64_MAX else MULDIV_OVERFLOW
 
 
 def decimal_to_units(text: str, decimals: int) -> int:
