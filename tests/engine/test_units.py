@@ -106,7 +106,24 @@ def test_decimal_texts_are_read_exactly(text: str, decimals: int, expected: int)
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-", ".", "-.", "1e3", "+1", " 1", "1 ", "0x1", "1,000", "1.2.3", "--1", "nan", "١", "½", "0.12345"],
+    [
+        "",
+        "-",
+        ".",
+        "-.",
+        "1e3",
+        "+1",
+        " 1",
+        "1 ",
+        "0x1",
+        "1,000",
+        "1.2.3",
+        "--1",
+        "nan",
+        "\u0661",
+        "\u00bd",
+        "0.12345",
+    ],
 )
 def test_anything_but_a_plain_decimal_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a decimal|more than 4 decimals"):
