@@ -5,9 +5,13 @@ Everything in-flight counts as filled: an order's worst case is exposure from th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
+
+from engine.config import RiskConfig, VenueConfig
+from engine.records import Venue
 
 VENUES: Final = 3  # index by engine.records.Venue; 0 is no venue
 TOKEN_ONE: Final = 1_000_000  # one order in the rate bucket
@@ -55,3 +59,15 @@ GATE_MARKET: Final = np.dtype(
         ("reserved_micros", "<i8"),
     ]
 )
+
+
+def gate_limits(risk: RiskConfig, venues: Mapping[Venue, VenueConfig]) -> np.void:
+    """GATE_LIMITS of a configuration; a venue that is not in ``venues`` may send nothing."""
+    row: np.void = np.zeros(1, GATE_LIMITS)[0]
+    for name in GATE_LIMITS.names or ():
+        if name not in ("orders_per_second", "orders_burst"):
+            row[name] = getattr(risk, name)
+    for venue, settings in venues.items():
+        row["orders_per_second"][venue] = settings.orders_per_second
+        row["orders_burst"][venue] = settings.orders_burst
+    return row

@@ -1,0 +1,86 @@
+"""Book stage: BOOK_UPDATE messages of one venue in, TOP messages and book rows out.
+
+One compiled call applies a batch of frames. Rows are published before the tops that announce them, so that
+a reader of a top finds a row at least as new.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import numpy as np
+
+from engine.records import BOOK_UPDATE, Venue
+from procs.agent import NEVER_NS
+from shm.ring import OverwritingRing, Records
+from shm.table import Table
+
+BATCH_CELLS: Final = 4_096
+
+
+class Store(Protocol):
+    """What the book stage needs of ``engine.book.store.BookStore``."""
+
+    tops: Records
+    rows: Records
+
+    def apply(self, updates: Records, n: int, now_ns: int) -> int:
+        """Apply ``updates[:n]``, whole frames; the number of TOP records in ``tops``."""
+        ...
+
+    def on_time(self, now_ns: int) -> int:
+        """Act by the clock (books crossed too long); the number of TOP records in ``tops``."""
+        ...
+
+    def next_due_ns(self) -> int:
+        """When ``on_time`` has something to do."""
+        ...
+
+
+class BookAgent:
+    """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw."""
+
+    def __init__(
+        self, venue: Venue, store: Store, updates: OverwritingRing, tops: OverwritingRing, table: Table
+    ) -> None:
+        self.role = f"book-{venue.name.lower()}"
+        self.store = store
+        self.applied = 0
+        self._tops = tops
+        self._table = table
+        self._reader = updates.reader(batch_cells=BATCH_CELLS)
+        self._updates = self._reader.records(BOOK_UPDATE)
+
+    @property
+    def lost(self) -> int:
+        """Update records overwritten before they were read."""
+        return self._reader.lost_cells
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Apply what the feed has published since; then what is due by the clock."""
+        work = self._reader.poll()
+        if work > 0:
+            self.applied += work
+            self._publish(self.store.apply(self._updates, work, now_ns))
+        if self.store.next_due_ns() <= now_ns:
+            work += 1
+            self._publish(self.store.on_time(now_ns))
+        return work
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+    def next_due_ns(self) -> int:
+        """When a book will have been crossed for too long."""
+        return min(self.store.next_due_ns(), NEVER_NS)
+
+    def _publish(self, n_tops: int) -> None:
+        if not n_tops:
+            return
+        tops = self.store.tops[:n_tops]
+        for slot in np.unique(tops["slot"]):
+            self._table.write(int(slot), self.store.rows[slot : slot + 1])
+        self._tops.publish_each(tops)

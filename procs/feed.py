@@ -1,0 +1,61 @@
+"""Feed stage: wire frames of one venue in, BOOK_UPDATE messages out, one message a frame.
+
+The shell around it (a socket, or a recording) calls ``on_frame`` and ``on_disconnect``; there is nothing to
+poll.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from engine.records import Venue
+from shm.ring import OverwritingRing, Records
+
+
+class Codec(Protocol):
+    """What the feed needs of a venue's codec."""
+
+    out: Records
+
+    def feed(self, payload: bytes | memoryview, recv_ns: int, conn: int) -> int:
+        """Parse one frame into ``out``; the number of records."""
+        ...
+
+    def disconnect(self, conn: int, recv_ns: int) -> int:
+        """Put every book of a connection in doubt; the number of records in ``out``."""
+        ...
+
+
+class FeedAgent:
+    """One venue's feed. ``frames`` counts what came in, ``refused`` messages too large for the ring."""
+
+    def __init__(self, venue: Venue, codec: Codec, updates: OverwritingRing) -> None:
+        self.role = f"feed-{venue.name.lower()}"
+        self.codec = codec
+        self.frames = 0
+        self.refused = 0
+        self._updates = updates
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open: frames come from the shell."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Nothing waits here."""
+        del now_ns
+        return 0
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+    def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
+        """Parse one frame and publish what it says."""
+        self.frames += 1
+        self._publish(self.codec.feed(payload, recv_ns, conn))
+
+    def on_disconnect(self, recv_ns: int, conn: int) -> None:
+        """Say that every book of the connection is in doubt."""
+        self._publish(self.codec.disconnect(conn, recv_ns))
+
+    def _publish(self, n_records: int) -> None:
+        if n_records and not self._updates.publish(self.codec.out[:n_records]):
+            self.refused += 1

@@ -1,0 +1,48 @@
+"""A reader's own copy of the book rows it acts on: all venues in one array, without what we have just taken.
+
+Strategies and the optimizer look at books through this. A row is fetched from its venue's table when
+something says that it changed; what our own fills took since then is subtracted until the venue's book
+shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from engine.execution.own_takes import OwnTakes
+from engine.records import BOOK_ROW, Venue
+from shm.ring import Records
+from shm.table import Table
+
+
+class BookView:
+    """``rows``: BOOK_ROW by slot over all venues.
+
+    ``stale_reads`` counts rows that could not be fetched whole.
+    """
+
+    def __init__(self, tables: Mapping[Venue, Table], slots: int) -> None:
+        self.rows: Records = np.zeros(slots, BOOK_ROW)
+        self.takes = OwnTakes()
+        self.stale_reads = 0
+        self._tables = tables
+
+    def refresh(self, venue: int, slot: int) -> None:
+        """Fetch a row.
+
+        One that stays busy keeps its old content, which the epoch and age checks then refuse.
+        """
+        row = self.rows[slot : slot + 1]
+        if not self._tables[Venue(venue)].read(slot, row):
+            self.stale_reads += 1
+            return
+        if len(self.takes):
+            self.takes.subtract(row[0])
+
+    def on_event(self, event: np.void) -> None:
+        """Take one ORDER_EVENT into account: what it filled is no longer on offer."""
+        if int(event["fill_size_e6"]):
+            self.takes.on_fill(event)
+            self.refresh(int(event["venue"]), int(event["slot"]))
