@@ -1,4 +1,4 @@
-"""What one paper run found: plain numbers, in the order a trader asks for them. Rendering is the command's business.
+"""What one paper run found: plain numbers, in the order a trader asks for them. Rendering is elsewhere.
 
 Money in micro-dollars, sizes in 1e-6 contract, times in ns since 1970.
 """

@@ -7,7 +7,7 @@ from engine.risk.limits import gate_limits
 
 
 def test_every_limit_comes_from_its_setting() -> None:
-    config = load_config().config
+    config = load_config()
     row = gate_limits(config.risk, {Venue.KALSHI: config.venues.kalshi})
     for name in row.dtype.names or ():
         if name.startswith("orders_"):
