@@ -10,6 +10,7 @@ from procs.importers.kalshi_capture import KALSHI_CAPTURE
 from procs.importers.kalshi_rest import KALSHI_REST
 from procs.importers.kalshi_rows import KALSHI_ROWS
 from procs.importers.kalshi_wire import KALSHI_WIRE
+from procs.importers.markets import MarketNotes
 from procs.importers.metadata import METADATA
 from procs.importers.polymarket_books import (
     POLYMARKET_BEST,
@@ -48,8 +49,8 @@ IMPORTERS: Final[tuple[Importer, ...]] = (
 Source = RecordingReader | Imported  # both: header, name, frames(), batches()
 
 
-def open_source(path: Path) -> Source:
-    """Open a recording of ours, or a file of any kind in IMPORTERS.
+def open_source(path: Path, notes: MarketNotes | None = None) -> Source:
+    """Open a recording of ours, or a file of any kind in IMPORTERS; ``notes`` as for Imported.
 
     Raises OSError when it cannot be read, RecordingDamaged when it is empty or unreadable from the start,
     RecordingFormat when nothing here knows it.
@@ -61,7 +62,7 @@ def open_source(path: Path) -> Source:
         return RecordingReader(path)
     for importer in IMPORTERS:
         if importer.matches(sample):
-            return Imported(path, importer)
+            return Imported(path, importer, MarketNotes() if notes is None else notes)
     if not sample.columns and not sample.text:
         raise RecordingDamaged(f"{path}: nothing in it can be decompressed")
     raise RecordingFormat(f"{path}: neither a recording nor a file that an importer knows")

@@ -66,7 +66,8 @@ class Note:
 class MarketNotes:
     """Collects notes during one pass, then gives the specs. Bounded by MARKETS_MAX markets."""
 
-    def __init__(self) -> None:
+    def __init__(self, category: str = "") -> None:
+        self._category = category  # of markets whose file names none
         self._kalshi: dict[str, Note] = {}
         self._tokens: dict[str, Note] = {}
         self._pairs: dict[str, str] = {}
@@ -91,7 +92,7 @@ class MarketNotes:
         if note is None:
             if len(self._kalshi) + len(self._tokens) >= MARKETS_MAX:
                 raise ValueError(f"more than {MARKETS_MAX} markets in one file")
-            note = notes[symbol] = Note(symbol)
+            note = notes[symbol] = Note(symbol, category=self._category)
         return note
 
     def symbols(self) -> tuple[str, ...]:

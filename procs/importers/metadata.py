@@ -37,7 +37,7 @@ def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
             word = str(row[f"outcome_{side}"])
             note = notes.token(stand_in_token(market, word), market, outcome_of(word))
             note.title = str(row["question"])
-            note.category = str(row.get("category") or "")
+            note.category = str(row.get("category") or note.category)
             note.open_ns, note.close_ns = (_ns(row[f"{end}_ts"]) for end in ("start", "end"))
     yield from ()
 

@@ -66,14 +66,14 @@ class Importer(NamedTuple):
 class Imported:
     """A file as its importer reads it; the header is known after a first pass over it.
 
+    ``notes`` may hold what other files told of the same markets.
     Raises RecordingDamaged from ``frames`` or ``batches`` where the file is broken, after what is whole.
     """
 
-    def __init__(self, path: Path, importer: Importer) -> None:
+    def __init__(self, path: Path, importer: Importer, notes: MarketNotes) -> None:
         self.path = path
         self.name = str(path)
         self.importer = importer
-        notes = MarketNotes()
         start_ns = 0
         found = False
         try:

@@ -1,0 +1,122 @@
+"""Several recordings as one stream in time order, without looking at frames one by one.
+
+Order: (receive time, file, line). Inside one file the order of its lines always stands; where its clock steps
+back, the frame counts as received at the latest time before it. Runs of consecutive frames of one file are
+handed out as slices of its batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from engine.errors import ConfigError, RecordingDamaged
+from procs.recording import RECV_NS_MAX, RecordingHeader
+from procs.recording_frames import FrameBatch
+from procs.recording_lines import Longs
+
+
+class FrameSource(Protocol):
+    """What can be merged: a RecordingReader or an Imported."""
+
+    name: str
+    header: RecordingHeader
+
+    def batches(self) -> Iterator[FrameBatch]:
+        """Frames in batches."""
+
+
+class Run(NamedTuple):
+    """Frames ``start`` to ``stop`` of a batch of file number ``file``.
+
+    ``clock_ns[i]`` is the time of frame i as it is to be replayed: shifted when aligned, never stepping back
+    within the file. ``batch.recv_ns`` stays as recorded.
+    """
+
+    file: int
+    batch: FrameBatch
+    clock_ns: Longs
+    start: int
+    stop: int
+
+
+def common_start(sources: Sequence[FrameSource]) -> list[int]:
+    """Shift in ns for each file that makes all of them start when the latest one does."""
+    starts = [source.header.start_ns for source in sources]
+    return [max(starts) - start for start in starts]
+
+
+class _Head:
+    """Where one file stands."""
+
+    def __init__(self, file: int, source: FrameSource, shift_ns: int) -> None:
+        self.file = file
+        self.steps_back = 0
+        self._name = source.name
+        self._batches = source.batches()
+        self._shift_ns = shift_ns
+        self._latest_ns = 0
+        self.at = 0
+        self.batch: FrameBatch | None = None
+        self.clock_ns: Longs = np.empty(0, np.int64)
+
+    def advance(self) -> bool:
+        """Load the next batch; False at the end of the file."""
+        self.batch = next(self._batches, None)
+        self.at = 0
+        if self.batch is None:
+            return False
+        if self.batch.recv_ns.max() > RECV_NS_MAX - self._shift_ns:
+            raise ConfigError(f"{self._name}: a shift of {self._shift_ns} ns takes its times out of range")
+        shifted = self.batch.recv_ns + self._shift_ns
+        clock = np.maximum.accumulate(np.maximum(shifted, self._latest_ns))
+        self.steps_back += int(np.count_nonzero(clock != shifted))
+        self._latest_ns = int(clock[-1])
+        self.clock_ns = clock
+        return True
+
+    def key(self) -> tuple[int, int]:
+        """Place in the order of the frame that comes next."""
+        return int(self.clock_ns[self.at]), self.file
+
+    def until(self, other: tuple[int, int] | None) -> int:
+        """Position after the last frame that comes before ``other``."""
+        assert self.batch is not None
+        if other is None:
+            return self.batch.count
+        time_ns, file = other
+        if self.file < file:  # of equal times the earlier file's comes first
+            return int(np.searchsorted(self.clock_ns, time_ns, side="right"))
+        return int(np.searchsorted(self.clock_ns, time_ns, side="left"))
+
+
+def merge(sources: Sequence[FrameSource], shifts_ns: Sequence[int] | None = None) -> Iterator[Run]:
+    """Runs of all files in order. Damage ends its own file only; the first is raised at the end."""
+    shifts = shifts_ns if shifts_ns is not None else [0] * len(sources)
+    damage: list[RecordingDamaged] = []
+    heads: list[_Head] = []
+    for file, (source, shift) in enumerate(zip(sources, shifts, strict=True)):
+        head = _Head(file, source, shift)
+        if _advance(head, damage):
+            heads.append(head)
+    while heads:
+        heads.sort(key=_Head.key)
+        first = heads[0]
+        stop = first.until(heads[1].key() if len(heads) > 1 else None)
+        assert first.batch is not None
+        yield Run(first.file, first.batch, first.clock_ns, first.at, stop)
+        first.at = stop
+        if stop == first.batch.count and not _advance(first, damage):
+            heads.pop(0)
+    if damage:
+        raise damage[0]
+
+
+def _advance(head: _Head, damage: list[RecordingDamaged]) -> bool:
+    try:
+        return head.advance()
+    except RecordingDamaged as error:
+        damage.append(error)
+        return False
