@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from types import ModuleType
 
@@ -141,8 +142,8 @@ def test_trade_fee_is_the_model_rounded_up(
 @given(prices, sizes)
 def test_revenue_leans_against_us(either: ModuleType, price_e4: int, size_e6: int) -> None:
     notional = Fraction(size_e6 * price_e4, PRICE_ONE_E4)
-    assert either.revenue_micros(BUY, price_e4, size_e6) == -(-(-notional // 1))
-    assert either.revenue_micros(SELL, price_e4, size_e6) == notional // 1
+    assert either.revenue_micros(BUY, price_e4, size_e6) == -math.ceil(notional)
+    assert either.revenue_micros(SELL, price_e4, size_e6) == math.floor(notional)
 
 
 @given(
@@ -160,7 +161,7 @@ def test_the_account_of_an_order(
     unit: int,
     direction: int,
 ) -> None:
-    """Over an order: trade fees plus what is left in the account, never a negative fee, never a full unit kept."""
+    """An order pays its trade fees and what is left in the account; no fee is negative, no full unit kept."""
     account, charged, trade_fees = 0, 0, 0
     for price_e4, size_e6 in fills:
         before = account
