@@ -45,11 +45,13 @@ class OwnTakes:
         return self._count
 
     def on_fill(self, event: np.void) -> None:
-        """Remember the fill of one ORDER_EVENT as a taker; its price is the venue's cash over its size."""
-        size = int(event["fill_size_e6"])
-        if size <= 0 or int(event["maker"]):
+        """Remember the fill of one ORDER_EVENT as a taker, at the price of the trade.
+
+        A conversion has no price, and a void trade a negative size: neither took anything from a book.
+        """
+        size, price = int(event["fill_size_e6"]), int(event["price_e4"])
+        if size <= 0 or int(event["maker"]) or not 0 < price < PRICE_ONE_E4:
             return
-        price = int(event["cash_micros"]) * PRICE_ONE_E4 // size
         if int(event["outcome"]) == Outcome.NO:
             price = PRICE_ONE_E4 - price
         side = taken_side(int(event["direction"]), int(event["outcome"]))

@@ -1,0 +1,88 @@
+"""Simulated venue stage: order requests in, venue reports out, over the market data that the feed publishes.
+
+The venue keeps its own books from the same updates; nothing that the engine believes reaches it. When the
+recording says that a market settled, the venue pays some time later.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.book.store import BookStore
+from engine.records import BOOK_UPDATE, ORDER_REQUEST, MarketState, Side, TopFlag, Trust, UpdateKind, Venue
+from engine.sim.venue import SimVenue
+from procs.agent import NEVER_NS
+from procs.wires import Wires, publish_each
+from shm.ring import Records
+
+BATCH_CELLS: Final = 4_096
+_UNFIT: Final = int(TopFlag.SIZE_UNKNOWN | TopFlag.CROSSED)
+
+
+class StoreBook:
+    """The venue's own books: a BookStore that nobody else applies to."""
+
+    def __init__(self, store: BookStore) -> None:
+        self.store = store
+
+    def apply(self, updates: Records, n: int, now_ns: int) -> int:
+        """Take over ``updates[:n]``."""
+        return self.store.apply(updates, n, now_ns)
+
+    def levels(self, slot: int, side: int) -> tuple[list[int], list[int]]:
+        """Prices (YES terms, best first) and sizes of one side."""
+        prices, sizes = self.store.levels(slot, Side(side))
+        return prices.tolist(), sizes.tolist()
+
+    def is_tradable(self, slot: int) -> bool:
+        """Whether the book is LIVE, with known sizes and not crossed."""
+        row = self.store.rows[slot]
+        return int(row["trust"]) == Trust.LIVE and not int(row["flags"]) & _UNFIT
+
+
+class SimVenueAgent:
+    """One simulated venue. ``settle_ns`` is how long it takes from resolution to payment."""
+
+    def __init__(self, venue: Venue, sim: SimVenue, wires: Wires, settle_ns: int) -> None:
+        self.role = f"venue-{venue.name.lower()}"
+        self.sim = sim
+        self._venue = venue
+        self._settle_ns = settle_ns
+        self._reader = wires.updates[venue].reader(batch_cells=BATCH_CELLS)
+        self._updates = self._reader.records(BOOK_UPDATE)
+        self._requests = wires.requests[venue].reader("venue", 0)
+        self._orders = self._requests.records(ORDER_REQUEST)
+        self._reports = wires.reports[venue]
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Take market data frame by frame, then requests, then whatever is due."""
+        work = self._market_data(now_ns)
+        requests = max(self._requests.poll(), 0)
+        for index in range(requests):
+            self.sim.on_request(self._orders[index], now_ns)
+        work += requests
+        if self.sim.next_due_ns() <= now_ns:
+            reports = self.sim.advance(now_ns)
+            work += 1 + publish_each(self._reports, reports, self.role)
+        return work
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+    def next_due_ns(self) -> int:
+        """When something happens at the venue."""
+        return min(self.sim.next_due_ns(), NEVER_NS)
+
+    def _market_data(self, now_ns: int) -> int:
+        """One message of the ring is one frame."""
+        work = 0
+        while (n_cells := self._reader.poll(1)) > 0:
+            work += n_cells
+            self.sim.on_update(self._updates, n_cells, now_ns)
+            for update in self._updates[:n_cells]:
+                if update["kind"] == UpdateKind.MARKET_STATE and update["aux"] == MarketState.SETTLED:
+                    self.sim.settle(int(update["slot"]), int(update["price_e4"]), now_ns + self._settle_ns)
+        return work
