@@ -49,7 +49,7 @@ class SourceAgent:
         self.first_ns = self.last_ns = self._next.recv_ns if self._next else 0
 
     def do_work(self, now_ns: int) -> int:
-        """Hand over the next frame when it is due: one at a time, so that each is worked off before the next."""
+        """Hand over the next frame when it is due: one, so that each is worked off before the next."""
         frame = self._next
         if frame is None or frame.recv_ns > now_ns:
             return 0

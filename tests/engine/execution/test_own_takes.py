@@ -53,21 +53,21 @@ def test_a_fill_is_found_on_the_level_it_came_from() -> None:
     takes = OwnTakes()
     event = np.zeros(1, ORDER_EVENT)[0]
     event["slot"], event["generation"], event["outcome"] = SLOT, GENERATION, Outcome.NO
-    event["fill_size_e6"], event["cash_micros"] = (
-        30_000_000,
-        12_000_000,
-    )  # NO at 0.40 is the bid of YES at 0.60
+    # NO at 0.40 is the bid of YES at 0.60
+    event["fill_size_e6"], event["price_e4"] = 30_000_000, 4_000
     takes.on_fill(event)
     record = row([(6_000, 50_000_000), (5_900, 5)], [(6_100, 7)])
     takes.subtract(record)
     assert shown(record) == ([(6_000, 20_000_000), (5_900, 5)], [(6_100, 7)])
 
 
-@pytest.mark.parametrize(("field", "value"), [("maker", 1), ("fill_size_e6", 0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("maker", 1), ("fill_size_e6", 0), ("fill_size_e6", -10), ("price_e4", 0)]
+)
 def test_only_what_was_taken_counts(field: str, value: int) -> None:
     takes = OwnTakes()
     event = np.zeros(1, ORDER_EVENT)[0]
-    event["fill_size_e6"], event["cash_micros"] = 10, 4
+    event["fill_size_e6"], event["price_e4"] = 10, 4_000
     event[field] = value
     takes.on_fill(event)
     assert len(takes) == 0
