@@ -29,11 +29,9 @@ _POLYMARKET: Final = int(Venue.POLYMARKET)
 _KALSHI: Final = int(Venue.KALSHI)
 _QUOTE: Final = 34
 _BACKSLASH: Final = 92
-_NEWLINE: Final = 10
 _SPACE: Final = 32
 _ZERO: Final = 48
 _NINE: Final = 57
-_BRACE: Final = 125
 _INTEGER_MAX: Final = (2**63 - 1) // 10 - 1  # one more digit cannot pass 2**63
 _MISMATCH: Final = -1
 _SHORT: Final = -2  # ran out of bytes before anything contradicted
@@ -43,6 +41,7 @@ _HEAD: Final = np.frombuffer(b'{"recv_ns":', np.uint8)
 _VENUE: Final = np.frombuffer(b',"venue":"', np.uint8)
 _CONN: Final = np.frombuffer(b'","conn":', np.uint8)
 _RAW: Final = np.frombuffer(b',"raw":"', np.uint8)
+_TAIL: Final = np.frombuffer(b"}\n", np.uint8)
 _NAME_KALSHI: Final = np.frombuffer(b"kalshi", np.uint8)
 _NAME_POLYMARKET: Final = np.frombuffer(b"polymarket", np.uint8)
 
@@ -160,10 +159,7 @@ def split_lines(
         if at >= 0:
             filled, at = _unescape(source, at, end, arena, used)
         if at >= 0:
-            if at + 1 >= end:
-                at = _SHORT
-            elif source[at] != _BRACE or source[at + 1] != _NEWLINE:
-                at = _MISMATCH
+            at = _expect(source, at, end, _TAIL)
         if at == _SHORT:
             return count, used, start, LINES_END
         if at == _MISMATCH or conn > 0x7FFF_FFFF:
@@ -175,5 +171,5 @@ def split_lines(
         lengths[count] = filled - used
         used = filled
         count += 1
-        start = at + 2
+        start = at
     return count, used, start, LINES_END

@@ -85,8 +85,8 @@ class RecordingReader:
             if block is None:
                 break
             text = rest + block
-        if rest:  # a last line without its line end: a frame if it parses
-            yield from self._split(rest + b"\n")
+        rest = yield from self._split(rest + b"\n" if rest else rest)  # the last line may lack its line end
+        assert not rest, "every line that ends is taken or refused"
 
     def _damaged(self, what: str) -> RecordingDamaged:
         return RecordingDamaged(

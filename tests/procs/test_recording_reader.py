@@ -1,0 +1,167 @@
+"""Reading recordings: every frame back, in bounded pieces, and damage after all that is whole."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import orjson
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import RecordingDamaged, RecordingFormat
+from engine.records import Venue
+from procs import recording, recording_reader
+from procs.recording_frames import Frame
+from procs.recording_reader import RecordingReader, parse_line
+from tests.data import recordings as made
+
+HEAD = made.header().to_line().rstrip(b"\n")
+
+
+def _read(path: Path) -> tuple[list[Frame], str]:
+    frames: list[Frame] = []
+    with RecordingReader(path) as reader:
+        try:
+            frames.extend(reader.frames())  # keeps what came before an error
+        except RecordingDamaged as error:
+            assert reader.lines == len(frames) + 1
+            return frames, str(error)
+        assert reader.lines == len(frames) + 1
+    return frames, ""
+
+
+def _some(count: int) -> list[Frame]:
+    return [made.kalshi({"n": at, "text": 'a"b\\c'}, at, conn=at % 3) for at in range(count)]
+
+
+def test_frames_come_back(tmp_path: Path) -> None:
+    frames = [*_some(10), made.polymarket([{"event_type": "book"}], 3)]
+    assert _read(made.write(tmp_path / "r", made.header("both"), frames)) == (frames, "")
+
+
+def test_batches_are_bounded_and_lines_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_reader, "BATCH_FRAMES", 7)
+    monkeypatch.setattr(recording, "BLOCK_BYTES", 3000)
+    frames = _some(100)
+    path = made.write(tmp_path / "r", made.header(), frames)
+    with RecordingReader(path) as reader:
+        assert reader.header == made.header()
+        batches = list(reader.batches())
+    assert max(batch.count for batch in batches) == 7
+    assert [frame for batch in batches for frame in batch.frames()] == frames
+    assert batches[0].first_line == 2
+    for batch, following in itertools.pairwise(batches):
+        assert following.first_line == batch.first_line + batch.count
+
+
+def test_other_spellings_go_through_the_general_parser(tmp_path: Path) -> None:
+    odd = b'{"conn": 1, "raw": "\\u0041\\u00e9", "venue": "polymarket", "recv_ns": 12}'
+    plain = b'{"recv_ns":13,"venue":"kalshi","conn":0,"raw":"x"}'
+    path = made.write_lines(tmp_path / "r", [HEAD, plain, odd, plain])
+    with RecordingReader(path) as reader:
+        frames = list(reader.frames())
+        assert reader.fallbacks == 1
+    kalshi = Frame(13, Venue.KALSHI, 0, b"x")
+    assert frames == [kalshi, Frame(12, Venue.POLYMARKET, 1, "Aé".encode()), kalshi]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{}",
+        b"7",
+        b'{"recv_ns":1,"venue":"kalshi","conn":0}',
+        b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":"x","more":1}',
+        b'{"recv_ns":1.0,"venue":"kalshi","conn":0,"raw":"x"}',
+        b'{"recv_ns":true,"venue":"kalshi","conn":0,"raw":"x"}',
+        b'{"recv_ns":1,"venue":"nyse","conn":0,"raw":"x"}',
+        b'{"recv_ns":1,"venue":["kalshi"],"conn":0,"raw":"x"}',
+        b'{"recv_ns":1,"venue":"kalshi","conn":"0","raw":"x"}',
+        b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":{}}',
+        b'{"recv_ns":-1,"venue":"kalshi","conn":0,"raw":"x"}',
+        b'{"recv_ns":9223372036854775808,"venue":"kalshi","conn":0,"raw":"x"}',
+        b'{"recv_ns":1,"venue":"kalshi","conn":2147483648,"raw":"x"}',
+    ],
+)
+def test_a_line_that_is_no_frame_ends_the_reading_there(tmp_path: Path, line: bytes) -> None:
+    good = b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":"x"}'
+    assert parse_line(line) is None
+    frames, said = _read(made.write_lines(tmp_path / "r", [HEAD, good, good, line, good]))
+    assert len(frames) == 2
+    assert said.endswith("r line 4: not a frame; the 2 frames before it are whole")
+
+
+def test_truncated_file_gives_its_whole_lines(tmp_path: Path) -> None:
+    frames = [made.kalshi({"n": at, "noise": str(hash((at, "x")))}, at) for at in range(20_000)]
+    path = made.write(tmp_path / "r", made.header(), frames)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    got, said = _read(path)
+    assert 0 < len(got) < len(frames)
+    assert got == frames[: len(got)]
+    assert f"line {len(got) + 2}: truncated" in said
+
+
+def test_flipped_bit_never_gives_an_altered_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "BLOCK_BYTES", 4000)
+    frames = _some(400)
+    path = made.write(tmp_path / "r", made.header(), frames)
+    data = path.read_bytes()
+    for at in range(200, len(data), 97):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        try:
+            got, said = _read(path)
+        except (RecordingDamaged, RecordingFormat):
+            continue  # the header's own block
+        assert got == frames[: len(got)]
+        assert said or got == frames
+
+
+def test_last_line_without_its_end_is_a_frame_if_it_is_whole(tmp_path: Path) -> None:
+    good = b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":"x"}'
+    path = tmp_path / "r"
+    path.write_bytes(zstandard.ZstdCompressor().compress(HEAD + b"\n" + good))
+    assert _read(path) == ([Frame(1, Venue.KALSHI, 0, b"x")], "")
+    path.write_bytes(zstandard.ZstdCompressor().compress(HEAD + b"\n" + good + b"\n" + good[:-1]))
+    frames, said = _read(path)
+    assert len(frames) == 1
+    assert "line 3: not a frame" in said
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_reader, "LINE_BYTES_MAX", 1000)
+    path = made.write_lines(
+        tmp_path / "r", [HEAD, b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":"' + b"x" * 5000]
+    )
+    frames, said = _read(path)
+    assert frames == []
+    assert said
+
+
+def test_empty_or_headless_files(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    path.write_bytes(b"")
+    with pytest.raises(RecordingDamaged, match="empty"):
+        RecordingReader(path)
+    path.write_bytes(zstandard.ZstdCompressor().compress(b"no line end"))
+    with pytest.raises(RecordingDamaged, match="no header line"):
+        RecordingReader(path)
+    with pytest.raises(RecordingFormat, match="version 9"):
+        RecordingReader(made.write_lines(path, [b'{"pr3dict_recording":9}']))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**31 - 1), st.text(max_size=40)), max_size=20
+    )
+)
+def test_whatever_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, int, str]]
+) -> None:
+    frames = [Frame(time, Venue.KALSHI, conn, text.encode()) for time, conn, text in rows]
+    path = made.write(tmp_path_factory.mktemp("any") / "r", made.header(), frames)
+    assert _read(path) == (frames, "")
+    assert orjson.loads(HEAD)["venue"] == "kalshi"
