@@ -15,7 +15,8 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 def normalised(rules_text: str) -> str:
     """Rule text without what carries no meaning: compatibility forms, case, and the shape of white space."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", rules_text)).strip().casefold()
+    folded = unicodedata.normalize("NFKC", rules_text).casefold()
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", folded)).strip()
 
 
 def fingerprint(rules_text: str) -> str:
