@@ -68,11 +68,15 @@ class Ledger:
     def apply(self, entry: Entry) -> None:
         """Fold one entry; entries that move no cash or size change nothing."""
         if entry.kind is EntryKind.OPENING:
-            account = self.accounts.setdefault(int(entry.record["venue"]), Account())
-            account.opening_micros += int(entry.record["cash_micros"])
-            account.cash_micros += int(entry.record["cash_micros"])
+            self.open_account(int(entry.record["venue"]), int(entry.record["cash_micros"]))
         elif entry.kind is EntryKind.REPORT:
             self.apply_report(entry.record)
+
+    def open_account(self, venue: int, cash_micros: int) -> None:
+        """Add opening cash to a venue's account."""
+        account = self.accounts.setdefault(venue, Account())
+        account.opening_micros += cash_micros
+        account.cash_micros += cash_micros
 
     def replay(self, entries: Iterable[Entry]) -> None:
         """Fold many entries in order."""

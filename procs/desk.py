@@ -1,0 +1,109 @@
+"""The executor's desk: journal, ledger and gate kept in step with what the venues report.
+
+A report is journaled before anything follows from it; then the ledger takes it over, then the gate learns
+what is held and what it may spend. Equity is marked at most once per MARK_EVERY_NS of engine time, on the
+executable side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from engine.ledger.journal import OPENING, EntryKind, Journal
+from engine.ledger.ledger import Ledger
+from engine.ledger.marks import mark_ledger_micros
+from engine.reasons import Reason
+from engine.records import ReportKind, Venue
+from engine.risk.gate import Gate
+from engine.units import NS_PER_S
+from procs.view import BookView
+
+MARK_EVERY_NS: Final = NS_PER_S
+_MOVES_CASH: Final = frozenset(
+    {ReportKind.FILLED, ReportKind.FAILED, ReportKind.CONVERTED, ReportKind.SETTLED}
+)
+
+
+class FreshGate:
+    """The gate, reading each order's book anew: what was true when the plan was made may not be true now."""
+
+    def __init__(self, gate: Gate, view: BookView) -> None:
+        self._gate = gate
+        self._view = view
+
+    @property
+    def halted(self) -> bool:
+        """Whether the halt word is set."""
+        return self._gate.halted
+
+    def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
+        """Fetch the row of the order's book, then ask the gate."""
+        self._view.refresh(int(request["venue"]), int(request["slot"]))
+        return self._gate.check(request, epoch, worst_cash_micros, now_ns)
+
+    def on_fill(self, order_id: int, size_e6: int) -> None:
+        """Shrink a reservation."""
+        self._gate.on_fill(order_id, size_e6)
+
+    def release(self, order_id: int) -> None:
+        """Give a reservation back."""
+        self._gate.release(order_id)
+
+
+class Desk:
+    """Accounts of one engine, and its journal as the executor knows it (``engine.execution.ports.Journal``).
+
+    ``marked_ns``: when equity was last computed.
+    """
+
+    def __init__(self, journal: Journal, gate: Gate, view: BookView) -> None:
+        self.journal = journal
+        self.ledger = Ledger()
+        self.gate = gate
+        self.marked_ns = 0
+        self._view = view
+        self._stale = True
+
+    def open(self, cash_micros: Mapping[Venue, int], now_ns: int) -> None:
+        """Journal the opening cash of each venue and start the day with it."""
+        for venue, cash in cash_micros.items():
+            record: np.void = np.zeros(1, OPENING)[0]
+            record["venue"], record["cash_micros"], record["at_ns"] = venue, cash, now_ns
+            self.journal.append(EntryKind.OPENING, record)
+            self.ledger.open_account(int(venue), cash)
+            self.gate.set_cash(venue, cash)
+        self.gate.start_day(sum(cash_micros.values()))
+
+    def append(self, kind: int, record: np.void) -> None:
+        """Journal one record; a report then moves ledger and gate, before the executor acts on it."""
+        self.journal.append(kind, record)
+        if kind == EntryKind.REPORT and int(record["kind"]) in _MOVES_CASH:
+            self._follow(record)
+
+    def _follow(self, report: np.void) -> None:
+        self.ledger.apply_report(report)
+        venue, slot = int(report["venue"]), int(report["slot"])
+        position = self.ledger.position(venue, slot, int(report["generation"]))
+        self.gate.set_position(slot, *position.size_e6, sum(position.cost_micros))
+        self.gate.set_cash(venue, self.ledger.cash_micros(venue))
+        self._stale = True
+
+    def mark(self, now_ns: int) -> None:
+        """Compute equity when something changed, or positions are held, and the last mark is old enough."""
+        if now_ns - self.marked_ns < MARK_EVERY_NS:
+            return
+        held = [key for key, position in self.ledger.positions.items() if not position.flat]
+        if not (held or self._stale):
+            return
+        for venue, slot, _ in held:
+            self._view.refresh(venue, slot)
+        self.gate.set_equity(self.equity_micros())
+        self.marked_ns, self._stale = now_ns, False
+
+    def equity_micros(self) -> int:
+        """Cash at all venues and what the positions would bring now."""
+        cash = sum(account.cash_micros for account in self.ledger.accounts.values())
+        return cash + mark_ledger_micros(self.ledger, self._view.rows)

@@ -1,0 +1,81 @@
+"""Executor stage: plans and venue reports in, order requests and order events out.
+
+Reports come before plans: what a venue has said may free what a new plan needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.execution.executor import Executor
+from engine.execution.plan import PlanResult
+from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
+from procs.agent import NEVER_NS
+from procs.desk import Desk
+from procs.wires import Wires, publish_each
+from shm.ring import Reader, Records
+
+
+class ExecutorAgent:
+    """Runs ``executor`` over the wires. ``results`` collects how each plan ended."""
+
+    role = "executor"
+
+    def __init__(self, executor: Executor, desk: Desk, wires: Wires) -> None:
+        self.executor = executor
+        self.desk = desk
+        self.results: list[PlanResult] = []
+        self.orders = 0
+        self._plans = wires.plans.reader(self.role, 0)
+        self._heads = self._plans.records(PLAN_HEAD)
+        self._legs = self._plans.records(PLAN_LEG)
+        self._reports: Mapping[Venue, tuple[Reader, Records]] = {
+            venue: _joined(ring.reader(self.role, 0)) for venue, ring in wires.reports.items()
+        }
+        self._wires = wires
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Handle reports, then plans, then what is due."""
+        work = 0
+        for reader, reports in self._reports.values():
+            n_reports = max(reader.poll(), 0)
+            for index in range(n_reports):
+                self.executor.on_report(reports[index], now_ns)
+                self._flush()
+            work += n_reports
+        while (n_cells := self._plans.poll(1)) > 0:
+            self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
+            self._flush()
+            work += 1
+        if self.executor.next_due_ns() <= now_ns:
+            self.executor.on_time(now_ns)
+            self._flush()
+            work += 1
+        if work:
+            self.desk.mark(now_ns)
+        return work
+
+    def on_close(self) -> None:
+        """Nothing to let go of: the journal's file belongs to whoever opened it."""
+
+    def next_due_ns(self) -> int:
+        """When the executor wants the clock."""
+        return min(self.executor.next_due_ns(), NEVER_NS)
+
+    def _flush(self) -> None:
+        out = self.executor.out
+        self.results.extend(self.executor.finished)
+        for request in out.requests[: out.n_requests]:
+            ring = self._wires.requests[Venue(int(request["venue"]))]
+            self.orders += publish_each(ring, request.reshape(1), "requests")
+        publish_each(self._wires.events, out.events[: out.n_events], "events")
+        publish_each(
+            self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"
+        )
+
+
+def _joined(reader: Reader) -> tuple[Reader, Records]:
+    return reader, reader.records(VENUE_REPORT)
