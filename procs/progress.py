@@ -1,0 +1,65 @@
+"""How far a run has come: the record it hands out, and who gets to see how many of them.
+
+A run reports often, because reporting is cheap for it; ``Sparse`` lets through what a person can read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from engine.units import NS_PER_S
+
+SPARSE_STEP_NS: Final = 5 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. ``phase`` names what is running, e.g. ``1x latency``.
+
+    ``frames_total`` is None when nobody has counted; ``now_ns`` is the virtual clock (ns since 1970).
+    """
+
+    phase: str
+    frames: int
+    frames_total: int | None
+    now_ns: int
+    plans: int
+    fills: int
+    realised_micros: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def ignore(progress: Progress) -> None:
+    """Show nothing to anybody."""
+    del progress
+
+
+class Sparse:
+    """Lets through the first report of each phase, its last frame, and one every ``step_ns`` between.
+
+    ``clock_ns`` is a monotonic clock of real time.
+    """
+
+    def __init__(self, show: OnProgress, clock_ns: Callable[[], int], step_ns: int = SPARSE_STEP_NS) -> None:
+        self._show = show
+        self._clock_ns = clock_ns
+        self._step_ns = step_ns
+        self._phase = ""
+        self._due_ns = 0
+        self._done = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Take one report."""
+        now_ns = self._clock_ns()
+        begins = progress.phase != self._phase
+        ends = progress.frames == progress.frames_total and not (self._done and not begins)
+        if not begins and not ends and now_ns < self._due_ns:
+            return
+        self._phase = progress.phase
+        self._due_ns = now_ns + self._step_ns
+        self._done = progress.frames == progress.frames_total
+        self._show(progress)
