@@ -87,7 +87,8 @@ class Desk:
         self.ledger.apply_report(report)
         venue, slot = int(report["venue"]), int(report["slot"])
         position = self.ledger.position(venue, slot, int(report["generation"]))
-        self.gate.set_position(slot, *position.size_e6, sum(position.cost_micros))
+        yes_e6, no_e6 = position.size_e6
+        self.gate.set_position(slot, yes_e6, no_e6, sum(position.cost_micros))
         self.gate.set_cash(venue, self.ledger.cash_micros(venue))
         self._stale = True
 

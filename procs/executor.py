@@ -68,9 +68,10 @@ class ExecutorAgent:
     def _flush(self) -> None:
         out = self.executor.out
         self.results.extend(self.executor.finished)
-        for request in out.requests[: out.n_requests]:
-            ring = self._wires.requests[Venue(int(request["venue"]))]
-            self.orders += publish_each(ring, request.reshape(1), "requests")
+        for index in range(out.n_requests):
+            request = out.requests[index : index + 1]
+            ring = self._wires.requests[Venue(int(request["venue"][0]))]
+            self.orders += publish_each(ring, request, "requests")
         publish_each(self._wires.events, out.events[: out.n_events], "events")
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"
