@@ -139,3 +139,9 @@ def is_whole_cents(size_e6: int, price_e4: int) -> bool:
 def effective_expiry_ns(rules: VenueRules, expire_ns: int) -> int:
     """When the venue really expires an order that states ``expire_ns``; 0 stays 0 (never)."""
     return expire_ns // rules.expiry_grid_ns * rules.expiry_grid_ns - rules.expiry_lead_ns if expire_ns else 0
+
+
+def stated_expiry_ns(rules: VenueRules, until_ns: int, now_ns: int) -> int:
+    """Expiry to state for a life until ``until_ns`` at least, and no shorter than the venue allows."""
+    wanted = max(until_ns + rules.expiry_lead_ns, now_ns + rules.expiry_min_ns + rules.expiry_grid_ns)
+    return -(-wanted // rules.expiry_grid_ns) * rules.expiry_grid_ns

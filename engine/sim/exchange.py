@@ -28,6 +28,7 @@ from engine.sim.ports import PublicBook, Rows
 from engine.sim.queue import QueuePlace
 from engine.sim.resting import RestingOrders
 from engine.sim.timeline import Timeline
+from engine.units import SIDE_SIZE_MAX_E6
 
 _TRADE: Final = int(UpdateKind.TRADE)
 _SIDES: Final = (Side.BID, Side.ASK)
@@ -139,7 +140,9 @@ class Exchange:
 
     def _rest(self, order: VenueOrder, now_ns: int) -> None:
         side = Side.ASK if order.takes_bids else Side.BID
-        order.place = QueuePlace(self._sizes(order.slot, side).get(order.yes_limit_e4, 0))
+        shown = self._book.is_tradable(order.slot)
+        sizes = self._sizes(order.slot, side) if shown else {}
+        order.place = QueuePlace(sizes.get(order.yes_limit_e4, 0) if shown else SIDE_SIZE_MAX_E6)
         if not self.resting.add(order):
             self._leave(order, ReportKind.CANCELLED, Reason.VENUE_RATE_LIMITED, now_ns)
             return
@@ -167,10 +170,8 @@ class Exchange:
         for side in _SIDES:
             self.consumed.on_book(slot, side, sizes[side])
             self.resting.on_levels(slot, side, sizes[side], now_ns)
-        best_bid, best_ask = max(sizes[Side.BID], default=0), min(sizes[Side.ASK], default=None)
-        if best_ask is None or best_bid < best_ask:  # a crossed book says nothing of us
-            for side in _SIDES:
-                self._cross(slot, side, now_ns)
+        for side in _SIDES:
+            self._cross(slot, side, now_ns)
         if slot not in self.resting.slots() and slot not in self.consumed.slots():
             self._watched[slot] = False
 

@@ -23,5 +23,5 @@ class PublicBook(Protocol):
         ...
 
     def is_tradable(self, slot: int) -> bool:
-        """Whether the book is LIVE with known sizes: a book that may be wrong gives no liquidity."""
+        """Whether the book is LIVE, not crossed, its sizes known: one that may be wrong gives no liquidity."""
         ...

@@ -1,0 +1,162 @@
+"""One plan through its states: what to send next, and when a state is over.
+
+Each state has one method. It sends what it can, and moves the plan on when nothing is left to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.catalog.catalog import Catalog
+from engine.execution.config import ExecutionConfig, LegOrder
+from engine.execution.intake import index_of_conversion, leg_size_e6
+from engine.execution.plan import Leg, Plan, PlanInput, PlanState
+from engine.execution.sender import Sender, Wish
+from engine.execution.tracked import Role, TrackedOrder
+from engine.execution.unwind import tradable_surplus_e6, unwind_wish
+from engine.execution.visible import depth_within_e6
+from engine.ids import index_set
+from engine.reasons import Reason
+
+Rows = npt.NDArray[np.void]
+Step = Callable[[Plan, int], None]
+Watch = Callable[[Plan, TrackedOrder], None]
+
+
+class PlanWorker:
+    """Moves plans on. ``watch`` is told of every order made, sent or denied."""
+
+    def __init__(
+        self, catalog: Catalog, books: Rows, sender: Sender, config: ExecutionConfig, watch: Watch
+    ) -> None:
+        self._catalog = catalog
+        self._books = books
+        self._sender = sender
+        self._config = config
+        self._watch = watch
+        self._together = config.leg_order == LegOrder.ALL_AT_ONCE
+        self._steps: Mapping[PlanState, Step] = MappingProxyType(
+            {
+                PlanState.LEGS: self._send_legs,
+                PlanState.SETTLING: self._settle,
+                PlanState.CONVERTING: self._convert,
+                PlanState.SELLING: self._sell,
+                PlanState.UNWINDING: self._unwind,
+            }
+        )
+
+    def start(self, plan: Plan, now_ns: int) -> None:
+        """Put the legs in order and send what can be sent."""
+        plan.unsent = plan.mains
+        if not self._together:
+            plan.unsent.sort(key=lambda leg: (self._visible_e6(leg), leg.index))
+        self.advance(plan, now_ns)
+
+    def advance(self, plan: Plan, now_ns: int) -> None:
+        """Do everything that can be done now: each round changes the state or is the last."""
+        for _ in PlanState:
+            before = plan.state
+            if before != PlanState.DONE:
+                self._steps[before](plan, now_ns)
+            if plan.state == before:
+                break
+
+    def _visible_e6(self, leg: Leg) -> int:
+        outcome = int(leg.record["outcome"])
+        return depth_within_e6(self._books[leg.slot], leg.direction, outcome, leg.limit_e4)
+
+    def _send_legs(self, plan: Plan, now_ns: int) -> None:
+        while plan.unsent and plan.stopped == Reason.NONE and (self._together or plan.is_closed()):
+            if now_ns > int(plan.head["deadline_ns"]):
+                plan.stopped = Reason.DEADLINE
+                break
+            legs = plan.unsent if self._together else plan.unsent[:1]
+            plan.unsent = plan.unsent[len(legs) :]
+            plan.stopped = self._send_sized(plan, legs, now_ns)
+        if plan.is_closed():
+            plan.move(PlanInput.CLOSED)
+
+    def _send_sized(self, plan: Plan, legs: list[Leg], now_ns: int) -> Reason:
+        """Send legs, none larger than what every leg before them was filled."""
+        most = min([leg.done_e6 for leg in plan.mains if leg.orders], default=plan.wanted_e6)
+        sizes = [leg_size_e6(self._catalog, leg, min(most, leg.size_e6)) for leg in legs]
+        if not all(sizes):
+            return Reason.LEG_MISSED
+        wishes = [_leg_wish(leg, size, Role.LEG) for leg, size in zip(legs, sizes, strict=True)]
+        return self._send(plan, legs, wishes, now_ns)
+
+    def _settle(self, plan: Plan, now_ns: int) -> None:  # noqa: ARG002 - all steps are called alike
+        if plan.is_final():
+            has_sets = plan.converts and plan.sets_e6 > 0
+            plan.move(PlanInput.FINAL_SETS if has_sets else PlanInput.FINAL)
+
+    def _convert(self, plan: Plan, now_ns: int) -> None:
+        if plan.conversion is None:
+            members = index_set(index_of_conversion(self._catalog, plan.legs))
+            slot = plan.mains[0].slot
+            plan.conversion = self._sender.send_conversion(plan, slot, members, plan.sets_e6, now_ns)
+            self._watch(plan, plan.conversion)
+        if plan.conversion.is_closed:
+            plan.move(PlanInput.CONVERTED if plan.converted_e6 else PlanInput.NOT_CONVERTED)
+
+    def _sell(self, plan: Plan, now_ns: int) -> None:
+        for leg in [] if plan.sales_sent else plan.sales:
+            size = leg_size_e6(self._catalog, leg, plan.converted_e6)
+            if size:
+                epoch = int(self._books[leg.slot]["epoch"])
+                self._send(plan, [leg], [_leg_wish(leg, size, Role.SALE, epoch)], now_ns)
+        plan.sales_sent = True
+        if plan.is_final():
+            plan.move(PlanInput.FINAL)
+
+    def _unwind(self, plan: Plan, now_ns: int) -> None:
+        waits = False
+        for leg in plan.legs:
+            if any(not order.is_final for order in leg.unwinds):
+                waits = True
+            elif tradable_surplus_e6(self._catalog, plan, leg, self._config):
+                waits |= self._try_unwind(plan, leg, now_ns)
+        if not waits and plan.is_final():
+            plan.move(PlanInput.BALANCED)
+
+    def _try_unwind(self, plan: Plan, leg: Leg, now_ns: int) -> bool:
+        """Try once when it is time; whether the plan has to wait for this leg."""
+        if now_ns >= leg.retry_ns:
+            if leg.attempts >= self._config.unwind_attempts_max:
+                return False
+            leg.attempts += 1
+            leg.retry_ns = now_ns + self._config.unwind_retry_ns
+            wish = unwind_wish(self._catalog, self._books, plan, leg, self._config)
+            if wish is not None:
+                self._send(plan, [leg], [wish], now_ns)
+        plan.wake_ns = min(plan.wake_ns, leg.retry_ns)
+        return True
+
+    def _send(self, plan: Plan, legs: list[Leg], wishes: list[Wish], now_ns: int) -> Reason:
+        orders, reason = self._sender.send_together(plan, wishes, now_ns)
+        for leg, order in zip(legs, orders, strict=True):
+            (leg.unwinds if order.role == Role.UNWIND else leg.orders).append(order)
+            self._watch(plan, order)
+            if reason == Reason.NAKED_SALE and order.role == Role.UNWIND and leg.rules.nets_pairs:
+                leg.buys_other = True  # the venue has netted what we meant to sell
+        return reason
+
+
+def _leg_wish(leg: Leg, size_e6: int, role: Role, epoch: int | None = None) -> Wish:
+    return Wish(
+        role=role,
+        leg=leg.index,
+        slot=leg.slot,
+        generation=int(leg.record["generation"]),
+        venue=int(leg.record["venue"]),
+        direction=leg.direction,
+        outcome=int(leg.record["outcome"]),
+        tif=int(leg.record["tif"]),
+        price_e4=leg.limit_e4,
+        size_e6=size_e6,
+        epoch=int(leg.record["epoch"]) if epoch is None else epoch,
+    )

@@ -1,0 +1,270 @@
+"""Works off plans: sends their orders, believes what venues say, ends each plan in a known position.
+
+Sans-IO: time is handed in, requests and events come out in ``out``. ``on_plan``, ``on_report`` and
+``on_time`` each start with empty outputs; ``next_due_ns`` says when ``on_time`` is wanted.
+
+A report is journaled before anything follows from it. Whoever keeps positions for the gate must do so
+from that journal call, so that what was just bought can be sold back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.catalog.catalog import Catalog
+from engine.execution.advance import PlanWorker
+from engine.execution.config import ExecutionConfig
+from engine.execution.intake import read_legs
+from engine.execution.order import OrderInput
+from engine.execution.outputs import Outputs, decision, order_event, plan_event, put_fill
+from engine.execution.plan import Leg, Plan, PlanResult, PlanState
+from engine.execution.ports import Gate, Ids, Journal
+from engine.execution.sender import Sender
+from engine.execution.silence import next_check_ns, question_wait_ns, rests
+from engine.execution.tracked import TrackedOrder, Verdict
+from engine.ledger.journal import EntryKind
+from engine.reasons import Reason
+from engine.records import DecisionStage, OrderStatus, ReportKind
+from engine.units import INT64_MAX
+
+ORDERS_KEPT_MAX: Final = 1 << 16  # orders of finished plans, so that a late repetition is known as one
+PLANS_KEPT_MAX: Final = 1 << 16  # ids of finished plans, so that none is worked off twice
+
+Rows = npt.NDArray[np.void]
+_FILLS: Final = (ReportKind.FILLED, ReportKind.CONVERTED)
+
+
+@dataclass(slots=True)
+class ExecutorCounts:
+    """What should be rare."""
+
+    plans: int = 0
+    refused_plans: int = 0
+    repeated_reports: int = 0
+    illegal_reports: int = 0
+    overfills: int = 0
+    unknown_orders: int = 0  # reports about orders that are not ours, or long forgotten
+    unknown: int = 0  # orders that became UNKNOWN
+    questions: int = 0
+
+
+class Executor:
+    """Plans in, orders out, reports in, positions known. ``book_rows``: BOOK_ROW by slot, read only."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        gate: Gate,
+        journal: Journal,
+        ids: Ids,
+        config: ExecutionConfig,
+        book_rows: Rows,
+    ) -> None:
+        self.out = Outputs()
+        self.counts = ExecutorCounts()
+        self.finished: list[PlanResult] = []  # plans that ended in the last call
+        self._catalog = catalog
+        self._gate = gate
+        self._journal = journal
+        self._config = config
+        self._sender = Sender(catalog, gate, journal, ids, self.out)
+        self._worker = PlanWorker(catalog, book_rows, self._sender, config, self._watch)
+        self._plans: dict[int, Plan] = {}
+        self._orders: dict[int, tuple[Plan, TrackedOrder]] = {}
+        self._old_orders: deque[int] = deque()
+        self._old_plans: dict[int, None] = {}
+        self._settled: set[tuple[int, int, int]] = set()  # (venue, slot, generation)
+
+    @property
+    def open_plans(self) -> int:
+        """Plans that are not done."""
+        return len(self._plans)
+
+    @property
+    def open_orders(self) -> int:
+        """Orders that can still change."""
+        return sum(not order.is_final for plan in self._plans.values() for order in plan.orders)
+
+    def order_status(self, order_id: int) -> OrderStatus | None:
+        """Status of an order; None when it is unknown or long over."""
+        known = self._orders.get(order_id)
+        return known[1].status if known else None
+
+    def on_plan(self, head: np.void, legs: Rows, now_ns: int) -> None:
+        """Take a PLAN message: PLAN_HEAD and its PLAN_LEG records."""
+        self._begin()
+        self.counts.plans += 1
+        taken: list[Leg] = []
+        reason = self._refusal(head, legs, taken, now_ns)
+        kept: np.void = np.array([head], head.dtype)[0]
+        plan = Plan(kept, taken)
+        if reason != Reason.NONE:
+            self.counts.refused_plans += 1
+            self._tell_end(plan, legs[:1], DecisionStage.EXECUTION, reason, now_ns)
+            return
+        self._journal.append(EntryKind.PLAN, kept)
+        self._plans[plan.plan_id] = plan
+        self._worker.start(plan, now_ns)
+        self._end_if_done(plan, now_ns)
+
+    def on_report(self, report: np.void, now_ns: int) -> None:
+        """Take one VENUE_REPORT."""
+        self._begin()
+        if int(report["kind"]) == ReportKind.SETTLED:
+            self._on_settled(report, now_ns)
+            return
+        known = self._orders.get(int(report["order_id"]))
+        if known is None:
+            self.counts.unknown_orders += 1
+            return
+        plan, order = known
+        verdict = order.judge(report, now_ns, self._config.late_window_ns)
+        if verdict == Verdict.REPEATED:
+            self.counts.repeated_reports += 1
+        elif verdict == Verdict.ILLEGAL:
+            self.counts.illegal_reports += 1
+            if not order.is_final:  # something is missing on our side
+                order.check_ns = min(order.check_ns, now_ns + self._config.late_window_ns)
+        else:
+            self.counts.overfills += verdict == Verdict.OVERFILL
+            self._believe(plan, order, report, now_ns)
+
+    def on_time(self, now_ns: int) -> None:
+        """Do what is due: ask about silent orders, cancel what outlived its plan, try unwinds again."""
+        self._begin()
+        for plan in list(self._plans.values()):
+            if not self.out.has_room:
+                return  # still due: the next call goes on here
+            for order in [order for order in plan.orders if order.check_ns <= now_ns]:
+                self._check(plan, order, now_ns)
+            if plan.wake_ns <= now_ns:
+                plan.wake_ns = INT64_MAX
+                self._advance(plan, now_ns)
+
+    def next_due_ns(self) -> int:
+        """When ``on_time`` has something to do; INT64_MAX when nothing waits."""
+        due = INT64_MAX
+        for plan in self._plans.values():
+            due = min(due, plan.wake_ns, *(order.check_ns for order in plan.orders))
+        return due
+
+    def _begin(self) -> None:
+        self.out.clear()
+        self.finished.clear()
+
+    def _refusal(self, head: np.void, legs: Rows, taken: list[Leg], now_ns: int) -> Reason:
+        plan_id = int(head["plan_id"])
+        if plan_id in self._plans or plan_id in self._old_plans:
+            return Reason.DUPLICATE_INTENT
+        if len(self._plans) >= self._config.plans_open_max:
+            return Reason.OPEN_ORDER_LIMIT
+        if now_ns > int(head["deadline_ns"]):
+            return Reason.DEADLINE
+        if int(head["n_legs"]) != len(legs):
+            return Reason.TOO_MANY_LEGS
+        return read_legs(self._catalog, legs, taken)
+
+    # --- what venues say ---
+
+    def _believe(self, plan: Plan, order: TrackedOrder, report: np.void, now_ns: int) -> None:
+        kind = ReportKind(int(report["kind"]))
+        self._journal.append(EntryKind.REPORT, report)
+        order.apply(report)
+        order.questions = 0
+        if kind == ReportKind.FILLED and order.reserved:
+            self._gate.on_fill(order.order_id, int(report["fill_size_e6"]))
+        if kind == ReportKind.UNKNOWN:
+            self.counts.unknown += 1
+        event = order_event(order, plan, Reason(int(report["reason"])), now_ns)
+        if kind in _FILLS or kind == ReportKind.FAILED:
+            put_fill(event, report)
+        self.out.add_event(event)
+        if order.is_closed:
+            self._sender.release(order)
+        order.check_ns = next_check_ns(self._catalog, self._config, plan, order, now_ns)
+        self._advance(plan, now_ns)
+
+    def _on_settled(self, report: np.void, now_ns: int) -> None:
+        key = int(report["venue"]), int(report["slot"]), int(report["generation"])
+        if key in self._settled:
+            self.counts.repeated_reports += 1
+            return
+        self._settled.add(key)
+        self._journal.append(EntryKind.REPORT, report)
+        for plan in list(self._plans.values()):
+            legs = [leg for leg in plan.legs if leg.token[:2] == key[1:]]
+            for leg in legs:
+                leg.is_settled = True
+            if legs:
+                self._advance(plan, now_ns)
+
+    # --- silence ---
+
+    def _check(self, plan: Plan, order: TrackedOrder, now_ns: int) -> None:
+        """Nothing was heard of an order for too long."""
+        config = self._config
+        if order.status in (OrderStatus.SENT, OrderStatus.ACKED, OrderStatus.PARTLY_FILLED):
+            was_resting = rests(order) and order.status != OrderStatus.SENT
+            if was_resting and order.questions == 0:
+                self._ask(order, now_ns)  # its time is over: a cancel it must answer
+                return
+            order.move(OrderInput.LOSE)
+            self.counts.unknown += 1
+            self.out.add_event(order_event(order, plan, Reason.VENUE_UNKNOWN, now_ns))
+            order.check_ns = max(now_ns, order.sent_ns + config.late_window_ns)
+            if order.check_ns > now_ns:
+                return
+        self._ask(order, now_ns)
+
+    def _ask(self, order: TrackedOrder, now_ns: int) -> None:
+        self.counts.questions += 1
+        self._sender.send_cancel(order, now_ns)
+        order.check_ns = now_ns + question_wait_ns(self._config, order.questions)
+        order.questions += 1
+
+    # --- the end ---
+
+    def _advance(self, plan: Plan, now_ns: int) -> None:
+        self._worker.advance(plan, now_ns)
+        self._end_if_done(plan, now_ns)
+
+    def _watch(self, plan: Plan, order: TrackedOrder) -> None:
+        self._orders[order.order_id] = plan, order
+        order.check_ns = next_check_ns(self._catalog, self._config, plan, order, order.sent_ns)
+
+    def _end_if_done(self, plan: Plan, now_ns: int) -> None:
+        if plan.state == PlanState.DONE and plan.plan_id in self._plans:
+            self._finish(plan, now_ns)
+
+    def _finish(self, plan: Plan, now_ns: int) -> None:
+        result = plan.result()
+        self.finished.append(result)
+        first = np.array([plan.legs[0].record])
+        if any(order.status != OrderStatus.DENIED for order in plan.orders) or not plan.orders:
+            self._tell_end(plan, first, DecisionStage.EXECUTION, result.reason, now_ns, result.sets_e6)
+        else:  # the gate has told its decision already
+            self._tell_done(plan, result.reason, 0, now_ns)
+        del self._plans[plan.plan_id]
+        self._old_plans[plan.plan_id] = None
+        if len(self._old_plans) > PLANS_KEPT_MAX:
+            del self._old_plans[next(iter(self._old_plans))]
+        self._old_orders.extend(order.order_id for order in plan.orders)
+        while len(self._old_orders) > ORDERS_KEPT_MAX:
+            del self._orders[self._old_orders.popleft()]
+
+    def _tell_end(
+        self, plan: Plan, first: Rows, stage: DecisionStage, reason: Reason, now_ns: int, sets_e6: int = 0
+    ) -> None:
+        if len(first):
+            self.out.add_decision(decision(plan.head, first[0], stage, reason, sets_e6, now_ns))
+        self._tell_done(plan, reason, sets_e6, now_ns)
+
+    def _tell_done(self, plan: Plan, reason: Reason, sets_e6: int, now_ns: int) -> None:
+        event = plan_event(plan, reason, sets_e6, now_ns)
+        self._journal.append(EntryKind.EVENT, event)
+        self.out.add_event(event)

@@ -1,0 +1,135 @@
+"""What the executor hands on: requests, events, decisions; filled in place, cleared by the next call."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.execution.plan import Plan
+from engine.execution.tracked import TrackedOrder
+from engine.reasons import Reason
+from engine.records import (
+    DECISION,
+    LEGS_MAX,
+    ORDER_EVENT,
+    ORDER_REQUEST,
+    DecisionStage,
+    OrderStatus,
+    ReportKind,
+)
+
+REQUESTS_MAX: Final = 4 * LEGS_MAX
+EVENTS_MAX: Final = 16 * LEGS_MAX
+DECISIONS_MAX: Final = 4 * LEGS_MAX
+_LOW_BITS: Final = 2**31 - 1
+
+Rows = npt.NDArray[np.void]
+
+
+class Outputs:
+    """``requests[:n_requests]``, ``events[:n_events]``, ``decisions[:n_decisions]`` of the last call."""
+
+    def __init__(self) -> None:
+        self.requests: Rows = np.zeros(REQUESTS_MAX, ORDER_REQUEST)
+        self.events: Rows = np.zeros(EVENTS_MAX, ORDER_EVENT)
+        self.decisions: Rows = np.zeros(DECISIONS_MAX, DECISION)
+        self.n_requests = 0
+        self.n_events = 0
+        self.n_decisions = 0
+
+    def clear(self) -> None:
+        """Forget what was handed on."""
+        self.n_requests = self.n_events = self.n_decisions = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more plan can take any single step without reaching a bound."""
+        return (
+            self.n_requests + 2 * LEGS_MAX <= REQUESTS_MAX
+            and self.n_events + 4 * LEGS_MAX <= EVENTS_MAX
+            and self.n_decisions + 2 * LEGS_MAX <= DECISIONS_MAX
+        )
+
+    def add_request(self, request: np.void) -> None:
+        """Send a request."""
+        self.requests[self.n_requests] = request
+        self.n_requests += 1
+
+    def add_event(self, event: np.void) -> None:
+        """Tell of an order or plan."""
+        self.events[self.n_events] = event
+        self.n_events += 1
+
+    def add_decision(self, decision: np.void) -> None:
+        """Tell why."""
+        self.decisions[self.n_decisions] = decision
+        self.n_decisions += 1
+
+
+def order_event(order: TrackedOrder, plan: Plan, reason: Reason, now_ns: int) -> np.void:
+    """ORDER_EVENT of an order's present status, without a fill."""
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    for name in ("recv_ns", "order_id", "plan_id", "size_e6", "slot", "generation", "price_e4"):
+        event[name] = order.request[name]
+    for name in ("venue", "direction", "outcome", "tif", "leg"):
+        event[name] = order.request[name]
+    event["event_ns"] = now_ns
+    event["signal_id"] = plan.head["signal_id"]
+    event["filled_e6"] = order.filled_e6
+    event["status"] = order.status
+    event["reason"] = reason
+    return event
+
+
+def put_fill(event: np.void, report: np.void) -> None:
+    """Add the trade of a FILLED, CONVERTED or FAILED report; a void trade comes with every sign turned."""
+    sign = -1 if int(report["kind"]) == ReportKind.FAILED else 1
+    event["fill_size_e6"] = sign * int(report["fill_size_e6"])
+    event["cash_micros"] = sign * int(report["cash_micros"])
+    event["fee_micros"] = sign * int(report["fee_micros"])
+    for name in ("slot", "generation", "direction", "outcome", "maker", "price_e4"):
+        event[name] = report[name]
+
+
+def plan_event(plan: Plan, reason: Reason, filled_e6: int, now_ns: int) -> np.void:
+    """ORDER_EVENT with ``plan_done``: the plan holds no cash any more. ``order_id`` 0; sizes are sets."""
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    for name in ("recv_ns", "plan_id", "signal_id", "size_e6", "slot"):
+        event[name] = plan.head[name]
+    event["event_ns"] = now_ns
+    event["filled_e6"] = filled_e6
+    event["status"] = OrderStatus.FILLED if reason == Reason.NONE else OrderStatus.CANCELLED
+    event["reason"] = reason
+    event["plan_done"] = 1
+    return event
+
+
+def decision(
+    head: np.void, first_leg: np.void, stage: DecisionStage, reason: Reason, size_e6: int, now_ns: int
+) -> np.void:
+    """DECISION about a plan or one of its orders; the profit is the guaranteed one for ``size_e6``."""
+    made: np.void = np.zeros(1, DECISION)[0]
+    for name in ("recv_ns", "signal_id", "plan_id", "slot", "relation", "kind"):
+        made[name] = head[name]
+    for name in ("epoch", "venue"):
+        made[name] = first_leg[name]
+    if int(first_leg["slot"]) == int(head["slot"]):
+        made["generation"] = first_leg["generation"]
+    sets = int(head["size_e6"])
+    if size_e6 > 0 and sets > 0:
+        made["profit_micros"] = int(head["profit_micros"]) * min(size_e6, sets) // sets
+    made["decided_ns"] = now_ns
+    made["size_e6"] = size_e6
+    made["reason"] = reason
+    made["stage"] = stage
+    made["n_legs"] = min(int(head["n_legs"]), 255)
+    return made
+
+
+def name_order(made: np.void, order: TrackedOrder) -> None:
+    """Say which order a DECISION is about."""
+    made["order_id_low"] = order.order_id & _LOW_BITS
+    for name in ("slot", "generation", "venue"):
+        made[name] = order.request[name]
