@@ -43,8 +43,8 @@ def test_gammas_fee_schedule(rate: str, exponent: str, rate_ppm: int, exponent_e
         ("-0.05", "1"),
         ("1.5", "1"),
         ("0.0000001", "1"),
-    ]
-    + [("0.05001", "2")],
+        ("0.05001", "2"),
+    ],
 )
 def test_a_schedule_that_is_not_understood_is_unknown_not_free(rate: str, exponent: str) -> None:
     assert polymarket_schedule(rate, exponent) is None
