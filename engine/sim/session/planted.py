@@ -45,7 +45,9 @@ def _whole(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _finish(scenario: Scenario, legs: list[Leg], payoff_micros: int, *kinds: SignalKind) -> Scenario:
-    scenario.expected = Expected(kinds, optimum_of(scenario, legs, payoff_micros))
+    scenario.expected = Expected(
+        kinds, optimum_of(scenario, legs, payoff_micros), payoff_micros=payoff_micros
+    )
     plant(scenario, legs)
     return scenario
 

@@ -48,6 +48,7 @@ class Expected:
     kinds: tuple[SignalKind, ...]
     optimum: Optimum | None = None
     reasons: tuple[Reason, ...] = ()
+    payoff_micros: int = 0  # of one set, beyond what its legs pay and bring
 
 
 @dataclass(slots=True)

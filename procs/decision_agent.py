@@ -1,0 +1,76 @@
+"""Decision log stage: every stage's decisions into one log, in the order the pipeline made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.reasons import Reason
+from engine.records import DECISION, DecisionStage, SignalKind
+from procs.decision_log import DecisionLog
+from procs.paper_result import KindCount
+from procs.wires import LOG_READER, Wires
+from shm.ring import Reader, Records
+
+
+class DecisionAgent:
+    """Writes ``log`` and keeps ``kinds``: how far the opportunities of each kind came.
+
+    ``watch`` is shown every decision after it was written.
+    """
+
+    role = "decisions"
+
+    def __init__(
+        self, log: DecisionLog, wires: Wires, watch: Callable[[np.void], None] | None = None
+    ) -> None:
+        self.log = log
+        self.kinds: dict[SignalKind, KindCount] = {}
+        self._watch = watch
+        self._readers: list[tuple[Reader, Records]] = []
+        for stage in DecisionStage:
+            if stage in wires.decisions:
+                reader = wires.decisions[stage].reader(LOG_READER, 0)
+                self._readers.append((reader, reader.records(DECISION)))
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Write what was decided since."""
+        del now_ns
+        work = 0
+        for reader, decisions in self._readers:
+            n_cells = max(reader.poll(), 0)
+            for index in range(n_cells):
+                self._take(decisions[index])
+            work += n_cells
+        return work
+
+    def on_close(self) -> None:
+        """Nothing to let go of: the file belongs to whoever opened it."""
+
+    def _take(self, decision: np.void) -> None:
+        self.log.write(decision)
+        count_decision(self.kinds, decision)
+        if self._watch is not None:
+            self._watch(decision)
+
+
+def count_decision(kinds: dict[SignalKind, KindCount], decision: np.void) -> None:
+    """Count one DECISION under its kind."""
+    count = kinds.setdefault(SignalKind(int(decision["kind"])), KindCount())
+    passed = int(decision["reason"]) == Reason.NONE
+    stage = int(decision["stage"])
+    if stage == DecisionStage.STRATEGY:
+        count.candidates += 1
+        count.signals += passed
+    elif stage == DecisionStage.OPTIMIZER:
+        count.plans += passed
+    elif stage == DecisionStage.EXECUTION:
+        count.complete += passed
+        count.unwound += int(decision["reason"]) == Reason.UNWOUND
+        if passed:
+            count.size_e6 += int(decision["size_e6"])
+            count.profit_micros += int(decision["profit_micros"])
