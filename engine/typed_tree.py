@@ -113,13 +113,13 @@ class _Reader:
             if key not in fields:
                 raise self.fault(_join(path, str(key)), f"unknown key{_nearest(str(key), fields)}")
         values: dict[str, object] = {}
-        for name, field in fields.items():
+        for name in tree:  # what is there and wrong comes before what is missing
             place = _join(path, name)
-            if name in tree:
-                values[name] = self.convert(hints[name], tree[name], place)
-                self.check_bounds(field, values[name], place)
-            elif not self.partial and _is_required(field):
-                raise self.fault(place, "missing")
+            values[name] = self.convert(hints[name], tree[name], place)
+            self.check_bounds(fields[name], values[name], place)
+        for name, field in fields.items():
+            if name not in tree and not self.partial and _is_required(field):
+                raise self.fault(_join(path, name), "missing")
         return values
 
     def check_bounds(self, field: dataclasses.Field[object], value: object, path: str) -> None:

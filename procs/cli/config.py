@@ -32,21 +32,14 @@ class _Files(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the subcommand."""
-    parser.add_argument("action", choices=["check"], help="check: read, verify and print")
-    parser.add_argument(
-        "files", nargs="*", type=Path, metavar="FILE", help="TOML file over the shipped settings"
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="read, verify and print", description="Read, verify and print.")
+    check.add_argument("files", nargs="*", type=Path, metavar="FILE", help="TOML over the shipped settings")
+    check.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. risk.open_orders_max=10"
     )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting, e.g. risk.open_orders_max=10",
-    )
-    parser.add_argument(
-        "--live", action="store_true", help="check the settings of live trading, not of paper"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    check.add_argument("--live", action="store_true", help="the settings of live trading, not of paper")
+    check.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
