@@ -461,6 +461,13 @@ POSITION_ROW: Final = np.dtype(
     ]
 )
 
+ACCOUNT_ROW: Final = np.dtype(
+    [
+        ("cash_micros", "<i8"),
+        ("fees_micros", "<i8"),
+    ]
+)
+
 RING_MESSAGES: Final = {
     "BOOK_UPDATE": BOOK_UPDATE,
     "TOP": TOP,

@@ -7,19 +7,21 @@ executable side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
 
 from engine.ledger.journal import OPENING, EntryKind, Journal
-from engine.ledger.ledger import Ledger
+from engine.ledger.ledger import Ledger, Position
 from engine.ledger.marks import mark_ledger_micros
 from engine.reasons import Reason
-from engine.records import ReportKind, Venue
+from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
 from engine.risk.gate import Gate
 from engine.units import NS_PER_S
 from procs.view import BookView
+from procs.wires import Wires
+from shm.ring import Records
 
 MARK_EVERY_NS: Final = NS_PER_S
 _MOVES_CASH: Final = frozenset(
@@ -56,15 +58,19 @@ class FreshGate:
 class Desk:
     """Accounts of one engine, and its journal as the executor knows it (``engine.execution.ports.Journal``).
 
-    ``marked_ns``: when equity was last computed.
+    ``marked_ns``: when equity was last computed. ``watch`` is shown every report that was journaled.
     """
 
-    def __init__(self, journal: Journal, gate: Gate, view: BookView) -> None:
+    def __init__(self, journal: Journal, gate: Gate, view: BookView, wires: Wires) -> None:
         self.journal = journal
         self.ledger = Ledger()
         self.gate = gate
         self.marked_ns = 0
+        self.watch: Callable[[np.void], None] | None = None
         self._view = view
+        self._wires = wires
+        self._position: Records = np.zeros(1, POSITION_ROW)
+        self._account: Records = np.zeros(1, ACCOUNT_ROW)
         self._stale = True
 
     def open(self, cash_micros: Mapping[Venue, int], now_ns: int) -> None:
@@ -74,12 +80,14 @@ class Desk:
             record["venue"], record["cash_micros"], record["at_ns"] = venue, cash, now_ns
             self.journal.append(EntryKind.OPENING, record)
             self.ledger.open_account(int(venue), cash)
-            self.gate.set_cash(venue, cash)
+            self._tell_account(int(venue))
         self.gate.start_day(sum(cash_micros.values()))
 
     def append(self, kind: int, record: np.void) -> None:
         """Journal one record; a report then moves ledger and gate, before the executor acts on it."""
         self.journal.append(kind, record)
+        if kind == EntryKind.REPORT and self.watch is not None:
+            self.watch(record)
         if kind == EntryKind.REPORT and int(record["kind"]) in _MOVES_CASH:
             self._follow(record)
 
@@ -89,8 +97,23 @@ class Desk:
         position = self.ledger.position(venue, slot, int(report["generation"]))
         yes_e6, no_e6 = position.size_e6
         self.gate.set_position(slot, yes_e6, no_e6, sum(position.cost_micros))
-        self.gate.set_cash(venue, self.ledger.cash_micros(venue))
+        self._tell_position(slot, int(report["generation"]), position)
+        self._tell_account(venue)
         self._stale = True
+
+    def _tell_position(self, slot: int, generation: int, position: Position) -> None:
+        row = self._position[0]
+        row["slot"], row["generation"] = slot, generation
+        row["yes_e6"], row["no_e6"] = position.size_e6
+        row["cost_yes_micros"], row["cost_no_micros"] = position.cost_micros
+        row["realised_micros"], row["fees_micros"] = position.realised_micros, position.fees_micros
+        self._wires.positions.write(slot, self._position)
+
+    def _tell_account(self, venue: int) -> None:
+        account = self.ledger.accounts[venue]
+        self.gate.set_cash(venue, account.cash_micros)
+        self._account[0] = (account.cash_micros, account.fees_micros)
+        self._wires.accounts.write(venue, self._account)
 
     def mark(self, now_ns: int) -> None:
         """Compute equity when something changed, or positions are held, and the last mark is old enough."""

@@ -26,6 +26,7 @@ class ExecutorAgent:
         self.desk = desk
         self.results: list[PlanResult] = []
         self.orders = 0
+        self.order_statuses: dict[int, int] = {}  # OrderStatus by order id, as last told
         self._plans = wires.plans.reader(self.role, 0)
         self._heads = self._plans.records(PLAN_HEAD)
         self._legs = self._plans.records(PLAN_LEG)
@@ -72,6 +73,9 @@ class ExecutorAgent:
             request = out.requests[index : index + 1]
             ring = self._wires.requests[Venue(int(request["venue"][0]))]
             self.orders += publish_each(ring, request, "requests")
+        for event in out.events[: out.n_events]:
+            if int(event["order_id"]):
+                self.order_statuses[int(event["order_id"])] = int(event["status"])
         publish_each(self._wires.events, out.events[: out.n_events], "events")
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"

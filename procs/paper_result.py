@@ -105,6 +105,7 @@ class PaperResult:
     decisions: int
     wall_s: float
     peak_rss_bytes: int
+    damage: str | None = None  # a recording broke off: what came before is in here
 
     @property
     def frames_per_s(self) -> float:

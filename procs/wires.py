@@ -11,6 +11,8 @@ plans                 PLAN            optimizer              executor
 requests[venue]       ORDER_REQUEST   executor               the venue
 reports[venue]        VENUE_REPORT    the venue              executor
 events                ORDER_EVENT     executor               strategy, optimizer
+positions             POSITION_ROW    executor               optimizer, strategy (table by slot)
+accounts              ACCOUNT_ROW     executor               optimizer (table by venue)
 decisions[stage]      DECISION        each deciding stage    decision log
 ====================  ==============  =====================  ==============================================
 """
@@ -22,7 +24,15 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from engine.errors import Pr3dictError
-from engine.records import BOOK_ROW, SMALL_BYTES, WIDE_BYTES, DecisionStage, Venue
+from engine.records import (
+    ACCOUNT_ROW,
+    BOOK_ROW,
+    POSITION_ROW,
+    SMALL_BYTES,
+    WIDE_BYTES,
+    DecisionStage,
+    Venue,
+)
 from shm.ring import OverwritingRing, Records, RefusingRing
 from shm.table import Table
 
@@ -50,6 +60,8 @@ class Wires:
     requests: dict[Venue, RefusingRing]
     reports: dict[Venue, RefusingRing]
     events: RefusingRing
+    positions: Table
+    accounts: Table
     decisions: dict[DecisionStage, RefusingRing]
 
     @classmethod
@@ -64,6 +76,8 @@ class Wires:
             requests={venue: _orders("venue") for venue in venues},
             reports={venue: _orders("executor") for venue in venues},
             events=_orders("strategy", "optimizer"),
+            positions=Table.create(slots, POSITION_ROW),
+            accounts=Table.create(max(Venue) + 1, ACCOUNT_ROW),
             decisions={
                 stage: RefusingRing.create(DECISION_CELLS, WIDE_BYTES, (LOG_READER,))
                 for stage in (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER, DecisionStage.EXECUTION)

@@ -1,0 +1,100 @@
+"""Optimizer stage: signals in, plans out, and a decision for each signal that did not become one.
+
+All signals that are waiting are decided together: they compete for the same books and the same cash.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.optimizer.allocator import SIGNALS_MAX, Allocator
+from engine.optimizer.batch import BATCH_LEGS_MAX
+from engine.records import (
+    ACCOUNT_ROW,
+    ORDER_EVENT,
+    POSITION_ROW,
+    SIGNAL_HEAD,
+    SIGNAL_LEG,
+    DecisionStage,
+    Venue,
+)
+from procs.view import BookView
+from procs.wires import Wires, publish, publish_each
+from shm.ring import Records, cell_index
+
+
+class OptimizerAgent:
+    """Runs ``allocator`` over the wires; ``view`` is the one whose rows the allocator reads."""
+
+    role = "optimizer"
+
+    def __init__(self, allocator: Allocator, view: BookView, wires: Wires) -> None:
+        self.allocator = allocator
+        self._view = view
+        self._wires = wires
+        self._signals = wires.signals.reader(self.role, 0)
+        self._cells_as_heads = self._signals.records(SIGNAL_HEAD)
+        self._cells_as_legs = self._signals.records(SIGNAL_LEG)
+        self._events = wires.events.reader(self.role, 0)
+        self._event_rows = self._events.records(ORDER_EVENT)
+        self._heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
+        self._legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
+        self._position: Records = np.zeros(1, POSITION_ROW)
+        self._account: Records = np.zeros(1, ACCOUNT_ROW)
+
+    def on_start(self, now_ns: int) -> None:
+        """Learn the opening cash."""
+        del now_ns
+        for venue in self._wires.books:
+            self._learn_cash(venue)
+
+    def do_work(self, now_ns: int) -> int:
+        """Take in what orders did, then decide on the signals that wait."""
+        work = self._take_events()
+        while n_cells := self._signals.poll(SIGNALS_MAX):
+            work += max(n_cells, 0)
+            self._decide(self._split(n_cells), now_ns)
+        return work
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+    def _take_events(self) -> int:
+        n_events = max(self._events.poll(), 0)
+        for index in range(n_events):
+            event = self._event_rows[index]
+            self._view.on_event(event)
+            if int(event["fill_size_e6"]) and self._wires.positions.read(int(event["slot"]), self._position):
+                self.allocator.on_position(self._position[0])
+                self._learn_cash(Venue(int(event["venue"])))
+            self.allocator.on_order_event(event)
+        return n_events
+
+    def _learn_cash(self, venue: Venue) -> None:
+        if self._wires.accounts.read(int(venue), self._account):
+            self.allocator.set_cash(venue, int(self._account[0]["cash_micros"]))
+
+    def _split(self, n_cells: int) -> int:
+        """Part heads from legs, and fetch the books the legs are about; the number of signals."""
+        n_heads = n_legs = 0
+        for cell in range(n_cells):
+            if cell_index(int(self._signals.tags[cell])) == 0:
+                self._heads[n_heads] = self._cells_as_heads[cell]
+                n_heads += 1
+            else:
+                leg = self._cells_as_legs[cell]
+                self._view.refresh(int(leg["venue"]), int(leg["slot"]))
+                self._legs[n_legs] = leg
+                n_legs += 1
+        return n_heads
+
+    def _decide(self, n_signals: int, now_ns: int) -> None:
+        n_plans, n_decisions = self.allocator.allocate(self._heads, self._legs, n_signals, now_ns)
+        first = 0
+        for index in range(n_plans):
+            head = self.allocator.plan_heads[index : index + 1]
+            legs = self.allocator.plan_legs[first : first + int(head["n_legs"][0])]
+            first += len(legs)
+            publish(self._wires.plans, head, legs, "plans")
+        decisions = self.allocator.decisions[:n_decisions]
+        publish_each(self._wires.decisions[DecisionStage.OPTIMIZER], decisions, "decisions")
