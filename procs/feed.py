@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from engine.records import Venue
 from shm.ring import OverwritingRing, Records
+
+Counts = npt.NDArray[np.int64]
 
 
 class Codec(Protocol):
     """What the feed needs of a venue's codec."""
 
     out: Records
+    counts: Counts
 
     def feed(self, payload: bytes | memoryview, recv_ns: int, conn: int) -> int:
         """Parse one frame into ``out``; the number of records."""

@@ -1,7 +1,7 @@
 """The whole engine in one process under a virtual clock: topology ``inline``.
 
-Every stage is the agent that a process of its own would run, and they meet in the same rings and tables; only the
-memory is private and one loop calls them all.
+Every stage is the agent that a process of its own would run, and they meet in the same rings and tables;
+only the memory is private and one loop calls them all.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Scene:
 class InlineEngine:
     """All stages around one catalog. ``run`` replays frames through them and lets what is pending happen.
 
-    ``latency_scale`` stretches every simulated way; ``decisions`` receives the decision log; ``watch_decision`` and
-    ``watch_report`` are shown what passes.
+    ``latency_scale`` stretches every simulated way; ``decisions`` receives the decision log;
+    ``watch_decision`` and ``watch_report`` are shown what passes.
     """
 
     def __init__(
@@ -134,7 +134,10 @@ class InlineEngine:
         watch_report: Watch | None = None,
         on_step: Callable[[SourceAgent, int], None] | None = None,
     ) -> SourceAgent:
-        """Replay ``frames`` to their end and let everything pending happen; answers the source with its counts."""
+        """Replay ``frames`` to their end and let everything pending happen.
+
+        Answers the source with its counts.
+        """
         source = SourceAgent(frames, self.feeds, self._pace)
         self.decisions = DecisionAgent(self.log, self.wires, watch_decision)
         self.desk.watch = watch_report
@@ -171,9 +174,7 @@ class InlineEngine:
         polymarket.on_unknown = lambda symbol: self.registry.on_unknown(Venue.POLYMARKET, symbol)
         kalshi.on_unknown = lambda symbol: self.registry.on_unknown(Venue.KALSHI, symbol)
         return {
-            Venue.POLYMARKET: FeedAgent(
-                Venue.POLYMARKET, polymarket, self.wires.updates[Venue.POLYMARKET]
-            ),
+            Venue.POLYMARKET: FeedAgent(Venue.POLYMARKET, polymarket, self.wires.updates[Venue.POLYMARKET]),
             Venue.KALSHI: FeedAgent(Venue.KALSHI, kalshi, self.wires.updates[Venue.KALSHI]),
         }
 
@@ -227,4 +228,3 @@ class InlineEngine:
     def _venue_configs(self) -> dict[Venue, VenueConfig]:
         venues = self.config.venues
         return {Venue.POLYMARKET: venues.polymarket, Venue.KALSHI: venues.kalshi}
-

@@ -1,7 +1,7 @@
 """``pr3dict paper``: recordings or a seeded session through the whole engine, against simulated venues.
 
-The first run, at 1x latency, is the one that is reported: its decisions, orders, books. The others repeat it with every
-simulated way stretched, and give their profit and loss only.
+The first run, at 1x latency, is the one that is reported: its decisions, orders, books. The others repeat
+it with every simulated way stretched, and give their profit and loss only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from engine.ledger.ledger import Ledger
 from engine.ledger.marks import mark_ledger_micros
 from engine.records import OrderStatus, Trust, Venue
 from engine.sim.session.build import Session, build_session
-from engine.venues.counts import CodecCount
+from engine.venues.counts import Count
 from procs.config_files import load_fee_table, load_relations
 from procs.importers import Source, open_source
 from procs.inline_engine import VENUES, InlineEngine, Scene
@@ -283,9 +283,7 @@ def _check_journal(engine: InlineEngine, ledger: Ledger) -> None:
 def _result(given: _Input, options: PaperOptions, passes: Sequence[_Pass]) -> PaperResult:
     first = passes[0]
     engine = first.engine
-    statuses = Counter(
-        OrderStatus(status).name.lower() for status in engine.executor.order_statuses.values()
-    )
+    statuses = Counter(OrderStatus(status).name.lower() for status in engine.executor.order_statuses.values())
     refused = Counter(refused.reason.name.lower() for refused in engine.screened.refused)
     return PaperResult(
         name=given.name,
@@ -308,19 +306,19 @@ def _result(given: _Input, options: PaperOptions, passes: Sequence[_Pass]) -> Pa
 def _data_seen(given: _Input, options: PaperOptions, done: _Pass) -> DataSeen:
     counts = [engine_feed.codec.counts for engine_feed in done.engine.feeds.values()]
 
-    def total(what: CodecCount) -> int:
-        return sum(int(count[what]) for count in counts)
+    def total(*what: Count) -> int:
+        return sum(int(count[name]) for count in counts for name in what)
 
     return DataSeen(
         files=given.files,
         frames=done.source.frames,
-        level_writes=total(CodecCount.LEVEL_UPDATES),
+        level_writes=total(Count.SNAPSHOT_LEVELS, Count.LEVEL_SETS, Count.LEVEL_ADDS),
         markets=len(done.engine.catalog),
         first_ns=done.source.first_ns,
         last_ns=done.source.last_ns,
-        rejected_frames=total(CodecCount.REJECTED),
-        ignored_frames=total(CodecCount.IGNORED),
-        seq_gaps=total(CodecCount.SEQ_GAPS),
+        rejected_frames=total(Count.REJECTED),
+        ignored_frames=total(Count.IGNORED, Count.UNKNOWN_TYPE),
+        seq_gaps=total(Count.SEQ_GAPS),
         lacks=given.lacks,
         defaulted=tuple(f"{name} x{times}" for name, times in sorted(done.engine.registry.defaulted.items())),
         aligned=options.align_start,
@@ -331,6 +329,8 @@ def _books_by_trust(engine: InlineEngine) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for venue in VENUES:
         books = engine.stores[venue].books
-        for trust, times in zip(*np.unique(books["trust"][books["is_open"] == 1], return_counts=True), strict=True):
+        for trust, times in zip(
+            *np.unique(books["trust"][books["is_open"] == 1], return_counts=True), strict=True
+        ):
             counts[Trust(int(trust)).name.lower()] += int(times)
     return dict(counts)

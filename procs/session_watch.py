@@ -29,7 +29,7 @@ class _Traded:
 
 
 class SessionWatch:
-    """Attributes decisions and fills to plantings by market and time; windows of one market do not overlap."""
+    """Attributes decisions and fills to plantings by market and time; windows of a market do not overlap."""
 
     def __init__(self, plantings: Sequence[Planting], catalog: Catalog) -> None:
         self._plantings = plantings
