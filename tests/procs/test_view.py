@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+
+from engine.records import BOOK_ROW, ORDER_EVENT, Direction, Outcome, Trust, Venue
+from procs.view import BookView
+from shm.table import Table, begin_row, end_row
+
+SLOT = 2
+
+
+def row(epoch: int, ask_size_e6: int) -> np.ndarray:
+    rows = np.zeros(1, BOOK_ROW)
+    rows["slot"], rows["generation"], rows["epoch"], rows["trust"] = SLOT, 1, epoch, Trust.LIVE
+    rows["n_asks"] = 1
+    rows["ask_e4"][0, 0], rows["ask_size_e6"][0, 0] = 5_000, ask_size_e6
+    return rows
+
+
+def fill(size_e6: int) -> np.void:
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    event["slot"], event["generation"], event["venue"] = SLOT, 1, Venue.KALSHI
+    event["direction"], event["outcome"] = Direction.BUY, Outcome.YES
+    event["price_e4"], event["fill_size_e6"] = 5_000, size_e6
+    return event
+
+
+def test_a_row_is_fetched_from_its_own_venue() -> None:
+    tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
+    tables[Venue.KALSHI].write(SLOT, row(7, 30))
+    view = BookView(tables, 4)
+    view.refresh(Venue.POLYMARKET, SLOT)
+    assert int(view.rows[SLOT]["epoch"]) == 0
+    view.refresh(Venue.KALSHI, SLOT)
+    assert int(view.rows[SLOT]["epoch"]) == 7
+
+
+def test_what_we_took_is_not_offered_again_until_the_level_changes() -> None:
+    tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
+    tables[Venue.KALSHI].write(SLOT, row(7, 30))
+    view = BookView(tables, 4)
+    view.on_event(fill(20))
+    assert int(view.rows[SLOT]["ask_size_e6"][0]) == 10
+    tables[Venue.KALSHI].write(SLOT, row(7, 0))
+    view.refresh(Venue.KALSHI, SLOT)
+    tables[Venue.KALSHI].write(SLOT, row(7, 30))
+    view.refresh(Venue.KALSHI, SLOT)
+    assert int(view.rows[SLOT]["ask_size_e6"][0]) == 30
+
+
+def test_an_event_without_a_fill_fetches_nothing() -> None:
+    tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
+    tables[Venue.KALSHI].write(SLOT, row(7, 30))
+    view = BookView(tables, 4)
+    view.on_event(fill(0))
+    assert int(view.rows[SLOT]["epoch"]) == 0
+
+
+def test_a_row_that_is_being_written_keeps_its_old_content_and_is_counted() -> None:
+    tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
+    table = tables[Venue.KALSHI]
+    table.write(SLOT, row(7, 30))
+    view = BookView(tables, 4)
+    view.refresh(Venue.KALSHI, SLOT)
+    begin_row(table.address, SLOT)
+    view.refresh(Venue.KALSHI, SLOT)
+    assert (view.stale_reads, int(view.rows[SLOT]["epoch"])) == (1, 7)
+    end_row(table.address, SLOT)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.records import (
+    DECISION,
+    ORDER_EVENT,
+    PLAN_HEAD,
+    PLAN_LEG,
+    DecisionStage,
+    Venue,
+)
+from procs import wires
+from procs.wires import RingFull, Wires, publish, publish_each
+
+
+def test_every_ring_is_read_by_those_it_is_declared_for() -> None:
+    made = Wires.private(list(Venue), 8)
+    events = np.zeros(3, ORDER_EVENT)
+    events["order_id"] = (1, 2, 3)
+    assert publish_each(made.events, events, "events") == 3
+    for name in ("strategy", "optimizer"):
+        reader = made.events.reader(name, 0)
+        assert reader.poll() == 3
+        assert list(reader.records(ORDER_EVENT)["order_id"][:3]) == [1, 2, 3]
+    assert set(made.decisions) == {DecisionStage.STRATEGY, DecisionStage.OPTIMIZER, DecisionStage.EXECUTION}
+    assert len(made.positions) == 8
+
+
+def test_a_plan_travels_as_one_message() -> None:
+    made = Wires.private(list(Venue), 8)
+    head, legs = np.zeros(1, PLAN_HEAD), np.zeros(3, PLAN_LEG)
+    head["plan_id"], legs["slot"] = 5, (1, 2, 3)
+    publish(made.plans, head, legs, "plans")
+    publish(made.plans, head, legs[:1], "plans")
+    reader = made.plans.reader("executor", 0)
+    assert reader.poll(1) == 4
+    assert int(reader.records(PLAN_HEAD)["plan_id"][0]) == 5
+    assert list(reader.records(PLAN_LEG)["slot"][1:4]) == [1, 2, 3]
+    assert reader.poll(1) == 2
+
+
+def test_a_ring_without_room_stops_its_writer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wires, "ORDER_CELLS", 8)
+    monkeypatch.setattr(wires, "DECISION_CELLS", 8)
+    made = Wires.private(list(Venue), 8)
+    with pytest.raises(RingFull, match="decisions: the ring took 8 of 9 messages"):
+        publish_each(made.decisions[DecisionStage.STRATEGY], np.zeros(9, DECISION), "decisions")
+    head, legs = np.zeros(1, PLAN_HEAD), np.zeros(1, PLAN_LEG)
+    for _ in range(4):
+        publish(made.plans, head, legs, "plans")
+    with pytest.raises(RingFull, match="plans: the ring has no room for 1 legs"):
+        publish(made.plans, head, legs, "plans")
