@@ -1,0 +1,83 @@
+"""Strategy stage: tops of all venues in, signals and decisions out.
+
+Each top brings the row it announces; what our own orders have taken since is not on offer any more, and what they have
+bought is inventory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.records import ORDER_EVENT, POSITION_ROW, TOP, DecisionStage
+from engine.strategies.scanner import ArbitrageScanner
+from procs.view import BookView
+from procs.wires import Wires, publish, publish_each
+from shm.ring import Records
+
+BATCH_CELLS = 1_024
+
+
+class StrategyAgent:
+    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads. ``lost`` tops were lapped."""
+
+    role = "strategy"
+
+    def __init__(self, scanner: ArbitrageScanner, view: BookView, wires: Wires) -> None:
+        self.scanner = scanner
+        self.tops = 0
+        self._view = view
+        self._wires = wires
+        self._readers = [
+            (reader, reader.records(TOP))
+            for reader in (ring.reader(batch_cells=BATCH_CELLS) for ring in wires.tops.values())
+        ]
+        self._events = wires.events.reader(self.role, 0)
+        self._event_rows = self._events.records(ORDER_EVENT)
+        self._position: Records = np.zeros(1, POSITION_ROW)
+
+    @property
+    def lost(self) -> int:
+        """Tops overwritten before they were read."""
+        return sum(reader.lost_messages for reader, _ in self._readers)
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Take in what orders did, then every top."""
+        work = self._take_events()
+        for reader, tops in self._readers:
+            n_tops = max(reader.poll(), 0)
+            for index in range(n_tops):
+                top = tops[index]
+                self._view.refresh(int(top["venue"]), int(top["slot"]))
+                self._publish(*self.scanner.on_top(top, now_ns))
+            self.tops += n_tops
+            work += n_tops
+        return work
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+    def _take_events(self) -> int:
+        n_events = max(self._events.poll(), 0)
+        for index in range(n_events):
+            event = self._event_rows[index]
+            self._view.on_event(event)
+            if int(event["fill_size_e6"]) and self._wires.positions.read(int(event["slot"]), self._position):
+                self.scanner.on_position(self._position[0])
+            self.scanner.on_order_event(event)
+        return n_events
+
+    def _publish(self, n_decisions: int, n_signals: int) -> None:
+        scanner = self.scanner
+        if n_decisions:
+            publish_each(
+                self._wires.decisions[DecisionStage.STRATEGY], scanner.decisions[:n_decisions], "decisions"
+            )
+        first = 0
+        for index in range(n_signals):
+            head = scanner.signal_heads[index : index + 1]
+            legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]
+            first += len(legs)
+            publish(self._wires.signals, head, legs, "signals")
