@@ -8,7 +8,7 @@ settlement shows in ``settlement_floor_micros``, not in the mark.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -48,21 +48,3 @@ def mark_ledger_micros(ledger: Ledger, rows: np.ndarray) -> int:
         if not position.flat and int(rows[slot]["generation"]) == generation:
             total += mark_position_micros(position, rows[slot])
     return total
-
-
-def settlement_floor_micros(ledger: Ledger, sets: Sequence[Sequence[tuple[int, int, int]]] = ()) -> int:
-    """Least that the held positions pay at settlement.
-
-    ``sets`` lists groups of (venue, slot, generation) of which exactly one resolves YES. Pairs of YES and
-    NO of one market pay one dollar; inside a group the worst outcome is tried; a market in no group may go
-    either way.
-    """
-    grouped = {key for members in sets for key in members}
-    floor = sum(min(position.size_e6) for key, position in ledger.positions.items() if key not in grouped)
-    for members in sets:
-        held = [ledger.positions[key] for key in members if key in ledger.positions]
-        missing = len(held) < len(members)
-        all_no = sum(position.size_e6[Outcome.NO] for position in held)
-        worst = [all_no - position.size_e6[Outcome.NO] + position.size_e6[Outcome.YES] for position in held]
-        floor += min([*worst, all_no] if missing else worst, default=0)
-    return floor

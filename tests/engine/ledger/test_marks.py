@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engine.ledger.ledger import Ledger, Position
-from engine.ledger.marks import mark_ledger_micros, mark_position_micros, settlement_floor_micros
+from engine.ledger.marks import mark_ledger_micros, mark_position_micros
 from engine.records import BOOK_ROW, TopFlag, Trust, Venue
 
 
@@ -63,20 +59,3 @@ def test_a_recycled_slot_does_not_mark_the_market_that_was_there_before() -> Non
     assert mark_ledger_micros(ledger, rows) == 480_000
     rows[1]["generation"] = 2
     assert mark_ledger_micros(ledger, rows) == 0
-
-
-SIZES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=3, max_size=3)
-
-
-@given(SIZES, st.integers(0, 50), st.integers(0, 50))
-def test_the_floor_is_the_worst_of_all_outcomes(sizes: list[tuple[int, int]], yes: int, no: int) -> None:
-    ledger = Ledger()
-    keys = [(int(Venue.POLYMARKET), slot, 1) for slot in range(4)]
-    for key, held in zip(keys, [*sizes, (yes, no)], strict=True):
-        if held != (0, 0):
-            ledger.position(*key).size_e6[:] = held
-    outcomes = []
-    for winner, alone in product(range(3), (True, False)):
-        paid = sum(y if slot == winner else n for slot, (y, n) in enumerate(sizes))
-        outcomes.append(paid + (yes if alone else no))
-    assert settlement_floor_micros(ledger, [keys[:3]]) == min(outcomes)
