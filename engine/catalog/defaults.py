@@ -7,7 +7,7 @@ not be allowed. Every field that a default filled is named in ``MarketSpec.defau
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -150,52 +150,43 @@ def day_ns(day: str) -> int:
     return (date.fromisoformat(day).toordinal() - _EPOCH_ORDINAL) * NS_PER_DAY
 
 
-def market_with_defaults(
-    table: FeeTable,
-    venue: Venue,
-    symbol: str,
-    at_ns: int,
-    *,
-    category: str = "",
-    price_ranges: Ranges | None = None,
-    lot_e6: int | None = None,
-    min_size_e6: int | None = None,
-    min_notional_micros: int | None = None,
-    fee: FeeSpec | None = None,
-    taker_delay_ns: int | None = None,
-    direct_member: bool = True,
-) -> MarketSpec:
-    """Market of a recording from ``at_ns``: what is given is kept, the rest is filled in.
+def with_fee_of_date(spec: MarketSpec, table: FeeTable, at_ns: int, direct_member: bool = True) -> MarketSpec:
+    """``spec`` with the schedule, and the taker delay, of its category at ``at_ns``, named in ``defaulted``.
 
-    The fields filled in are named in ``defaulted``. Those that no default can supply (tokens, title, group,
-    close time) are added with ``dataclasses.replace``.
+    A market that carries a schedule of its own is answered as it is: its delay was stated with it.
+    """
+    if spec.fee is not None:
+        return spec
+    delay = spec.taker_delay_ns or table.delay_ns(spec.venue, spec.category, at_ns)
+    filled = ["fee"] if spec.taker_delay_ns else ["fee", "taker_delay_ns"]
+    return replace(
+        spec,
+        fee=table.in_force(spec.venue, spec.category, at_ns, direct_member),
+        taker_delay_ns=delay,
+        defaulted=(*spec.defaulted, *filled),
+    )
+
+
+def market_with_defaults(
+    table: FeeTable, venue: Venue, symbol: str, at_ns: int, category: str = "", direct_member: bool = True
+) -> MarketSpec:
+    """Market of which a recording from ``at_ns`` says nothing but its symbol; every default is named.
+
+    What is known beside (tokens, title, group, close time) is added with ``dataclasses.replace``.
     """
     sizes = SIZES[venue]
-    given = {
-        "price_ranges": price_ranges,
-        "lot_e6": lot_e6,
-        "min_size_e6": min_size_e6,
-        "min_notional_micros": min_notional_micros,
-        "fee": fee,
-        "taker_delay_ns": taker_delay_ns,
-    }
-    lot = sizes.lot_e6 if lot_e6 is None else lot_e6
-    smallest = max(sizes.min_size_e6, lot) if min_size_e6 is None else min_size_e6
-    cash = sizes.min_notional_micros if min_notional_micros is None else min_notional_micros
-    delay = table.delay_ns(venue, category, at_ns) if taker_delay_ns is None else taker_delay_ns
-    return MarketSpec(
+    spec = MarketSpec(
         venue=venue,
         symbol=symbol,
-        price_ranges=default_grid(venue, at_ns) if price_ranges is None else price_ranges,
-        lot_e6=lot,
-        min_size_e6=-(-smallest // lot) * lot,
-        min_notional_micros=cash,
+        price_ranges=default_grid(venue, at_ns),
+        lot_e6=sizes.lot_e6,
+        min_size_e6=sizes.min_size_e6,
+        min_notional_micros=sizes.min_notional_micros,
         mirror=True,
-        fee=table.in_force(venue, category, at_ns, direct_member) if fee is None else fee,
         category=category,
-        taker_delay_ns=delay,
-        defaulted=tuple(name for name, value in given.items() if value is None),
+        defaulted=("price_ranges", "lot_e6", "min_size_e6", "min_notional_micros"),
     )
+    return with_fee_of_date(spec, table, at_ns, direct_member)
 
 
 def default_grid(venue: Venue, at_ns: int) -> Ranges:

@@ -16,7 +16,6 @@ from engine.records import Venue
 from engine.units import CASH_MAX_MICROS, PPM, PRICE_ONE_E4, SIDE_SIZE_MAX_E6
 
 RANGES_MAX: Final = 16
-PPB: Final = 1_000_000_000
 EXPONENTS_E3: Final = (0, 500, 1_000, 2_000)  # those whose fee can be computed in int64 steps
 _SQUARED_RATE_STEP_PPM: Final = 100  # rate x (p(1-p))^2 fits 63 bits only with four decimals of rate
 

@@ -7,8 +7,6 @@ import re
 import unicodedata
 from typing import Final
 
-FINGERPRINT_CHARS: Final = 64
-
 _SPACE: Final = re.compile(r"\s+")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from engine.catalog.defaults import (
     day_ns,
     default_grid,
     market_with_defaults,
+    with_fee_of_date,
 )
 from engine.catalog.market import FeeKind, FeeSpec
 from engine.errors import ConfigError
 from engine.records import Venue
 from engine.units import NS_PER_DAY
+from tests.engine.catalog.specs import PLAIN
 
+NOW = day_ns("2026-09-28")
 FEES_TOML = Path(__file__).resolve().parents[3] / "config" / "fees.toml"
 
 
@@ -156,28 +160,32 @@ def test_kalshi_trades_whole_contracts_by_default(table: FeeTable) -> None:
     assert (spec.lot_e6, spec.min_size_e6, spec.min_notional_micros) == (1_000_000, 1_000_000, 0)
 
 
-def test_what_is_given_is_kept_and_not_called_a_default(table: FeeTable) -> None:
+def test_a_market_with_a_schedule_keeps_it(table: FeeTable) -> None:
     fee = FeeSpec(kind=FeeKind.POLYMARKET_CURVE, rate_ppm=1)
-    spec = market_with_defaults(
-        table,
-        Venue.POLYMARKET,
-        "0x1",
-        day_ns("2026-06-07"),
-        price_ranges=CENT_GRID,
-        lot_e6=20_000,
-        min_size_e6=40_000,
-        min_notional_micros=0,
-        fee=fee,
-        taker_delay_ns=0,
-    )
-    assert spec.defaulted == ()
-    assert (spec.price_ranges, spec.lot_e6, spec.min_size_e6) == (CENT_GRID, 20_000, 40_000)
-    assert (spec.fee, spec.min_notional_micros, spec.taker_delay_ns) == (fee, 0, 0)
+    known = replace(market_with_defaults(table, Venue.POLYMARKET, "0x1", NOW), fee=fee, defaulted=())
+    assert with_fee_of_date(known, table, NOW) is known
 
 
-def test_a_coarse_lot_raises_the_smallest_order(table: FeeTable) -> None:
-    spec = market_with_defaults(table, Venue.POLYMARKET, "0x1", 0, lot_e6=2_000_000)
-    assert spec.min_size_e6 == 6_000_000  # five shares, in lots of two
+def test_a_market_without_a_schedule_gets_that_of_its_date(table: FeeTable) -> None:
+    known = replace(PLAIN, venue=Venue.POLYMARKET, category="crypto", fee=None, defaulted=("lot_e6",))
+    filled = with_fee_of_date(known, table, day_ns("2026-02-21"))
+    assert filled.fee == table.in_force(Venue.POLYMARKET, "crypto", day_ns("2026-02-21"))
+    assert filled.taker_delay_ns == 500_000_000
+    assert filled.defaulted == ("lot_e6", "fee", "taker_delay_ns")
+    assert replace(filled, fee=None, taker_delay_ns=0, defaulted=("lot_e6",)) == known
+
+
+def test_a_stated_delay_stays_when_the_schedule_is_filled_in(table: FeeTable) -> None:
+    known = replace(PLAIN, venue=Venue.POLYMARKET, category="crypto", fee=None, taker_delay_ns=7)
+    filled = with_fee_of_date(known, table, NOW)
+    assert (filled.taker_delay_ns, filled.defaulted) == (7, ("fee",))
+
+
+def test_the_account_type_decides_kalshis_precision(table: FeeTable) -> None:
+    for direct, precision in ((True, 100), (False, 10_000)):
+        spec = market_with_defaults(table, Venue.KALSHI, "T", NOW, "quadratic", direct)
+        assert spec.fee is not None
+        assert spec.fee.precision_micros == precision
 
 
 @pytest.mark.parametrize(
