@@ -2,8 +2,8 @@
 
 A holding is marked by selling it into the levels we see, best first; what the visible depth cannot take is
 worth nothing. On a book that is not LIVE the mark is the last trusted price or zero, whichever is worse for
-us: zero, since we never hold less than nothing. Complete sets are marked like the rest: that they pay at
-settlement shows in ``settlement_floor_micros``, not in the mark.
+us: zero, since we never hold less than nothing. Complete sets are marked like the rest,
+although they will pay more at settlement.
 """
 
 from __future__ import annotations
