@@ -1,0 +1,54 @@
+"""``pr3dict funnel FILE``: how far the candidates of a decision log or a recording came, and why not further.
+
+A recording is run through the whole engine once, at 1x latency; a decision log has it all already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from procs import config_files
+from procs.cli.paper import add_config_arguments, tell
+from procs.cli.render_funnel import funnel_sections
+from procs.cli.render_json import funnel_document
+from procs.cli.render_paper import faults
+from procs.cli.render_progress import shown_on
+from procs.cli.render_table import show
+from procs.decision_log import Funnel, is_decision_log, read_funnel
+from procs.paper import PaperOptions, run_recordings
+from procs.paper_result import PaperResult
+
+FIRST_LINE_BYTES_MAX = 4_096  # of a decision log; the first line of anything else is not looked at
+ONE_LATENCY = (1,)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the subcommand."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="decision log of paper, or a recording")
+    add_config_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count and show."""
+    config = config_files.load_config(args.config, args.set)
+    with args.file.open("rb") as file:
+        if is_decision_log(file.readline(FIRST_LINE_BYTES_MAX)):
+            file.seek(0)
+            return _show(args, read_funnel(file, str(args.file)), None)
+    options = PaperOptions(config=config, files=(args.file,), latency_scales=ONE_LATENCY)
+    with shown_on(None if args.json else sys.stderr, args.file.name) as on_progress:
+        result = run_recordings(args.file.name, options, on_progress)
+    return _show(args, result.funnel, result)
+
+
+def _show(args: argparse.Namespace, funnel: Funnel, result: PaperResult | None) -> int:
+    found = [] if result is None else faults([result])
+    if args.json:
+        print(json.dumps(funnel_document(str(args.file), funnel, found), indent=2))
+    else:
+        show(funnel_sections(funnel, with_kinds=True), sys.stdout)
+    return tell(found)

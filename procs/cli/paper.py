@@ -1,0 +1,187 @@
+"""``pr3dict paper``: trade on paper, and say what came of it.
+
+With ``--replay`` the recordings named are the input. Without it there are two inputs, kept apart: the
+packaged recordings of real market data, and a synthetic session made from a seed, in which opportunities and
+near misses are planted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from engine.config import Config
+from engine.errors import ConfigError
+from procs import config_files, places
+from procs.cli.exit_codes import ExitCode
+from procs.cli.render_json import paper_document
+from procs.cli.render_paper import closing, faults, summary
+from procs.cli.render_progress import shown_on
+from procs.cli.render_table import show
+from procs.paper import PaperOptions, run_recordings, run_session
+from procs.paper_result import PaperResult
+from procs.progress import OnProgress
+from procs.recording import SUFFIX
+
+AS_FAST_AS_POSSIBLE: Final = "max"
+INLINE: Final = "inline"
+SYNTHETIC_MARK: Final = ".synthetic"  # before the suffix of the session's decision log
+SAMPLE_NAME: Final = "packaged sample"
+REPLAY_NAME: Final = "replay"
+
+
+class PaperInput(NamedTuple):
+    """One input: recordings, or with no files the session; and where its decision log goes."""
+
+    name: str
+    files: tuple[Path, ...]
+    decisions: Path | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the subcommand."""
+    parser.add_argument(
+        "--replay",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="recordings to trade on, merged by time; default: the packaged sample, then a synthetic session",
+    )
+    parser.add_argument(
+        "--align", choices=["start"], help="start: move the recordings in time to a common start"
+    )
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        default=None,
+        metavar="X|max",
+        help="times recorded time, e.g. 10; max (default): as fast as possible",
+    )
+    parser.add_argument("--topology", choices=[INLINE], help="inline: one process under a virtual clock")
+    parser.add_argument("--decisions", type=Path, metavar="FILE", help="write a line for every decision")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of everything simulated")
+    add_config_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that change settings."""
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="TOML files over the shipped settings, later ones stronger",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, e.g. risk.open_orders_max=10",
+    )
+
+
+def _speed(text: str) -> float | None:
+    if text == AS_FAST_AS_POSSIBLE:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 < value < math.inf):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, or {AS_FAST_AS_POSSIBLE}")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run every input and show its summary as soon as it is there; with ``--json`` all of them at the end."""
+    config = _config(args)
+    inputs = _inputs(args)
+    results: list[PaperResult] = []
+    for one in inputs:
+        results.append(_run_input(one, args, config))
+        if not args.json:
+            show(summary(results[-1]), sys.stdout)
+    found = faults(results)
+    if args.json:
+        print(json.dumps(paper_document(results, found, config.fingerprint()), indent=2))
+    else:
+        show([*_written(inputs), *closing(results)], sys.stdout)
+    return tell(found)
+
+
+def tell(found: Sequence[str]) -> int:
+    """One line on stderr for each fault; the exit code they amount to."""
+    for fault in found:
+        sys.stderr.write(f"pr3dict: {fault}\n")
+    return ExitCode.FAILURE if found else ExitCode.OK
+
+
+def _config(args: argparse.Namespace) -> Config:
+    assignments = list(args.set)
+    if args.seed is not None:
+        assignments.append(f"engine.seed={args.seed}")
+    if args.topology is not None:
+        assignments.append(f"engine.topology={args.topology}")
+    config = config_files.load_config(args.config, assignments)
+    if config.engine.topology != INLINE:
+        raise ConfigError(f"engine.topology: paper runs {INLINE}, not {config.engine.topology}")
+    return config
+
+
+def _inputs(args: argparse.Namespace) -> list[PaperInput]:
+    """What to run. ConfigError without a sample, or when a decision log would overwrite an input; OSError."""
+    if args.replay:
+        inputs = [PaperInput(REPLAY_NAME, tuple(args.replay), args.decisions)]
+    else:
+        folder = places.samples_dir()
+        samples = tuple(sorted(folder.glob(f"*{SUFFIX}")))
+        if not samples:
+            raise ConfigError(f"{folder}: no packaged recording (*{SUFFIX}); name some with --replay")
+        beside = None if args.decisions is None else synthetic_log(args.decisions)
+        inputs = [PaperInput(SAMPLE_NAME, samples, args.decisions), PaperInput("", (), beside)]
+    for one in inputs:
+        for file in one.files:
+            file.open("rb").close()  # a name that is not there must not cost anybody an older decision log
+        if one.decisions is not None and one.decisions.resolve() in {file.resolve() for file in one.files}:
+            raise ConfigError(f"{one.decisions}: the decision log would overwrite a recording")
+    return inputs
+
+
+def synthetic_log(path: Path) -> Path:
+    """Where the session's decisions go when ``path`` has those of the recordings."""
+    return path.with_name(f"{path.stem}{SYNTHETIC_MARK}{path.suffix}")
+
+
+def _run_input(one: PaperInput, args: argparse.Namespace, config: Config) -> PaperResult:
+    with ExitStack() as stack:
+        stream = None if args.json else sys.stderr
+        on_progress: OnProgress = stack.enter_context(shown_on(stream, one.name or "seeded session"))
+        options = PaperOptions(
+            config=config,
+            files=one.files,
+            align_start=args.align == "start",
+            speed=args.speed,
+            decisions=None if one.decisions is None else stack.enter_context(one.decisions.open("wb")),
+        )
+        if one.files:
+            return run_recordings(one.name, options, on_progress)
+        return run_session(config.engine.seed, options, on_progress)
+
+
+def _written(inputs: Sequence[PaperInput]) -> Iterator[str]:
+    for one in inputs:
+        if one.decisions is not None:
+            yield f"decisions: {one.decisions}"

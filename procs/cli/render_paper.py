@@ -1,0 +1,285 @@
+"""The summary of a paper run, in the order a trader asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from engine.records import Trust
+from procs.cli import render_values as show
+from procs.cli.render_funnel import funnel_sections, story
+from procs.cli.render_table import (
+    Column,
+    pairs,
+    paragraph,
+    right,
+    section,
+    table,
+    title,
+    verdict,
+    wrapping,
+)
+from procs.paper_result import DataSeen, KindCount, Outcome, PaperResult, PlantedOutcome, VenueAccount
+from procs.recording import LACKS
+
+FILES_SHOWN_MAX: Final = 8
+NOT_A_CANDIDATE: Final = "not a candidate"
+REAL: Final = "real recorded market data"
+SYNTHETIC: Final = "SYNTHETIC: what it earns was planted"
+
+TRUST_WORDS: Final[Mapping[str, str]] = {
+    Trust.LIVE.name.lower(): "agrees with everything the venue said: tradable",
+    Trust.UNSYNCED.name.lower(): "no opening snapshot: applied, checked and shown, never traded",
+    Trust.SUSPECT.name.lower(): "in doubt: not traded until a newer snapshot",
+    Trust.RESYNC.name.lower(): "being synchronised anew: not traded",
+    Trust.DEAD.name.lower(): "gone: closed, or given up",
+}
+
+
+def summary(result: PaperResult) -> list[RenderableType]:
+    """Everything about one input."""
+    parts: list[RenderableType] = [
+        "",
+        title(f"{result.name} ({SYNTHETIC if result.synthetic else REAL})"),
+        section("Data", _data(result.data)),
+        section("Books at the end", _books(result.books_by_trust)),
+        section("Opportunities", *_opportunities(result)),
+        *funnel_sections(result.funnel, with_kinds=False),
+    ]
+    if not any(outcome.fills for outcome in result.outcomes):
+        parts.append(section("No trades", paragraph(story(result.funnel, result.relations_refused))))
+    if any(outcome.orders for outcome in result.outcomes):
+        statuses = _statuses(result.order_statuses)
+        parts.append(section("Result by latency", _outcomes(result.outcomes), *statuses))
+    parts.append(section("Cash", _cash(result.outcomes)))
+    if result.planted:
+        parts += _planted(result.planted)
+    parts.append(section("Processing", _processing(result)))
+    return parts
+
+
+def _data(data: DataSeen) -> RenderableType:
+    rejected, ignored = show.count(data.rejected_frames), show.count(data.ignored_frames)
+    rows = [
+        ("files", _files(data.files)),
+        (
+            "frames",
+            f"{show.count(data.frames)} ({rejected} rejected, {ignored} of types without book content)",
+        ),
+        ("level writes", show.count(data.level_writes)),
+        ("markets", show.count(data.markets)),
+        ("time", _time(data)),
+        ("sequence gaps", show.count(data.seq_gaps)),
+    ]
+    if data.aligned:
+        rows.append(("aligned", "the files were moved in time to a common start"))
+    rows += _listed("never recorded", [LACKS.get(name, name) for name in data.lacks])
+    rows += _listed("defaults used", data.defaulted)
+    return pairs(rows)
+
+
+def _listed(name: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """One row each, named in the first."""
+    return [(name if index == 0 else "", text) for index, text in enumerate(texts)]
+
+
+def _files(files: Sequence[str]) -> str:
+    if not files:
+        return "none: made by the simulator"
+    names = ", ".join(Path(name).name for name in files[:FILES_SHOWN_MAX])
+    more = len(files) - FILES_SHOWN_MAX
+    return names + (f" and {show.count(more)} more" if more > 0 else "")
+
+
+def _time(data: DataSeen) -> str:
+    if not data.frames:
+        return show.NOTHING
+    between = f"{show.moment(data.first_ns)} to {show.moment(data.last_ns)}"
+    return f"{between} ({show.span(data.last_ns - data.first_ns)})"
+
+
+def _books(by_trust: Mapping[str, int]) -> RenderableType:
+    rows = [
+        (trust, show.count(markets), TRUST_WORDS.get(trust.lower(), ""))
+        for trust, markets in by_trust.items()
+        if markets
+    ]
+    columns = (Column("trust"), right("markets"), wrapping("in words"))
+    return table(columns, rows) if rows else paragraph("None: no market was seen.")
+
+
+def _opportunities(result: PaperResult) -> Iterable[RenderableType]:
+    total = KindCount()
+    rows = []
+    for kind, found in result.kinds.items():
+        if found != KindCount():
+            rows.append((kind, *_kind_cells(found)))
+            total.candidates += found.candidates
+            total.signals += found.signals
+            total.plans += found.plans
+            total.complete += found.complete
+            total.unwound += found.unwound
+            total.size_e6 += found.size_e6
+            total.profit_micros += found.profit_micros
+    if not rows:
+        yield paragraph("None was looked at.")
+        return
+    if len(rows) > 1:
+        rows.append(("all", *_kind_cells(total)))
+    names = ("looked at", "signals", "plans", "complete", "unwound", "contracts", "profit planned")
+    yield table((Column("kind"), *map(right, names)), rows)
+
+
+def _kind_cells(found: KindCount) -> tuple[str, ...]:
+    numbers = (found.candidates, found.signals, found.plans, found.complete, found.unwound)
+    profit = show.gain(found.profit_micros)
+    return (*map(show.count, numbers), show.contracts(found.size_e6), profit)
+
+
+Row = tuple[str, Callable[[Outcome], str]]
+OUTCOME_ROWS: Final[tuple[Row, ...]] = (
+    ("orders", lambda one: show.count(one.orders)),
+    ("fills", lambda one: show.count(one.fills)),
+    ("fees paid", lambda one: show.dollars(one.fees_micros, show.PROFIT_DECIMALS)),
+    ("realised, after fees", lambda one: show.gain(one.realised_micros)),
+    ("held: cost (locked)", lambda one: show.dollars(one.cost_held_micros, show.PROFIT_DECIMALS)),
+    ("held: would bring now", lambda one: show.dollars(one.marked_micros, show.PROFIT_DECIMALS)),
+    ("unrealised", lambda one: show.gain(one.unrealised_micros)),
+    ("profit and loss", lambda one: show.gain(one.realised_micros + one.unrealised_micros)),
+)
+
+
+def _outcomes(outcomes: Sequence[Outcome]) -> RenderableType:
+    columns = (Column(""), *(right(f"{outcome.latency_scale}x") for outcome in outcomes))
+    rows = [(name, *(cell(outcome) for outcome in outcomes)) for name, cell in OUTCOME_ROWS]
+    return table(columns, rows)
+
+
+def _statuses(statuses: Mapping[str, int]) -> Iterable[RenderableType]:
+    said = ", ".join(f"{show.count(times)} {status}" for status, times in statuses.items() if times)
+    if said:
+        yield paragraph(f"Orders at 1x: {said}.")
+
+
+def _cash(outcomes: Sequence[Outcome]) -> RenderableType:
+    """Accounts at 1x, and those of another latency where ledger and venue differ."""
+    rows: list[tuple[str | Text, ...]] = []
+    for outcome in outcomes:
+        for venue, account in outcome.accounts.items():
+            if outcome is outcomes[0] or account.closing_micros != account.venue_says_micros:
+                rows.append((venue, f"{outcome.latency_scale}x", *_account_cells(account)))
+    names = ("at start", "fees", "at end", "venue says", "difference")
+    return table((Column("venue"), right("latency"), *map(right, names)), rows)
+
+
+def _account_cells(account: VenueAccount) -> tuple[str | Text, ...]:
+    difference = account.closing_micros - account.venue_says_micros
+    return (
+        show.dollars(account.opening_micros),
+        show.dollars(account.fees_micros),
+        show.dollars(account.closing_micros),
+        show.dollars(account.venue_says_micros),
+        verdict(show.gain(difference, show.MICROS_DECIMALS) if difference else "none", good=not difference),
+    )
+
+
+def _planted(planted: Sequence[PlantedOutcome]) -> Iterable[RenderableType]:
+    opportunities = [one for one in planted if one.expected_size_e6]
+    near_misses = [one for one in planted if not one.expected_size_e6]
+    if opportunities:
+        columns = (
+            Column(""),
+            Column("planted"),
+            *map(right, ("contracts", "profit", "fees")),
+            wrapping("got"),
+        )
+        yield section("Planted opportunities", table(columns, map(_opportunity_cells, opportunities)))
+    if near_misses:
+        columns = (Column(""), Column("planted"), wrapping("must fail by"), wrapping("got"))
+        yield section("Planted near misses", table(columns, map(_near_miss_cells, near_misses)))
+
+
+def _opportunity_cells(one: PlantedOutcome) -> tuple[str | Text, ...]:
+    expected = (one.expected_size_e6, one.expected_profit_micros, one.expected_fees_micros)
+    same = one.as_expected and expected == (one.traded_size_e6, one.profit_micros, one.fees_micros)
+    return (
+        _ok(one),
+        one.name,
+        show.contracts(one.expected_size_e6),
+        show.gain(one.expected_profit_micros, show.MICROS_DECIMALS),
+        show.dollars(one.expected_fees_micros),
+        "exactly that" if same else _came(one),
+    )
+
+
+def _near_miss_cells(one: PlantedOutcome) -> tuple[str | Text, ...]:
+    return _ok(one), one.name, " or ".join(one.expected_reasons) or NOT_A_CANDIDATE, _came(one)
+
+
+def _ok(one: PlantedOutcome) -> Text:
+    return verdict("ok", good=True) if one.as_expected else verdict("WRONG", good=False)
+
+
+def _came(one: PlantedOutcome) -> str:
+    """What came of a planting."""
+    if not (one.traded_size_e6 or one.profit_micros or one.fees_micros):
+        return "no trade: " + (", ".join(one.reasons) or NOT_A_CANDIDATE)
+    profit = show.gain(one.profit_micros, show.MICROS_DECIMALS)
+    return f"{show.contracts(one.traded_size_e6)} for {profit}, fees {show.dollars(one.fees_micros)}"
+
+
+def _processing(result: PaperResult) -> RenderableType:
+    return pairs(
+        [
+            ("decisions", show.count(result.decisions)),
+            ("rate", f"{show.count(round(result.frames_per_s))} frames/s through all stages, at 1x"),
+            ("took", show.span(round(result.wall_s * 1e9))),
+            ("peak memory", show.memory(result.peak_rss_bytes)),
+        ]
+    )
+
+
+def faults(results: Iterable[PaperResult]) -> list[str]:
+    """One line for each thing that is not as it must be."""
+    return [fault for result in results for fault in _faults_of(result)]
+
+
+def _faults_of(result: PaperResult) -> Iterable[str]:
+    if result.damage is not None:
+        yield result.damage
+    for outcome in result.outcomes:
+        for venue, account in outcome.accounts.items():
+            difference = account.closing_micros - account.venue_says_micros
+            if difference:
+                where = f"{result.name}: {venue} at {outcome.latency_scale}x latency"
+                yield f"{where}: our cash less the venue's is {show.gain(difference, show.MICROS_DECIMALS)}"
+    wrong = [planted.name for planted in result.planted if not planted.as_expected]
+    if wrong:
+        planted = f"{len(wrong)} of {show.plural(len(result.planted), 'planting')}"
+        yield f"{result.name}: {planted} not as expected: {', '.join(wrong)}"
+
+
+def closing(results: Sequence[PaperResult]) -> list[RenderableType]:
+    """Last lines: one for each input."""
+    rows = []
+    for result in results:
+        wrong = any(True for _ in _faults_of(result))
+        word = verdict("NOT AS EXPECTED", good=False) if wrong else verdict("ok", good=True)
+        rows.append((result.name, word, _in_short(result)))
+    return [section("In short", table((Column(""), Column(""), wrapping("")), rows, headed=False))]
+
+
+def _in_short(result: PaperResult) -> str:
+    if not result.outcomes:
+        return ""
+    first = result.outcomes[0]
+    profit = show.gain(first.realised_micros + first.unrealised_micros)
+    said = [show.plural(first.fills, "fill"), f"{profit} after fees"]
+    if result.planted:
+        right_ones = sum(planted.as_expected for planted in result.planted)
+        said.append(f"{right_ones} of {show.plural(len(result.planted), 'planting')} as expected")
+    return ", ".join(said)
