@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,8 +16,10 @@ from engine.catalog.defaults import FeeTable
 from engine.catalog.relations import RelationBook
 from engine.config import Config, Mode
 from procs import config_files
+from procs.cli.config_match import run_match
 from procs.cli.exit_codes import ExitCode
 
+PAIRS_SHOWN: Final = 40
 RELATIONS_KEY: Final = "relation"
 FEES_KEY: Final = "schedule"
 
@@ -39,11 +41,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. risk.open_orders_max=10"
     )
     check.add_argument("--live", action="store_true", help="the settings of live trading, not of paper")
-    check.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    check.set_defaults(act=_check)
+    pairs = actions.add_parser(
+        "match", help="propose relations", description="Pairs of markets of two venues that may be the same."
+    )
+    pairs.add_argument("files", nargs="+", type=Path, metavar="RECORDING", help="recordings in our format")
+    pairs.add_argument("--pairs", type=int, default=PAIRS_SHOWN, metavar="N", help="show at most N pairs")
+    pairs.set_defaults(act=_match)
+    for action in (check, pairs):
+        action.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and print; ConfigError for the first mistake."""
+    """Do what the action says; ConfigError for the first mistake."""
+    act: Callable[[argparse.Namespace], int] = args.act
+    return act(args)
+
+
+def _match(args: argparse.Namespace) -> int:
+    return run_match(args.files, max(args.pairs, 0), args.json)
+
+
+def _check(args: argparse.Namespace) -> int:
     files = _sorted_by_content(args.files)
     config = config_files.load_config(files.layers, args.set, Mode.LIVE if args.live else Mode.PAPER)
     relations = [config_files.load_relations(config), *map(config_files.read_relations, files.relations)]
