@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -18,10 +18,10 @@ class PublicBook(Protocol):
         """Take over ``updates[:n]``, BOOK_UPDATE records of one frame."""
         ...
 
-    def levels(self, slot: int, side: int) -> tuple[Sequence[int], Sequence[int]]:
+    def levels(self, slot: int, side: int) -> tuple[Iterable[int], Iterable[int]]:
         """Prices (YES terms, best first) and sizes of one side (``engine.records.Side``)."""
         ...
 
     def is_tradable(self, slot: int) -> bool:
-        """Whether the book is LIVE, not crossed, its sizes known: one that may be wrong gives no liquidity."""
+        """Whether the book is LIVE, not crossed, its sizes known: else it gives no liquidity."""
         ...
