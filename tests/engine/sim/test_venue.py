@@ -13,9 +13,9 @@ from engine.records import Direction, Outcome, ReportKind, RequestKind, Side, Ti
 from engine.sim import venue as venue_module
 from engine.sim.faults import Fault, FaultPlan, FaultRates
 from engine.sim.latency import LatencyModel, Lognormal, Route
-from engine.sim.store_book import StoreBook
 from engine.sim.venue import SimVenue
 from engine.units import INT64_MAX
+from procs.sim_venue import StoreBook
 from tests.engine.sim.world import DOLLAR, KALSHI, MS, ONE, POLY, Desk, S, constant, kinds, level, snapshot
 
 BUY, YES = Direction.BUY, Outcome.YES
