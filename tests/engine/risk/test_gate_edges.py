@@ -35,7 +35,7 @@ def desk_over(catalog: Catalog, **changes: int) -> Desk:
 def fine_desk(**changes: int) -> Desk:
     """A desk over one market whose lot is a millionth of a contract."""
     catalog = Catalog(1)
-    catalog.add_market(spec("fine", **FINE))
+    catalog.add_market(spec("fine", "", **FINE))
     return desk_over(catalog, **changes)
 
 
