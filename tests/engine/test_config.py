@@ -156,6 +156,18 @@ def test_settings_that_contradict_each_other(change: dict[str, object], message:
         effective(change)
 
 
+def test_limits_may_touch() -> None:
+    config = effective(
+        {
+            "risk": {"drawdown_warn_ppm": 250_000, "event_exposure_max_micros": 5_000_000_000},
+            "venues": {"kalshi": {"latency": {"order_p99_ns": 5_000_000, "report_p99_ns": 3_000_000}}},
+        }
+    )
+    assert config.risk.drawdown_warn_ppm == config.risk.drawdown_stop_ppm
+    assert config.risk.market_exposure_max_micros == config.risk.event_exposure_max_micros
+    assert config.strategy.book_age_max_ns == config.risk.book_age_max_ns
+
+
 def test_a_layer_alone_misses_what_it_does_not_say() -> None:
     with pytest.raises(ConfigError, match="effective configuration: engine: missing"):
         build_config([Layer("user.toml", {})])

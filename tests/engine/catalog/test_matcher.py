@@ -92,6 +92,33 @@ def test_different_subjects_are_not_shown() -> None:
     assert match(pair(title="Will Portugal win the final on September 17, 2026?")).candidates == ()
 
 
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Will the Fed cut rates twice on September 17, 2026?", True),  # three of four words
+        ("Fed cut, hike on September 17, 2026?", True),  # two of four
+        ("Fed cut, hike, pause on September 17, 2026?", False),  # two of five
+    ],
+)
+def test_half_of_the_words_are_shared(title: str, shown: bool) -> None:
+    assert bool(match(pair(title=title)).candidates) is shown
+
+
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [
+        ("Will the highest temperature in Los Angeles be between 74-75°F on August 8?", 1),
+        ("Will the highest temperature in Austin be between 74-75°F on August 8?", 0),
+        ("Will the highest temperature in Los Angeles be between 74-75°F on August 9?", 0),
+    ],
+)
+def test_weather_is_compared_within_one_place_and_day(question: str, shown: int) -> None:
+    catalog = Catalog(2)
+    catalog.add_market(market("KXHIGHLAX-26AUG08-B74.5"))
+    catalog.add_market(market("0xla", Venue.POLYMARKET, title=question))
+    assert len(match(catalog).candidates) == shown
+
+
 def test_candidates_are_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matcher, "CANDIDATES_MAX", 1)
     catalog = pair()
