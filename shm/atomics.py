@@ -31,6 +31,28 @@ from shm import atomics_llvm as compiled
 from shm import atomics_plain as plain
 from shm.jit import kernel
 
+__all__ = [
+    "add_word",
+    "address_of",
+    "bit_length",
+    "compare_exchange",
+    "fence_acquire",
+    "fence_release",
+    "fence_seq_cst",
+    "fetch_add",
+    "load_acquire",
+    "load_relaxed",
+    "pause",
+    "read_ticks",
+    "read_tsc",
+    "read_word",
+    "store_relaxed",
+    "store_release",
+    "store_seq_cst",
+    "warm",
+    "write_word",
+]
+
 Load = Callable[[int], int]
 Store = Callable[[int, int], None]
 Fence = Callable[[], None]
@@ -68,6 +90,12 @@ def write_word(address: int, value: int) -> None:
 
 
 @kernel
+def add_word(address: int, increment: int) -> int:
+    """Fetch-add one word that has several writers, callable from ordinary code."""
+    return fetch_add(address, increment)
+
+
+@kernel
 def read_ticks() -> int:
     """Read the cycle counter (plain: nanoseconds), callable from ordinary code."""
     return read_tsc()
@@ -89,4 +117,5 @@ def warm() -> None:
     word = np.zeros(1, np.int64)
     write_word(address_of(word), 1)
     read_word(address_of(word))
+    add_word(address_of(word), 1)
     read_ticks()

@@ -103,9 +103,9 @@ class Status(IntEnum):
 
 SEGMENT: Final = np.dtype(
     {
-        "names": ["magic", "version", "kind", "layout_hash", "epoch", "size_bytes", "owner_pid"],
-        "formats": ["<i8"] * 7,
-        "offsets": [0, 8, 16, 24, 32, 40, 48],
+        "names": ["magic", "version", "kind", "layout_hash", "epoch", "size_bytes", "owner_pid", "attached"],
+        "formats": ["<i8"] * 8,
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 128],
         "itemsize": 256,
     }
 )

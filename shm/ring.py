@@ -49,10 +49,20 @@ from shm.layout import (
 )
 from shm.segment import Segment
 
+__all__ = [
+    "OverwritingRing",
+    "Reader",
+    "RefusingRing",
+    "cell_index",
+    "message_cells",
+    "message_flags",
+    "ring_layout_hash",
+    "warm",
+]
+
 Records = NDArray[np.void]
 Words = NDArray[np.int64]
 
-NO_TAIL: Final = np.zeros(0, np.int64)
 EVERY_MESSAGE: Final = 1 << 62
 READ_BATCH_CELLS: Final = 256
 

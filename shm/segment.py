@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shm.atomics import address_of, read_word, write_word
+from shm.atomics import add_word, address_of, read_word, write_word
 from shm.errors import LayoutMismatch, SegmentExists, SegmentRefused
 from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, SegmentKind, offset_of
 
@@ -27,6 +27,7 @@ SEGMENT_BYTES_MAX: Final = 1 << 34
 OWNER_ONLY: Final = 0o600
 NOT_OWNER_BITS: Final = 0o077
 MAGIC_AT: Final = offset_of(SEGMENT, "magic") - SEGMENT.itemsize  # from the object
+ATTACHED_AT: Final = offset_of(SEGMENT, "attached") - SEGMENT.itemsize
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
@@ -94,6 +95,7 @@ class Segment:
         finally:
             os.close(descriptor)
         segment._check(kind, layout_hash, found, epoch)
+        add_word(segment.address + ATTACHED_AT, 1)
         return segment
 
     def _check(self, kind: SegmentKind, layout_hash: int, found: int, epoch: int | None) -> None:
@@ -125,6 +127,11 @@ class Segment:
         return self._bytes[start : start + size]
 
     @property
+    def attached(self) -> int:
+        """Times another mapping of this segment was made."""
+        return read_word(self.address + ATTACHED_AT)
+
+    @property
     def epoch(self) -> int:
         """Epoch the owner gave it."""
         return int(self.header["epoch"])
@@ -132,6 +139,9 @@ class Segment:
     def close(self) -> None:
         """Give up the owner's lock; the memory goes with the last array over it."""
         if self._descriptor is not None:
+            fcntl.flock(
+                self._descriptor, fcntl.LOCK_UN
+            )  # the mapping keeps a duplicate, and with it the lock
             os.close(self._descriptor)
             self._descriptor = None
 

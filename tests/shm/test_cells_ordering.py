@@ -1,0 +1,143 @@
+"""The ring protocol on a machine with weak memory: nothing torn, nothing out of order, every loss counted."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from shm import ring as rings
+from shm.layout import CELL_HEADER_BYTES, ORDINAL_MASK, ORDINAL_SHIFT, PAYLOAD_BYTES, RING
+from tests.plain_twin import PlainTwin
+from tests.shm.weak_memory import Machine
+
+Plain = tuple[ModuleType, ModuleType]
+Ring = rings.OverwritingRing | rings.RefusingRing
+
+CAPACITY = 8
+WORDS = PAYLOAD_BYTES[0] // 8
+SEEDS = 150
+REFUSING_SEEDS = 60
+MESSAGES = 40
+TRIES_MAX = 3000
+
+
+@pytest.fixture(scope="module")
+def plain(plain_twin: PlainTwin) -> Plain:
+    """Plain copies of the kernels' modules."""
+    return plain_twin("shm.cells"), plain_twin("shm.gating")
+
+
+class Trial:
+    """One ring, one writer that publishes MESSAGES messages, one reader that checks what it gets."""
+
+    def __init__(self, cells: ModuleType, ring: Ring, reader: rings.Reader, machine: Machine) -> None:
+        self.cells = cells
+        self.ring = ring
+        self.reader = reader
+        self.machine = machine
+        self.sent: list[int] = []
+        self.received: list[int] = []
+
+    def write(self) -> None:
+        """Publish messages of 1 and 2 cells; a refused one is tried again."""
+        words = np.zeros(2 * WORDS, np.int64)
+        for message in range(MESSAGES):
+            words[:] = 1000 * message + np.arange(2 * WORDS)
+            for _ in range(TRIES_MAX):
+                if self.cells.publish(self.ring.address, words.ctypes.data, 1 + message % 2, message) > 0:
+                    self.sent.append(message)
+                    break
+                self.machine.give_way()
+
+    def read(self) -> None:
+        """Poll until the writer has finished."""
+        for _ in range(TRIES_MAX):
+            if self.poll() <= 0:
+                self.machine.give_way()
+            if len(self.sent) == MESSAGES:
+                break
+
+    def poll(self) -> int:
+        """One poll of one message, checked whole."""
+        out = np.full(2 * WORDS, -1, np.int64)
+        tags = np.zeros(2, np.int64)
+        n_cells: int = self.cells.poll(
+            self.ring.address, self.reader.address, out.ctypes.data, tags.ctypes.data, 2, 1
+        )
+        if n_cells > 0:
+            message = rings.message_flags(int(tags[0]))
+            assert n_cells == 1 + message % 2, "part of a message was handed out"
+            assert [rings.cell_index(int(tag)) for tag in tags[:n_cells]] == list(range(n_cells))
+            assert out[: n_cells * WORDS].tolist() == [
+                1000 * message + at for at in range(n_cells * WORDS)
+            ], "torn"
+            assert int(tags[0]) >> ORDINAL_SHIFT & ORDINAL_MASK == message
+            self.received.append(message)
+        return n_cells
+
+    def settle(self) -> None:
+        """After the run: read what is left, and hold the counts against what was sent."""
+        for _ in range(MESSAGES):
+            if self.poll() <= 0:
+                break
+        assert self.received == sorted(set(self.received)), "out of order, or twice"
+        assert self.sent == list(range(MESSAGES))
+        assert self.received[-1] == MESSAGES - 1
+        assert self.reader.received_messages == len(self.received)
+        assert self.reader.received_messages + self.reader.lost_messages == MESSAGES
+        assert self.reader.received_cells + self.reader.lost_cells == self.ring.published_cells
+
+
+def conduct(plain: Plain, seed: int, ring: Ring, reader: rings.Reader, broken: str) -> Trial:
+    """Run writer and reader on a weak machine, in the schedule of ``seed``."""
+    size = RING.itemsize + ring.capacity * (CELL_HEADER_BYTES + ring.payload_bytes)
+    machine = Machine(seed, [(ring.address, ring.address + size)], frozenset([broken]))
+    trial = Trial(plain[0], ring, reader, machine)
+    with machine.installed(*plain):
+        machine.run(trial.write, trial.read)
+    return trial
+
+
+def overwriting(plain: Plain, seed: int, broken: str = "") -> Trial:
+    ring = rings.OverwritingRing.create(CAPACITY, PAYLOAD_BYTES[0])
+    return conduct(plain, seed, ring, ring.reader(), broken)
+
+
+def refusing(plain: Plain, seed: int, broken: str = "") -> Trial:
+    ring = rings.RefusingRing.create(CAPACITY, PAYLOAD_BYTES[0], ("reader",))
+    return conduct(plain, seed, ring, ring.reader("reader", 0), broken)
+
+
+def test_overwriting_ring_is_right_in_every_schedule(plain: Plain) -> None:
+    laps = 0
+    for seed in range(SEEDS):
+        trial = overwriting(plain, seed)
+        trial.settle()
+        laps += trial.reader.laps
+    assert laps > SEEDS, "the schedules hardly lap: the test proves nothing"
+
+
+def test_refusing_ring_loses_nothing_in_any_schedule(plain: Plain) -> None:
+    refused = 0
+    for seed in range(REFUSING_SEEDS):
+        trial = refusing(plain, seed)
+        trial.settle()
+        assert trial.received == trial.sent
+        refused += trial.ring.refusals["full"]
+    assert refused > REFUSING_SEEDS, "the schedules hardly fill the ring: the test proves nothing"
+
+
+@pytest.mark.parametrize("broken", ["fence_release", "fence_acquire", "store_release", "load_acquire"])
+def test_the_machine_notices_a_broken_order(plain: Plain, broken: str) -> None:
+    """Without each of the four the protocol fails within the schedules above, so they prove that it holds."""
+
+    def fails(seed: int) -> bool:
+        try:
+            overwriting(plain, seed, broken).settle()
+        except AssertionError:
+            return True
+        return False
+
+    assert any(fails(seed) for seed in range(SEEDS))

@@ -1,0 +1,225 @@
+"""Segments: what is created can be attached, and nothing else can."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shm import segment as segments
+from shm.errors import LayoutMismatch, SegmentExists, SegmentRefused
+from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, SegmentKind
+from shm.segment import Segment, owner_alive, segment_path
+
+KIND = SegmentKind.TABLE
+HASH = 123456
+
+
+def make(directory: Path | None, name: str | None = "books", size: int = 1000, epoch: int = 7) -> Segment:
+    return Segment.create(name, size, KIND, HASH, epoch, directory)
+
+
+def corrupt(path: Path, field: str, value: int) -> None:
+    """Overwrite one header field of a segment file."""
+    with path.open("r+b") as file:
+        file.seek(SEGMENT.fields[field][1])  # type: ignore[index]
+        file.write(value.to_bytes(8, "little"))
+
+
+def test_private_memory_is_zeroed_and_described() -> None:
+    made = make(None, None)
+    assert made.path is None
+    assert made.words().size == 125
+    assert not made.words().any()
+    assert made.epoch == 7
+    assert int(made.header["owner_pid"]) == os.getpid()
+    assert made.address % 128 == 0
+    made.unlink()
+
+
+def test_another_mapping_sees_what_is_written(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    other = Segment.attach("books", KIND, HASH, tmp_path)
+    made.words()[3] = 42
+    assert other.words()[3] == 42
+    assert other.address != made.address
+    assert (made.attached, other.epoch) == (1, 7)
+    Segment.attach("books", KIND, HASH, tmp_path, epoch=7)
+    assert made.attached == 2
+
+
+def test_the_file_is_private_and_allocated(tmp_path: Path) -> None:
+    make(tmp_path, size=1_000_000)
+    found = (tmp_path / "books").stat()
+    assert found.st_mode & 0o777 == 0o600
+    assert found.st_size == SEGMENT.itemsize + 1_000_000
+    assert found.st_blocks * 512 >= found.st_size
+
+
+def test_memory_outlives_the_name(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    other = Segment.attach("books", KIND, HASH, tmp_path)
+    made.unlink()
+    made.unlink()
+    assert not (tmp_path / "books").exists()
+    made.words()[0] = 9
+    assert other.words()[0] == 9
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("version", LAYOUT_VERSION + 1),
+        ("kind", int(SegmentKind.COUNTERS)),
+        ("layout_hash", HASH + 1),
+        ("size_bytes", 999),
+        ("epoch", 8),
+    ],
+)
+def test_every_header_field_is_checked(tmp_path: Path, field: str, value: int) -> None:
+    make(tmp_path)
+    corrupt(tmp_path / "books", field, value)
+    with pytest.raises(LayoutMismatch, match=f"books: {field} is {value}, expected"):
+        Segment.attach("books", KIND, HASH, tmp_path, epoch=7)
+
+
+def test_any_epoch_will_do_unless_one_is_asked_for(tmp_path: Path) -> None:
+    make(tmp_path, epoch=11)
+    assert Segment.attach("books", KIND, HASH, tmp_path).epoch == 11
+    with pytest.raises(LayoutMismatch, match="epoch is 11, expected 12"):
+        Segment.attach("books", KIND, HASH, tmp_path, epoch=12)
+
+
+def test_a_half_made_segment_cannot_be_attached(tmp_path: Path) -> None:
+    """The magic is written last: whoever comes earlier finds zero."""
+    make(tmp_path)
+    corrupt(tmp_path / "books", "magic", 0)
+    with pytest.raises(LayoutMismatch, match="not finished"):
+        Segment.attach("books", KIND, HASH, tmp_path)
+
+
+def test_magic_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(address: int, value: int) -> None:
+        assert value == SEGMENT_MAGIC
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segments, "write_word", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path)
+    header = np.fromfile(tmp_path / "books", SEGMENT, 1)[0]
+    assert (header["magic"], header["version"], header["layout_hash"]) == (0, LAYOUT_VERSION, HASH)
+
+
+def test_foreign_files(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(b"x" * 100)
+    (tmp_path / "short").chmod(0o600)
+    with pytest.raises(LayoutMismatch, match="100 bytes are too few"):
+        Segment.attach("short", KIND, HASH, tmp_path)
+    with pytest.raises(FileNotFoundError):
+        Segment.attach("absent", KIND, HASH, tmp_path)
+
+
+def test_a_truncated_file(tmp_path: Path) -> None:
+    make(tmp_path)
+    os.truncate(tmp_path / "books", SEGMENT.itemsize + 10)
+    with pytest.raises(LayoutMismatch, match="size_bytes is 1256, expected 266"):
+        Segment.attach("books", KIND, HASH, tmp_path)
+
+
+def test_links_folders_and_open_modes_are_refused(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "books")
+    with pytest.raises(SegmentRefused, match="link"):
+        Segment.attach("link", KIND, HASH, tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SegmentRefused, match="folder"):
+        Segment.attach("folder", KIND, HASH, tmp_path)
+    (tmp_path / "books").chmod(0o640)
+    with pytest.raises(SegmentRefused, match="mode 640"):
+        Segment.attach("books", KIND, HASH, tmp_path)
+
+
+def test_a_fifo_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    with pytest.raises(SegmentRefused, match="not a regular file"):
+        Segment.attach("fifo", KIND, HASH, tmp_path)
+
+
+def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(SegmentRefused, match="not a regular file of this user alone"):
+        Segment.attach("books", KIND, HASH, tmp_path)
+
+
+@pytest.mark.parametrize("name", [None, "", "../books", "a/b", ".hidden", "Books", "x" * 64, "a\n"])
+def test_names(tmp_path: Path, name: str | None) -> None:
+    with pytest.raises(SegmentRefused, match="plain lower-case name"):
+        make(tmp_path, name)
+
+
+def test_good_names(tmp_path: Path) -> None:
+    for name in ("a", "x" * 63, "book-kalshi_1.ring"):
+        assert segment_path(tmp_path, name) == tmp_path / name
+
+
+@pytest.mark.parametrize("size", [0, -1, segments.SEGMENT_BYTES_MAX + 1])
+def test_sizes_out_of_bounds(size: int) -> None:
+    with pytest.raises(ValueError, match="a segment has 1 to"):
+        make(None, None, size)
+
+
+def test_smallest_segment() -> None:
+    assert make(None, None, 1).bytes_at(0, 1).size == 1
+
+
+def test_bytes_stay_inside() -> None:
+    made = make(None, None, 100)
+    assert made.bytes_at(90, 10).size == 10
+    for offset, size in [(-1, 5), (90, 11), (0, -1)]:
+        with pytest.raises(ValueError, match="outside the object"):
+            made.bytes_at(offset, size)
+
+
+def test_a_taken_name_says_whether_the_owner_lives(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    assert owner_alive(tmp_path / "books")
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        make(tmp_path)
+    made.close()
+    made.close()
+    assert not owner_alive(tmp_path / "books")
+    with pytest.raises(SegmentExists, match="its owner is gone"):
+        make(tmp_path)
+
+
+def test_the_lock_goes_with_the_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from shm.segment import Segment; from shm.layout import SegmentKind;"
+        f"s = Segment.create('books', 64, SegmentKind.TABLE, {HASH}, 1, pathlib.Path(sys.argv[1]));"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "NUMBA_DISABLE_JIT": "1"}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"ready\n"
+        assert owner_alive(tmp_path / "books")
+        owner.kill()
+        owner.wait(30)
+    assert not owner_alive(tmp_path / "books")
+
+
+def test_no_space_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        make(tmp_path)
+    assert not (tmp_path / "books").exists()
