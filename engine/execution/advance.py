@@ -25,19 +25,27 @@ from engine.reasons import Reason
 Rows = npt.NDArray[np.void]
 Step = Callable[[Plan, int], None]
 Watch = Callable[[Plan, TrackedOrder], None]
+Refresh = Callable[[int, int], None]  # of a venue's market: bring its row of the books up to date
 
 
 class PlanWorker:
-    """Moves plans on. ``watch`` is told of every order made, sent or denied."""
+    """Moves plans on. ``watch`` is told of every order made; ``refresh`` is called before a book is read."""
 
     def __init__(
-        self, catalog: Catalog, books: Rows, sender: Sender, config: ExecutionConfig, watch: Watch
+        self,
+        catalog: Catalog,
+        books: Rows,
+        sender: Sender,
+        config: ExecutionConfig,
+        watch: Watch,
+        refresh: Refresh | None = None,
     ) -> None:
         self._catalog = catalog
         self._books = books
         self._sender = sender
         self._config = config
         self._watch = watch
+        self._refresh = refresh
         self._together = config.leg_order == LegOrder.ALL_AT_ONCE
         self._steps: Mapping[PlanState, Step] = MappingProxyType(
             {
@@ -65,9 +73,15 @@ class PlanWorker:
             if plan.state == before:
                 break
 
+    def _book(self, leg: Leg) -> np.void:
+        if self._refresh is not None:
+            self._refresh(int(leg.record["venue"]), leg.slot)
+        row: np.void = self._books[leg.slot]
+        return row
+
     def _visible_e6(self, leg: Leg) -> int:
         outcome = int(leg.record["outcome"])
-        return depth_within_e6(self._books[leg.slot], leg.direction, outcome, leg.limit_e4)
+        return depth_within_e6(self._book(leg), leg.direction, outcome, leg.limit_e4)
 
     def _send_legs(self, plan: Plan, now_ns: int) -> None:
         while plan.unsent and plan.stopped == Reason.NONE and (self._together or plan.is_closed()):
@@ -107,7 +121,7 @@ class PlanWorker:
         for leg in [] if plan.sales_sent else plan.sales:
             size = leg_size_e6(self._catalog, leg, plan.converted_e6)
             if size:
-                epoch = int(self._books[leg.slot]["epoch"])
+                epoch = int(self._book(leg)["epoch"])
                 self._send(plan, [leg], [_leg_wish(leg, size, Role.SALE, epoch)], now_ns)
         plan.sales_sent = True
         if plan.is_final():
@@ -130,7 +144,7 @@ class PlanWorker:
                 return False
             leg.attempts += 1
             leg.retry_ns = now_ns + self._config.unwind_retry_ns
-            wish = unwind_wish(self._catalog, self._books, plan, leg, self._config)
+            wish = unwind_wish(self._catalog, self._book(leg), plan, leg, self._config)
             if wish is not None:
                 self._send(plan, [leg], [wish], now_ns)
         plan.wake_ns = min(plan.wake_ns, leg.retry_ns)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.catalog.catalog import Catalog
-from engine.execution.advance import PlanWorker
+from engine.execution.advance import PlanWorker, Refresh
 from engine.execution.config import ExecutionConfig
 from engine.execution.intake import read_legs
 from engine.execution.order import OrderInput
@@ -54,7 +54,10 @@ class ExecutorCounts:
 
 
 class Executor:
-    """Plans in, orders out, reports in, positions known. ``book_rows``: BOOK_ROW by slot, read only."""
+    """Plans in, orders out, reports in, positions known.
+
+    ``book_rows``: BOOK_ROW by slot, read only; ``refresh_book(venue, slot)`` is called before a row is read.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Executor:
         ids: Ids,
         config: ExecutionConfig,
         book_rows: Rows,
+        refresh_book: Refresh | None = None,
     ) -> None:
         self.out = Outputs()
         self.counts = ExecutorCounts()
@@ -73,7 +77,7 @@ class Executor:
         self._journal = journal
         self._config = config
         self._sender = Sender(catalog, gate, journal, ids, self.out)
-        self._worker = PlanWorker(catalog, book_rows, self._sender, config, self._watch)
+        self._worker = PlanWorker(catalog, book_rows, self._sender, config, self._watch, refresh_book)
         self._plans: dict[int, Plan] = {}
         self._orders: dict[int, tuple[Plan, TrackedOrder]] = {}
         self._old_orders: deque[int] = deque()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.catalog.catalog import Catalog
 from engine.execution.config import ExecutionConfig
@@ -14,8 +13,6 @@ from engine.execution.tracked import Role
 from engine.execution.visible import covering_price_e4
 from engine.records import NO_PRICE, Direction, TimeInForce
 from engine.units import PRICE_ONE_E4
-
-Rows = npt.NDArray[np.void]
 
 
 def loss_bound_e4(leg: Leg, loss_max_e4: int) -> int:
@@ -35,9 +32,11 @@ def tradable_surplus_e6(catalog: Catalog, plan: Plan, leg: Leg, config: Executio
     return round_size_e6(row, direction, TimeInForce.FAK, bound, size)
 
 
-def unwind_wish(catalog: Catalog, books: Rows, plan: Plan, leg: Leg, config: ExecutionConfig) -> Wish | None:
+def unwind_wish(
+    catalog: Catalog, book: np.void, plan: Plan, leg: Leg, config: ExecutionConfig
+) -> Wish | None:
     """Order that trades a leg's surplus back; None when nothing visible is within the bound."""
-    row, book = catalog.rows[leg.slot], books[leg.slot]
+    row = catalog.rows[leg.slot]
     direction, outcome, bound = _form(leg, config.unwind_loss_max_e4)
     size = tradable_surplus_e6(catalog, plan, leg, config)
     price = covering_price_e4(book, direction, outcome, size, bound)
