@@ -50,16 +50,15 @@ class Sparse:
         self._step_ns = step_ns
         self._phase = ""
         self._due_ns = 0
-        self._done = False
+        self._ended = False
 
     def __call__(self, progress: Progress) -> None:
         """Take one report."""
         now_ns = self._clock_ns()
-        begins = progress.phase != self._phase
-        ends = progress.frames == progress.frames_total and not (self._done and not begins)
-        if not begins and not ends and now_ns < self._due_ns:
+        if progress.phase != self._phase:
+            self._phase, self._due_ns, self._ended = progress.phase, now_ns, False
+        ends = progress.frames == progress.frames_total
+        if now_ns < self._due_ns and (self._ended or not ends):
             return
-        self._phase = progress.phase
-        self._due_ns = now_ns + self._step_ns
-        self._done = progress.frames == progress.frames_total
+        self._due_ns, self._ended = now_ns + self._step_ns, ends
         self._show(progress)
