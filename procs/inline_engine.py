@@ -97,6 +97,7 @@ class InlineEngine:
             {venue: (self.stores[venue], self._venue_stores[venue]) for venue in VENUES},
             scene.fees,
             scene.start_ns,
+            {venue: config.venues.of(venue).direct_member for venue in VENUES},
         )
         self.registry.add_all(scene.markets)
         self.screened: Screened = screen(scene.relations, self.catalog)
@@ -226,5 +227,4 @@ class InlineEngine:
         return SimVenueAgent(venue, sim, self.wires, latency.settle_ns)
 
     def _venue_configs(self) -> dict[Venue, VenueConfig]:
-        venues = self.config.venues
-        return {Venue.POLYMARKET: venues.polymarket, Venue.KALSHI: venues.kalshi}
+        return {venue: self.config.venues.of(venue) for venue in VENUES}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from engine.catalog.catalog import Catalog
-from engine.catalog.defaults import FeeTable, market_with_defaults
+from engine.catalog.defaults import FeeTable, market_with_defaults, with_fee_of_date
 from engine.catalog.market import MarketRef, MarketSpec
 from engine.errors import ConfigError
 from engine.records import Outcome, Venue
@@ -41,6 +41,7 @@ class Registry:
         books: Mapping[Venue, Sequence[MarketBooks]],
         fees: FeeTable,
         at_ns: int,
+        direct_member: Mapping[Venue, bool],
     ) -> None:
         self.catalog = catalog
         self.defaulted: Counter[str] = Counter()
@@ -49,6 +50,7 @@ class Registry:
         self._books = books
         self._fees = fees
         self._at_ns = at_ns
+        self._direct_member = direct_member
 
     def add_all(self, specs: Iterable[MarketSpec]) -> None:
         """Add every market that is not here yet.
@@ -60,7 +62,11 @@ class Registry:
                 self.add(spec)
 
     def add(self, spec: MarketSpec) -> MarketRef:
-        """Add one market. ConfigError when the catalog or a symbol table refuses it."""
+        """Add one market, with the fee schedule of its date when it has none of its own.
+
+        ConfigError when the catalog or a symbol table refuses it.
+        """
+        spec = with_fee_of_date(spec, self._fees, self._at_ns, self._direct_member[spec.venue])
         ref = self.catalog.add_market(spec)
         for field in spec.defaulted:
             self.defaulted[field] += 1
@@ -74,7 +80,11 @@ class Registry:
     def on_unknown(self, venue: Venue, symbol: bytes) -> bool:
         """Add a market that a frame named and nothing described; False when it cannot be added."""
         try:
-            self.add(market_with_defaults(self._fees, venue, symbol.decode(), self._at_ns))
+            name = symbol.decode()
+            known = market_with_defaults(
+                self._fees, venue, name, self._at_ns, direct_member=self._direct_member[venue]
+            )
+            self.add(known)
         except (ConfigError, UnicodeDecodeError):
             self.unregistered += 1
             return False

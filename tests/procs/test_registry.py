@@ -31,7 +31,8 @@ def registry(capacity: int = 4) -> tuple[Registry, dict[Venue, SymbolTable], dic
     books = {venue: Books() for venue in Venue}
     fees = load_fee_table(load_config())
     stores = {venue: (books[venue],) for venue in Venue}
-    return Registry(Catalog(capacity), symbols, stores, fees, NOW_NS), symbols, books
+    direct = dict.fromkeys(Venue, True)
+    return Registry(Catalog(capacity), symbols, stores, fees, NOW_NS, direct), symbols, books
 
 
 def pair() -> MarketSpec:
@@ -116,3 +117,10 @@ def test_defaults_are_counted_by_field() -> None:
         made.on_unknown(Venue.KALSHI, name)
     counts.update(made.defaulted)
     assert counts["fee"] == 2
+
+
+def test_a_market_of_a_recording_pays_the_schedule_of_its_date() -> None:
+    made, _, _ = registry()
+    ref = made.add(replace(pair(), fee=None, category="weather"))
+    assert made.catalog.spec(ref.slot).fee is not None
+    assert made.defaulted["fee"] == 1
