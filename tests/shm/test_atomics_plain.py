@@ -35,8 +35,8 @@ def test_any_word_comes_back(value: int) -> None:
 
 
 def test_numpy_integers_serve_as_address_and_value(words: NDArray[np.int64]) -> None:
-    plain.store_release(np.int64(words.ctypes.data), np.int64(7))
-    assert plain.load_acquire(np.uint64(words.ctypes.data)) == 7
+    plain.store_release(np.int64(words.ctypes.data), np.int64(7))  # type: ignore[arg-type]
+    assert plain.load_acquire(np.uint64(words.ctypes.data)) == 7  # type: ignore[arg-type]
 
 
 @given(INT64, INT64)
@@ -75,7 +75,7 @@ def test_ticks_do_not_go_back() -> None:
 @pytest.mark.parametrize(("value", "bits"), [(0, 0), (1, 1), (127, 7), (128, 8), (2**63 - 1, 63)])
 def test_bit_length(value: int, bits: int) -> None:
     assert plain.bit_length(value) == bits
-    assert plain.bit_length(np.int64(value)) == bits
+    assert plain.bit_length(np.int64(value)) == bits  # type: ignore[arg-type]
 
 
 def test_fences_are_nothing() -> None:
