@@ -106,7 +106,7 @@ def index_set_members(identity: bytes) -> tuple[int, ...]:
 
 
 def _intent_bytes(request: np.void) -> bytes:
-    intent = np.array(request)
+    intent = np.array([request], request.dtype)  # a scalar alone would share its memory
     for name in _STAMPS:
         intent[name] = 0
     intent["identity"] = 0

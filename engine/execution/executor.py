@@ -26,7 +26,7 @@ from engine.execution.plan import Leg, Plan, PlanResult, PlanState
 from engine.execution.ports import Gate, Ids, Journal
 from engine.execution.sender import Sender
 from engine.execution.silence import next_check_ns, question_wait_ns, rests
-from engine.execution.tracked import TrackedOrder, Verdict
+from engine.execution.tracked import Role, TrackedOrder, Verdict
 from engine.ledger.journal import EntryKind
 from engine.reasons import Reason
 from engine.records import DecisionStage, OrderStatus, ReportKind
@@ -83,6 +83,7 @@ class Executor:
         self._old_orders: deque[int] = deque()
         self._old_plans: dict[int, None] = {}
         self._settled: set[tuple[int, int, int]] = set()  # (venue, slot, generation)
+        self._settlements: list[np.void] = []  # SETTLED reports that came before the market's last fills
 
     @property
     def open_plans(self) -> int:
@@ -92,7 +93,7 @@ class Executor:
     @property
     def open_orders(self) -> int:
         """Orders that can still change."""
-        return sum(not order.is_final for plan in self._plans.values() for order in plan.orders)
+        return len(self._open())
 
     def order_status(self, order_id: int) -> OrderStatus | None:
         """Status of an order; None when it is unknown or long over."""
@@ -137,6 +138,7 @@ class Executor:
         else:
             self.counts.overfills += verdict == Verdict.OVERFILL
             self._believe(plan, order, report, now_ns)
+            self._settle_known(now_ns)
 
     def on_time(self, now_ns: int) -> None:
         """Do what is due: ask about silent orders, cancel what outlived its plan, try unwinds again."""
@@ -199,13 +201,36 @@ class Executor:
             self.counts.repeated_reports += 1
             return
         self._settled.add(key)
-        self._journal.append(EntryKind.REPORT, report)
-        for plan in list(self._plans.values()):
-            legs = [leg for leg in plan.legs if leg.token[:2] == key[1:]]
-            for leg in legs:
-                leg.is_settled = True
-            if legs:
-                self._advance(plan, now_ns)
+        self._settlements.append(np.array([report], report.dtype)[0])
+        self._settle_known(now_ns)
+
+    def _settle_known(self, now_ns: int) -> None:
+        """Take over payments of markets in which nothing of ours is open any more.
+
+        A payment that overtakes a fill would be of a position we do not know yet: it waits.
+        """
+        waiting, self._settlements = self._settlements, []
+        for report in waiting:
+            venue, slot = int(report["venue"]), int(report["slot"])
+            if any(self._may_change(order, venue, slot) for order in self._open()):
+                self._settlements.append(report)
+                continue
+            self._journal.append(EntryKind.REPORT, report)
+            for plan in list(self._plans.values()):
+                legs = [leg for leg in plan.legs if leg.slot == slot]
+                for leg in legs:
+                    leg.is_settled = True
+                if legs:
+                    self._advance(plan, now_ns)
+
+    def _open(self) -> list[TrackedOrder]:
+        return [order for plan in self._plans.values() for order in plan.orders if not order.is_final]
+
+    def _may_change(self, order: TrackedOrder, venue: int, slot: int) -> bool:
+        """Whether the order can still move our position in a market; a conversion moves its whole group."""
+        if int(order.request["venue"]) != venue:
+            return False
+        return int(order.request["slot"]) == slot or order.role == Role.CONVERT
 
     # --- silence ---
 

@@ -1,4 +1,4 @@
-"""A trading floor for tests: the executor between a permissive gate, a folding journal and simulated venues."""
+"""A trading floor for tests: the executor, a permissive gate, a folding journal, simulated venues."""
 
 from __future__ import annotations
 

@@ -15,13 +15,14 @@ from engine.records import (
     OrderStatus,
     ReportKind,
     RequestKind,
+    Side,
     TimeInForce,
     Venue,
 )
 from engine.sim.clearing import SettlementTimes
 from engine.sim.faults import Fault, FaultPlan, FaultRates
 from tests.engine.execution.floor import BUY, NO, SELL, YES, Floor
-from tests.engine.sim.world import FREE, KALSHI, MS, ONE, POLY, S, Side, level, neg_risk
+from tests.engine.sim.world import FREE, KALSHI, MS, ONE, POLY, S, level, neg_risk
 
 CROSS = [(0, BUY, YES, 5000), (1, BUY, NO, 4800)]  # YES at Polymarket, NO at Kalshi
 
