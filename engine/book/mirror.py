@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.book.doubt import raise_doubt
 from engine.book.grid import OFF_GRID, tick_of
 from engine.book.jit import inlined, kernel
 from engine.book.ladder import Status, clear, has_level, level_size, next_worse, set_level, set_unknown
@@ -27,6 +28,8 @@ from engine.book.state import (
     Count,
     Records,
 )
+from engine.book.trust import TrustEvent
+from engine.reasons import Reason
 from engine.records import UpdateFlag, UpdateKind
 
 SIZE_UNKNOWN_E6: Final = -1  # on the list of differences; 0 there: the sibling has no such level
@@ -41,11 +44,14 @@ _BEGIN, _LEVEL, _END, _SET = (
     int(UpdateKind.LEVEL_SET),
 )
 _OK: Final = int(Status.OK)
-_COMPARED, _DIFFERED, _LOST, _UNVERIFIED = (
+_DOUBT: Final = int(TrustEvent.DOUBT)
+_NONE, _OFF_GRID_REASON, _BOUND_REASON = int(Reason.NONE), int(Reason.OFF_GRID), int(Reason.LEVEL_BOUND)
+_COMPARED, _DIFFERED, _LOST, _UNVERIFIED, _OFF_GRID_COUNT = (
     int(Count.MIRROR_LEVELS),
     int(Count.MIRROR_LEVELS_DIFFER),
     int(Count.MIRROR_DIFFS_LOST),
     int(Count.MIRROR_UNVERIFIED),
+    int(Count.OFF_GRID),
 )
 
 
@@ -193,7 +199,7 @@ def compare_siblings(state: BookState, updates: Records, begin: int, end: int) -
     Of several entries for one level the last counts.
     """
     aside = _NO_SLOT  # market whose sibling snapshot is being laid aside
-    is_whole = True
+    flaw = _NONE  # why that snapshot cannot be compared
     for index in range(begin, end):
         update = updates[index]
         slot = _mirrored_slot(state, update)
@@ -204,22 +210,26 @@ def compare_siblings(state: BookState, updates: Records, begin: int, end: int) -
             forget_diffs(state, slot)
             clear(state.ladders, _spare(state))
             clear(state.ladders, _spare(state) + 1)
-            aside, is_whole = slot, True
+            aside, flaw = slot, _NONE
         elif kind in (_LEVEL, _SET):
             tick = tick_of(state.table, int(state.books[slot]["grid"]), int(update["price_e4"]))
             side = int(update["side"]) & 1
             size = SIZE_UNKNOWN_E6 if int(update["flags"]) & _UNKNOWN != 0 else int(update["size_e6"])
-            if tick == OFF_GRID:
-                is_whole = False
+            if kind == _SET and tick == OFF_GRID:
+                state.meta[_OFF_GRID_COUNT] += 1
+                raise_doubt(state, slot, _DOUBT, _OFF_GRID_REASON, int(update["recv_ns"]))
             elif kind == _SET:
                 _compare(state, slot, side, tick, size)
-            elif slot == aside:
-                is_whole = _lay_aside(state, tick, side, size) and is_whole
+            elif slot == aside and tick == OFF_GRID:
+                flaw = _OFF_GRID_REASON
+            elif slot == aside and not _lay_aside(state, tick, side, size):
+                flaw = _BOUND_REASON
         elif kind == _END and slot == aside:
-            if is_whole:
+            if flaw == _NONE:
                 _compare_books(state, slot)
             else:
                 state.meta[_UNVERIFIED] += 1
+                raise_doubt(state, slot, _DOUBT, flaw, int(update["recv_ns"]))
             aside = _NO_SLOT
     clear(state.ladders, _spare(state))
     clear(state.ladders, _spare(state) + 1)
