@@ -1,0 +1,1 @@
+"""Both venues: market data codecs, fees, and what they share."""

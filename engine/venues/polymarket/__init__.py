@@ -1,0 +1,1 @@
+"""Polymarket: market data and fees."""
