@@ -137,3 +137,23 @@ def test_the_writer_refuses_a_record_of_another_kind_and_a_payload_over_the_boun
 def test_every_kind_has_a_layout_within_the_bound() -> None:
     assert set(LAYOUTS) == set(EntryKind)
     assert all(layout.itemsize <= PAYLOAD_BYTES_MAX for layout in LAYOUTS.values())
+
+
+LONGEST = encode(1, EntryKind.OPENING, b"\x07" * PAYLOAD_BYTES_MAX)
+
+
+def test_the_longest_payload_is_read_whole_torn_and_damaged_like_any_other() -> None:
+    with pytest.raises(JournalDamaged, match=f"has {PAYLOAD_BYTES_MAX} bytes, not 24"):
+        list(read_journal(LONGEST))
+    altered = LONGEST[:-1] + b"\x08"
+    for content in (LONGEST[:-1], altered):
+        found = JournalRead()
+        assert list(read_journal(content, found)) == []
+        assert found.torn_bytes == len(content)
+    with pytest.raises(JournalDamaged, match="byte 0 is damaged"):
+        list(read_journal(altered + LONGEST))
+
+
+def test_an_entry_that_is_all_head_is_an_entry_and_not_torn() -> None:
+    with pytest.raises(JournalDamaged, match="has 0 bytes, not 24"):
+        list(read_journal(encode(1, EntryKind.OPENING, b"")))

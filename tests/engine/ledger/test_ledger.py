@@ -271,3 +271,23 @@ def test_netting_without_a_pair_does_nothing() -> None:
     net_pairs(position, ledger.accounts[Venue.POLYMARKET])
     assert position.size_e6 == [3, 0]
     assert settlement_payout_micros(position, 10_000) == 3
+
+
+def test_what_a_sale_brings_is_shared_between_what_was_held_and_what_is_opened_to_the_micro_dollar() -> None:
+    """10 of 30 are held: of 20 micro-dollars they bring 6, rounded down, and the 20 opened cost 20 - 14."""
+    ledger = opened(Venue.KALSHI)
+    fill(ledger, Venue.KALSHI, size_e6=10, cash_micros=4, trade_id=1)
+    fill(ledger, Venue.KALSHI, direction=Direction.SELL, size_e6=30, cash_micros=20, trade_id=2)
+    position = ledger.position(Venue.KALSHI, SLOT, GENERATION)
+    assert position.size_e6 == [0, 20]
+    assert position.cost_micros == [0, 6]
+    assert position.realised_micros == 6 - 4
+
+
+def test_a_position_keeps_its_fees_and_is_flat_before_its_first_fill() -> None:
+    ledger = opened()
+    position = ledger.position(Venue.POLYMARKET, SLOT, GENERATION)
+    assert (position.flat, position.fees_micros, position.realised_micros) == (True, 0, 0)
+    fill(ledger, size_e6=10, cash_micros=5, fee_micros=3, trade_id=1)
+    fill(ledger, size_e6=10, cash_micros=5, fee_micros=-1, trade_id=2)
+    assert (position.flat, position.fees_micros) == (False, 2)

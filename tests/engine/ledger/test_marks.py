@@ -59,3 +59,12 @@ def test_a_recycled_slot_does_not_mark_the_market_that_was_there_before() -> Non
     assert mark_ledger_micros(ledger, rows) == 480_000
     rows[1]["generation"] = 2
     assert mark_ledger_micros(ledger, rows) == 0
+
+
+@pytest.mark.parametrize(("n_bids", "n_asks"), [(2, 1), (1, 2), (0, 2), (2, 0)])
+def test_each_side_is_as_deep_as_its_own_count(n_bids: int, n_asks: int) -> None:
+    record = row(BIDS, ASKS)
+    record["n_bids"], record["n_asks"] = n_bids, n_asks
+    yes, no = Position(size_e6=[12_000_000, 0]), Position(size_e6=[0, 5_000_000])
+    assert mark_position_micros(yes, record) == (0, 4_800_000, 4_800_000 + 940_000)[n_bids]
+    assert mark_position_micros(no, record) == (0, 2_000_000, 2_000_000 + 450_000)[n_asks]
