@@ -188,6 +188,17 @@ def _oldest_safe(ring: int) -> int:
 
 
 @kernel
+def _lose(cursor: int, start: int, ordinal: int) -> None:
+    """Move a reader forward to the message ``ordinal`` at ``start``, counting what lies between as lost."""
+    lost_cells = start - load_relaxed(cursor + POSITION_AT)
+    lost_messages = ordinal - load_relaxed(cursor + ORDINAL_AT)
+    store_relaxed(cursor + LOST_CELLS_AT, load_relaxed(cursor + LOST_CELLS_AT) + lost_cells)
+    store_relaxed(cursor + LOST_MESSAGES_AT, load_relaxed(cursor + LOST_MESSAGES_AT) + lost_messages)
+    store_relaxed(cursor + ORDINAL_AT, ordinal)
+    store_release(cursor + POSITION_AT, start)
+
+
+@kernel
 def _jump(ring: int, cursor: int) -> int:
     """Move a lapped reader forward to the oldest message start that is safe to read, counting what it lost.
 
@@ -200,12 +211,8 @@ def _jump(ring: int, cursor: int) -> int:
     start, ordinal = resolve(ring, target)
     if start == UNRESOLVED:
         return 0
-    lost_messages = ordinal - load_relaxed(cursor + ORDINAL_AT)
-    store_relaxed(cursor + LOST_CELLS_AT, load_relaxed(cursor + LOST_CELLS_AT) + start - position)
-    store_relaxed(cursor + LOST_MESSAGES_AT, load_relaxed(cursor + LOST_MESSAGES_AT) + lost_messages)
     store_relaxed(cursor + LAPS_AT, load_relaxed(cursor + LAPS_AT) + 1)
-    store_relaxed(cursor + ORDINAL_AT, ordinal)
-    store_release(cursor + POSITION_AT, start)
+    _lose(cursor, start, ordinal)
     return 1
 
 
@@ -259,15 +266,31 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
 
 
 @kernel
+def _behind_newest(ring: int) -> tuple[int, int]:
+    """Position and number of the next message to come; (UNRESOLVED, 0) when the writer was faster."""
+    head = load_acquire(ring + HEAD_AT)
+    if head == 0:
+        return 0, 0
+    start, ordinal = resolve(ring, head - 1)
+    if start == head - 1:  # the newest message is this one cell
+        return head, ordinal + 1
+    return start, ordinal
+
+
+@kernel
+def _oldest(ring: int) -> tuple[int, int]:
+    """Position and number of the oldest safe message; (UNRESOLVED, 0) when the writer was faster."""
+    target = _oldest_safe(ring)
+    if target <= 0:
+        return 0, 0
+    return resolve(ring, target)
+
+
+@kernel
 def join(ring: int, cursor: int, oldest: int) -> int:
     """Place a reader at the oldest safe message (``oldest`` 1) or behind the newest (0); 1 when placed."""
     for _ in range(JOIN_TRIES_MAX):
-        head = load_acquire(ring + HEAD_AT)
-        target = _oldest_safe(ring) if oldest == 1 else head - 1
-        start = 0
-        ordinal = 0
-        if target >= 0 and head > 0:
-            start, ordinal = resolve(ring, target)
+        start, ordinal = _oldest(ring) if oldest == 1 else _behind_newest(ring)
         if start != UNRESOLVED:
             store_relaxed(cursor + ORDINAL_AT, ordinal)
             store_relaxed(cursor + JOINED_ORDINAL_AT, ordinal)
@@ -287,17 +310,8 @@ def rejoin(ring: int, cursor: int) -> int:
     for _ in range(JOIN_TRIES_MAX):
         if load_acquire(cursor + STATE_AT) != FENCED:
             return 0
-        position = load_relaxed(cursor + POSITION_AT)
-        head = load_acquire(ring + HEAD_AT)
-        start = position
-        ordinal = load_relaxed(cursor + ORDINAL_AT)
-        if head > position:
-            start, ordinal = resolve(ring, head - 1)
+        start, ordinal = _behind_newest(ring)
         if start != UNRESOLVED:
-            lost_messages = ordinal - load_relaxed(cursor + ORDINAL_AT)
-            store_relaxed(cursor + LOST_CELLS_AT, load_relaxed(cursor + LOST_CELLS_AT) + start - position)
-            store_relaxed(cursor + LOST_MESSAGES_AT, load_relaxed(cursor + LOST_MESSAGES_AT) + lost_messages)
-            store_relaxed(cursor + ORDINAL_AT, ordinal)
-            store_release(cursor + POSITION_AT, start)
+            _lose(cursor, start, ordinal)
             return compare_exchange(cursor + STATE_AT, FENCED, JOINED)
     return 0
