@@ -81,7 +81,7 @@ class ModelRing:
         return ModelReader(place, place)
 
     def poll(self, reader: ModelReader, room: int, messages_max: int) -> list[Message] | None:
-        """Messages the reader gets; None when it has been fenced, or the first one does not fit in ``room``."""
+        """Messages the reader gets; None when it is fenced, or the first one does not fit in ``room``."""
         if reader.fenced:
             return None
         starts = self.starts

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from numpy.typing import NDArray
 
+from shm import cells
 from shm import ring as module
 from shm.errors import LayoutMismatch, RingRefused, ShmError
 from shm.layout import CAPACITY_CELLS_MAX, PAYLOAD_BYTES, RING, ReaderState, Status
@@ -103,13 +104,16 @@ class RingSchedules(RuleBasedStateMachine):
 
     @rule(target=readers, from_oldest=st.booleans(), batch=st.sampled_from([1, ROOM]))
     def observe(self, from_oldest: bool, batch: int) -> tuple[Reader, ModelReader]:
+        return self.observer(from_oldest, batch)
+
+    def observer(self, from_oldest: bool, batch: int) -> tuple[Reader, ModelReader]:
         reader = self.ring.observer(from_oldest=from_oldest, batch_cells=batch)
         return reader, self.model.join(from_oldest=from_oldest)
 
     @rule(target=readers, gate=st.integers(0, 2))
     def join(self, gate: int) -> tuple[Reader, ModelReader]:
         if gate >= len(self.model.gates) or self.model.gates[gate].joined:
-            return self.observe(True, ROOM)
+            return self.observer(True, ROOM)
         assert isinstance(self.ring, RefusingRing)
         model = self.model.gates[gate]
         reader = self.ring.reader(f"gate{gate}", self.now_ns, batch_cells=ROOM)
@@ -193,3 +197,222 @@ class RingSchedules(RuleBasedStateMachine):
 
 RingSchedules.TestCase.settings = settings(max_examples=120, stateful_step_count=50)
 TestRingSchedules = RingSchedules.TestCase
+
+
+def test_one_message_of_head_and_legs() -> None:
+    ring = OverwritingRing.create(32, WIDE.itemsize)
+    reader = ring.reader()
+    head, legs = np.zeros(1, WIDE), np.zeros(5, np.dtype([("leg", "<i8"), ("words", "<i8", (13,))]))
+    head["number"], legs["leg"] = 7, [10, 11, 12, 13, 14]
+    assert ring.publish(head, legs[1:4], flags=3)
+    assert reader.poll() == 4
+    assert [module.cell_index(tag) for tag in reader.tags[:4]] == [0, 1, 2, 3]
+    assert {module.message_cells(tag) for tag in reader.tags[:4]} == {4}
+    assert {module.message_flags(tag) for tag in reader.tags[:4]} == {3}
+    assert reader.records(WIDE)[0]["number"] == 7
+    assert reader.records(legs.dtype)[1:4]["leg"].tolist() == [11, 12, 13]
+
+
+def test_a_lapped_reader_keeps_three_quarters() -> None:
+    ring = OverwritingRing.create(16, SMALL.itemsize)
+    reader = ring.reader()
+    for number in range(20):
+        assert ring.publish(records_of(SMALL, (number,)))
+    assert reader.poll() == 12
+    assert reader.records(SMALL)["number"][:12].tolist() == list(range(8, 20))
+    assert (reader.laps, reader.lost_messages, reader.lost_cells, reader.received_messages) == (1, 8, 8, 12)
+
+
+def test_a_full_ring_behind_is_not_lapped() -> None:
+    ring = OverwritingRing.create(16, SMALL.itemsize)
+    reader = ring.reader()
+    assert ring.publish_each(records_of(SMALL, tuple(range(16)))) == 16
+    assert reader.poll() == 16
+    assert (reader.laps, reader.lost_messages) == (0, 0)
+
+
+def test_the_buffer_holds_the_largest_message() -> None:
+    ring = OverwritingRing.create(1024, SMALL.itemsize)
+    reader = ring.reader(batch_cells=1)
+    assert ring.publish(records_of(SMALL, tuple(range(256))))
+    assert reader.poll() == 256
+    assert not ring.publish(records_of(SMALL, tuple(range(257))))
+    assert ring.refusals == {"size": 1, "full": 0, "fenced": 0}
+
+
+def test_the_slowest_gating_reader_decides() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor", "ledger"))
+    executor, ledger = ring.reader("executor", 0), ring.reader("ledger", 0)
+    assert ring.publish_each(records_of(SMALL, tuple(range(9)))) == 8
+    assert executor.poll() == 8
+    assert not ring.publish(records_of(SMALL, (8,)))
+    assert ledger.poll(3) == 3
+    assert ring.publish_each(records_of(SMALL, tuple(range(8, 20)))) == 3
+    assert ring.refusals["full"] == 3
+    assert executor.lost_messages == ledger.lost_messages == 0
+
+
+def test_nothing_is_lost_before_a_reader_joins() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
+    assert ring.publish_each(records_of(SMALL, tuple(range(20)))) == 8
+    reader = ring.reader("executor", 5)
+    assert reader.poll() == 8
+    assert reader.records(SMALL)["number"][:8].tolist() == list(range(8))
+    assert int(reader.block["heartbeat_ns"]) == 5
+
+
+def test_an_observer_stops_nothing() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
+    observer, executor = ring.observer(), ring.reader("executor", 0)
+    for number in range(30):
+        assert ring.publish(records_of(SMALL, (number,)))
+        assert executor.poll() == 1
+    assert observer.poll() == 6
+    assert (observer.lost_messages, observer.laps, executor.lost_messages) == (24, 1, 0)
+
+
+def test_a_silent_reader_is_fenced_and_told() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor", "ledger"))
+    executor, ledger = ring.reader("executor", 1000), ring.reader("ledger", 1000)
+    ring.publish_each(records_of(SMALL, tuple(range(8))))
+    ledger.poll()
+    ledger.beat(1200)
+    assert ring.fence_silent(1100, 100) == 0
+    assert ring.fence_silent(1101, 100) == 1
+    assert ring.fence_silent(1101, 100) == 0
+    assert (executor.state, ledger.state, ring.fenced) == (ReaderState.FENCED, ReaderState.JOINED, 1)
+    assert executor.poll() == Status.READER_FENCED
+    assert ring.publish(records_of(SMALL, (8,))), "the fenced reader gates no more"
+    assert executor.rejoin(1300)
+    assert (executor.lost_messages, executor.state) == (9, ReaderState.JOINED)
+    assert ring.publish(records_of(SMALL, (9,)))
+    assert executor.poll() == 1
+    assert executor.records(SMALL)["number"][0] == 9
+    assert not executor.rejoin(1300)
+
+
+def test_a_ring_without_gating_readers_refuses() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
+    reader = ring.reader("executor", 0)
+    assert ring.publish(records_of(SMALL, (0,)))
+    assert ring.fence_silent(10, 5) == 1
+    assert not ring.publish(records_of(SMALL, (1,)))
+    assert ring.refusals == {"size": 0, "full": 0, "fenced": 1}
+    again = ring.reader("executor", 20)
+    assert again.state == ReaderState.FENCED
+    assert again.rejoin(20)
+    assert ring.publish(records_of(SMALL, (2,)))
+    assert again.poll() == reader.block["position"] - 1 == 1
+
+
+def test_a_gating_reader_joins_once() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
+    ring.reader("executor", 0)
+    with pytest.raises(RingRefused, match="has joined already"):
+        ring.reader("executor", 0)
+    with pytest.raises(RingRefused, match="'ledger' is not a gating reader of this ring; declared: executor"):
+        ring.reader("ledger", 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        ((), "1 to 8 readers"),
+        (tuple("abcdefghi"), "1 to 8 readers"),
+        (("a", "a"), "each named once"),
+        (("",), "1 to 32 ASCII"),
+        (("x" * 33,), "1 to 32 ASCII"),
+        (("\u00e9",), "1 to 32 ASCII"),
+    ],
+)
+def test_refused_gating_readers(names: tuple[str, ...], why: str) -> None:
+    with pytest.raises(RingRefused, match=why):
+        RefusingRing.create(8, SMALL.itemsize, names)
+
+
+def test_eight_gating_readers_of_32_characters() -> None:
+    names = [f"{number}" * 32 for number in range(8)]
+    ring = RefusingRing.create(8, SMALL.itemsize, names)
+    readers = [ring.reader(name, 0) for name in names]
+    ring.publish_each(records_of(SMALL, tuple(range(8))))
+    assert [reader.poll() for reader in readers[:7]] == [8] * 7
+    assert not ring.publish(records_of(SMALL, (8,)))
+    assert readers[7].poll() == 8
+    assert ring.publish(records_of(SMALL, (8,)))
+
+
+@pytest.mark.parametrize(
+    ("capacity", "width", "bound", "why"),
+    [
+        (12, 48, None, "not a power of two"),
+        (4, 48, None, "not a power of two from 8"),
+        (CAPACITY_CELLS_MAX * 2, 48, None, "not a power of two from 8"),
+        (8, 64, None, "not 64"),
+        (8, 48, 0, "carries 1 to 2"),
+        (8, 48, 3, "carries 1 to 2"),
+        (CAPACITY_CELLS_MAX, 48, 65536, "carries 1 to 65535"),
+    ],
+)
+def test_refused_declarations(capacity: int, width: int, bound: int | None, why: str) -> None:
+    with pytest.raises(RingRefused, match=why):
+        OverwritingRing.create(capacity, width, message_cells_max=bound)
+
+
+def test_records_of_another_width() -> None:
+    ring = OverwritingRing.create(8, SMALL.itemsize)
+    reader = ring.reader()
+    narrow, wide = records_of(SMALL, (1,)), records_of(WIDE, (1,))
+    calls = (
+        lambda: ring.publish(wide),
+        lambda: ring.publish(narrow, wide),
+        lambda: ring.publish_each(wide),
+        lambda: reader.read(wide),
+        lambda: reader.records(WIDE),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match="records are 112 bytes wide, cells of this ring carry 48"):
+            call()
+    assert ring.published_messages == 0
+
+
+def test_strided_records_are_refused() -> None:
+    ring = OverwritingRing.create(8, SMALL.itemsize)
+    with pytest.raises(ValueError, match="C-contiguous"):
+        ring.publish(records_of(SMALL, (1, 2, 3, 4))[::2])
+
+
+def test_other_processes_attach_by_name(tmp_path: Path) -> None:
+    mine = RefusingRing.create(8, SMALL.itemsize, ("ledger",), name="events", directory=tmp_path, epoch=3)
+    other = RefusingRing.attach("events", SMALL.itemsize, tmp_path, epoch=3)
+    reader = other.reader("ledger", 0)
+    assert mine.publish_each(records_of(SMALL, tuple(range(12)))) == 8
+    assert reader.poll() == 8
+    assert mine.publish(records_of(SMALL, (8,))), "the reader's place lies in the segment"
+    assert (other.capacity, other.published_messages) == (8, 9)
+    with pytest.raises(LayoutMismatch, match="layout_hash"):
+        RefusingRing.attach("events", WIDE.itemsize, tmp_path)
+    with pytest.raises(LayoutMismatch, match="kind is 2, expected 1"):
+        OverwritingRing.attach("events", SMALL.itemsize, tmp_path)
+    with pytest.raises(LayoutMismatch, match="epoch is 3, expected 4"):
+        RefusingRing.attach("events", SMALL.itemsize, tmp_path, epoch=4)
+
+
+def test_a_reader_that_cannot_catch_the_producer(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = OverwritingRing.create(8, SMALL.itemsize)
+    monkeypatch.setattr(cells, "join", lambda *_: 0)
+    with pytest.raises(ShmError, match="overtook a reader"):
+        ring.observer()
+
+
+def test_the_hash_knows_the_width() -> None:
+    hashes = {module.ring_layout_hash(width) for width in PAYLOAD_BYTES}
+    assert len(hashes) == 2
+
+
+def test_cells_start_on_a_hot_boundary() -> None:
+    ring = OverwritingRing.create(8, SMALL.itemsize)
+    assert (ring.address + RING.itemsize) % 128 == 0
+
+
+def test_warm_compiles() -> None:
+    module.warm()
