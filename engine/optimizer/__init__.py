@@ -1,0 +1,1 @@
+"""From signals to plans: exact sizing, scarce cash, worst case, independent proof."""

@@ -1,0 +1,137 @@
+"""Legs as supply curves: one side of a book in the terms of the leg, with the all-in cost of each level.
+
+A leg takes one side of a YES book. Buying NO at q is taking the bid at 1 - q; all prices here are in the
+terms of the outcome the leg names. ``levels`` is int64 [PRICE | SIZE | UNIT, leg, level], best level first;
+``count`` has the number of levels of each leg; leg i is SIGNAL_LEG record i of the array beside it.
+
+Unit costs are in nano-dollars a contract, negative for a sale. They are *optimistic*: never above what a
+contract really costs, because fees are not yet rounded. So they bound a profit from above, and the exact
+functions of ``engine.optimizer.sizing`` say what it is.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.catalog.market import FeeKind
+from engine.execution.semantics import RULES
+from engine.fees import FEE_UNKNOWN, estimate_taker_fee_micros
+from engine.jit import kernel
+from engine.records import TOP_LEVELS, Direction, Outcome, Side, TimeInForce, Venue
+from engine.units import PRICE_ONE_E4, SIDE_SIZE_MAX_E6
+
+Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.void]
+
+PRICE: Final = 0  # first axis of ``levels``
+SIZE: Final = 1
+UNIT: Final = 2
+
+NANO_PER_PRICE: Final = 100_000  # one price_e4 in nano-dollars a contract
+NANO_PER_MICRO: Final = 1_000
+VENUES: Final = 3  # index by engine.records.Venue; 0 is no venue
+
+_BULK_SIZE_E6: Final = 10**12  # a million contracts: micro-dollars of them are pico-dollars of one
+_LINEAR_E3: Final = 1_000
+_LINEAR_DIVISOR: Final = 10**8  # rate in 1e-9 times p(1-p) in 1e-8, to nano-dollars
+_CURVED_SLACK: Final = 3  # roundings of a curved fee, and ours
+_NO_FEE_KIND: Final = int(FeeKind.UNKNOWN)
+_BUY: Final = int(Direction.BUY)
+_NO: Final = int(Outcome.NO)
+_ASK: Final = int(Side.ASK)
+_BID: Final = int(Side.BID)
+_CENT_SIZE_E6: Final = 10_000  # at a price of one dollar, whole cents are steps of 0.01 contract
+_WHOLE_CENT_BUYS: Final = tuple(
+    venue in RULES and TimeInForce.FOK in RULES[Venue(venue)].whole_cent_buys for venue in range(VENUES)
+)
+
+
+@kernel
+def side_taken(direction: int, outcome: int) -> int:
+    """Side of the YES book that a leg takes: buying YES and selling NO take the ask, the others the bid."""
+    return _ASK if direction == outcome else _BID
+
+
+@kernel
+def own_price(outcome: int, yes_price_e4: int) -> int:
+    """Price in the terms of ``outcome``; its own inverse."""
+    return PRICE_ONE_E4 - yes_price_e4 if outcome == _NO else yes_price_e4
+
+
+@kernel
+def unit_fee_nano(market: np.void, price_e4: int) -> int:
+    """Taker fee of one contract among many, in nano-dollars rounded up; FEE_UNKNOWN without a schedule."""
+    if market["fee_kind"] == _NO_FEE_KIND:
+        return FEE_UNKNOWN
+    if market["exponent_e3"] == _LINEAR_E3:
+        scaled = int(market["taker_rate_ppb"]) * (price_e4 * (PRICE_ONE_E4 - price_e4))
+        return -(-scaled // _LINEAR_DIVISOR)
+    return -(-estimate_taker_fee_micros(market, price_e4, _BULK_SIZE_E6) // NANO_PER_MICRO)
+
+
+@kernel
+def unit_fee_floor_nano(market: np.void, price_e4: int) -> int:
+    """At most the taker fee of one contract before roundings, in nano-dollars; 0 without a schedule."""
+    slack = 1 if market["exponent_e3"] == _LINEAR_E3 else _CURVED_SLACK
+    return max(unit_fee_nano(market, price_e4) - slack, 0)
+
+
+@kernel
+def gather_leg(
+    book: np.void, market: np.void, direction: int, outcome: int, leg: int, levels: Ints, count: Ints
+) -> None:
+    """Fill row ``leg`` of the level arrays from a BOOK_ROW and a MARKET_ROW."""
+    asks = side_taken(direction, outcome) == _ASK
+    count[leg] = book["n_asks"] if asks else book["n_bids"]
+    for level in range(count[leg]):
+        own = own_price(outcome, int(book["ask_e4"][level] if asks else book["bid_e4"][level]))
+        fee = unit_fee_floor_nano(market, own)
+        levels[PRICE, leg, level] = own
+        levels[SIZE, leg, level] = book["ask_size_e6"][level] if asks else book["bid_size_e6"][level]
+        levels[UNIT, leg, level] = (
+            own * NANO_PER_PRICE + fee if direction == _BUY else fee - own * NANO_PER_PRICE
+        )
+
+
+@kernel
+def gather(
+    legs: Rows, first: int, n_legs: int, books: Rows, markets: Rows, levels: Ints, count: Ints
+) -> None:
+    """Level arrays of SIGNAL_LEG records ``legs[first : first + n_legs]``, into the same rows."""
+    for leg in range(first, first + n_legs):
+        slot = legs[leg]["slot"]
+        gather_leg(
+            books[slot], markets[slot], legs[leg]["direction"], legs[leg]["outcome"], leg, levels, count
+        )
+
+
+@kernel
+def _gcd(a: int, b: int) -> int:
+    while b != 0:
+        a, b = b, a % b
+    return a
+
+
+@kernel
+def common_multiple(a: int, b: int) -> int:
+    """Least common multiple of two sizes in e6; 0 when either is 0 or it passes every possible size."""
+    if a == 0 or b == 0 or a // _gcd(a, b) > SIDE_SIZE_MAX_E6 // b:
+        return 0
+    return a // _gcd(a, b) * b
+
+
+@kernel
+def order_lot_e6(market: np.void, direction: int, price_e4: int) -> int:
+    """Step of sizes of an order with this limit: the market's lot, and whole cents where the venue asks."""
+    lot = int(market["lot_e6"])
+    if direction == _BUY and _WHOLE_CENT_BUYS[market["venue"]]:
+        return common_multiple(lot, _CENT_SIZE_E6 * (PRICE_ONE_E4 // _gcd(price_e4, PRICE_ONE_E4)))
+    return lot
+
+
+def level_arrays(legs_max: int) -> tuple[Ints, Ints]:
+    """New ``levels`` and ``count`` for up to ``legs_max`` legs."""
+    return np.zeros((3, legs_max, TOP_LEVELS), np.int64), np.zeros(legs_max, np.int64)

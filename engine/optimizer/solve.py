@@ -1,0 +1,174 @@
+"""How many sets of each signal in a batch: at their best where they fit, by search where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Final
+
+import numpy as np
+
+from engine.optimizer.batch import Problem
+from engine.optimizer.dual import search_prices
+from engine.optimizer.fill import SIZE_E6, VENUE_BUDGETS, exchange, fill_batch, mark_ties
+from engine.optimizer.levels import NANO_PER_MICRO, UNIT
+from engine.reasons import Reason
+from engine.units import CASH_MAX_MICROS, PPM
+
+ENOUGH_PPM: Final = 10  # a thousandth of a percent below the bound: the search stops
+ORDERS_ALL_MAX: Final = 4  # so few jobs are tried in every order
+
+
+@dataclass(slots=True)
+class Solution:
+    """Per job: sets (e6), why there are none, upper bound of its profit; and the bound of the whole batch."""
+
+    sizes: list[int]
+    reasons: list[Reason]
+    bounds: list[int]
+    bound_micros: int
+
+
+def solve(problem: Problem, free_slots: int) -> Solution:
+    """Sizes for all jobs of a loaded problem. They are whole lots and still have to be priced exactly."""
+    n_jobs = problem.n_jobs
+    solution = Solution([0] * n_jobs, [Reason.NONE] * n_jobs, [0] * n_jobs, 0)
+    profits = [0] * n_jobs
+    for index in range(n_jobs):
+        solution.reasons[index] = _alone(problem, index, solution, profits)
+    _choose_slots(problem, free_slots, solution, profits)
+    solution.bound_micros = sum(solution.bounds)
+    active = [index for index in range(n_jobs) if solution.sizes[index] > 0]
+    if active and not _fit(problem, solution.sizes, active):
+        _search(problem, solution, active)
+    return solution
+
+
+def _alone(problem: Problem, index: int, solution: Solution, profits: list[int]) -> Reason:
+    """Best size with the books to itself; a reason when there is none."""
+    job = problem.batch.jobs[index]
+    size, profits[index], solution.bounds[index], _ = problem.size_alone(index)
+    solution.sizes[index] = size
+    if size > 0:
+        return Reason.NONE
+    return Reason.EXPOSURE_EXHAUSTED if job["cap_e6"] < job["smallest_e6"] else Reason.CROWDED_OUT
+
+
+def _choose_slots(problem: Problem, free_slots: int, solution: Solution, profits: list[int]) -> None:
+    """Order slots to the signals that earn most with each; the others end here."""
+    orders = problem.batch.jobs["n_legs"]
+    active = [index for index, size in enumerate(solution.sizes) if size > 0]
+    for index in sorted(active, key=lambda index: (-profits[index] // int(orders[index]), index)):
+        if int(orders[index]) > free_slots:
+            solution.reasons[index] = Reason.SLOTS_EXHAUSTED
+            solution.sizes[index] = solution.bounds[index] = 0
+        else:
+            free_slots -= int(orders[index])
+
+
+def _fit(problem: Problem, sizes: list[int], active: list[int]) -> bool:
+    """Whether all can be taken at their best size: no book side shared, no budget passed."""
+    batch, fill = problem.batch, problem.fill
+    seen: set[int] = set()
+    for index in active:
+        for leg in problem.legs_of(index):
+            source = int(batch.supply[leg])
+            if source in seen:
+                return False
+            seen.add(source)
+    _order(problem, active)
+    for index in range(problem.n_jobs):
+        batch.jobs[index]["cap_e6"] = sizes[index]
+    fill.price_ppm[:] = 0
+    fill_batch(problem.n_jobs, problem.n_legs, batch, fill)
+    return all(fill.state[SIZE_E6, index] == sizes[index] for index in active)
+
+
+def _order(problem: Problem, first: list[int]) -> None:
+    """Let the jobs in ``first`` go first, in that order."""
+    rest = [index for index in range(problem.n_jobs) if index not in first]
+    problem.fill.order[: problem.n_jobs] = [*first, *rest]
+
+
+def _search(problem: Problem, solution: Solution, active: list[int]) -> None:
+    """Share scarce cash and books among the active jobs; those below a smallest order are taken out again."""
+    batch = problem.batch
+    for index in range(problem.n_jobs):
+        batch.jobs[index]["cap_e6"] = solution.sizes[index]  # sharing never makes a job larger
+    found = int(search_prices(problem.n_jobs, problem.n_supplies, batch, problem.prices))
+    solution.bound_micros = min(solution.bound_micros, found)
+    wanted = dict.fromkeys(active)
+    while True:
+        sizes = _best_fill(problem, solution, list(wanted))
+        small = [index for index in wanted if sizes[index] < batch.jobs[index]["smallest_e6"]]
+        if not small:
+            break
+        worst = min(small, key=lambda index: (solution.bounds[index], index))
+        solution.reasons[worst] = _why_small(problem, worst)
+        batch.jobs[worst]["cap_e6"] = 0
+        del wanted[worst]
+    solution.sizes = [sizes[index] if index in wanted else 0 for index in range(problem.n_jobs)]
+
+
+def _best_fill(problem: Problem, solution: Solution, active: list[int]) -> list[int]:
+    """Sizes of the best fill found, in whole lots."""
+    batch, fill, n_jobs = problem.batch, problem.fill, problem.n_jobs
+    fill.price_ppm[:] = problem.prices.price_ppm
+    best, kept = -1, np.zeros(n_jobs, np.int64)
+    for order in _orders(problem, solution, active):
+        _order(problem, order)
+        worth = int(fill_batch(n_jobs, problem.n_legs, batch, fill))
+        if worth > best:
+            best, kept = worth, fill.state[SIZE_E6, :n_jobs].copy()
+    enough = solution.bound_micros - solution.bound_micros * ENOUGH_PPM // PPM
+    chosen = np.zeros(n_jobs, np.int64)
+    if best < enough and mark_ties(n_jobs, problem.n_legs, batch, fill, chosen) > 1:
+        best = int(exchange(n_jobs, problem.n_legs, best, enough, chosen, kept, batch, fill))
+    if best < enough:
+        chosen[active] = 1
+        exchange(n_jobs, problem.n_legs, best, enough, chosen, kept, batch, fill)
+    return [problem.whole_lots(index, int(kept[index])) for index in range(n_jobs)]
+
+
+def _orders(problem: Problem, solution: Solution, active: list[int]) -> list[list[int]]:
+    """Orders worth a fill: by what cash earns, by profit a set, by profit; every order of a few jobs."""
+    if len(active) <= ORDERS_ALL_MAX:
+        return [list(order) for order in permutations(active)]
+    cash = {index: _first_cost(problem, index) for index in active}
+    margin = {index: int(problem.batch.jobs[index]["payoff_micros"]) - cash[index] for index in active}
+    return [
+        sorted(active, key=lambda index: (-margin[index] * PPM // max(cash[index], 1), index)),
+        sorted(active, key=lambda index: (-margin[index], index)),
+        sorted(active, key=lambda index: (-solution.bounds[index], index)),
+    ]
+
+
+def _first_cost(problem: Problem, index: int) -> int:
+    """Cash that the first set binds, in micro-dollars."""
+    units = problem.batch.levels[UNIT, problem.legs_of(index), 0]
+    return int(units[units > 0].sum()) // NANO_PER_MICRO
+
+
+def _why_small(problem: Problem, index: int) -> Reason:
+    """What keeps a job below a smallest order: other jobs, cash, or exposure."""
+    jobs, fill = problem.batch.jobs, problem.fill
+    caps, opening = jobs["cap_e6"].copy(), fill.opening[:VENUE_BUDGETS].copy()
+    jobs["cap_e6"] = 0
+    jobs[index]["cap_e6"] = caps[index]
+    reason = Reason.EXPOSURE_EXHAUSTED
+    if _reaches(problem, index):
+        reason = Reason.CROWDED_OUT
+    else:
+        fill.opening[:VENUE_BUDGETS] = CASH_MAX_MICROS
+        if _reaches(problem, index):
+            reason = Reason.CASH_EXHAUSTED
+    fill.opening[:VENUE_BUDGETS] = opening
+    jobs["cap_e6"] = caps
+    return reason
+
+
+def _reaches(problem: Problem, index: int) -> bool:
+    """Whether a fill takes at least the smallest order of a job."""
+    problem.fill.price_ppm[:] = 0
+    fill_batch(problem.n_jobs, problem.n_legs, problem.batch, problem.fill)
+    return bool(problem.fill.state[SIZE_E6, index] >= problem.batch.jobs[index]["smallest_e6"])
