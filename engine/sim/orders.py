@@ -73,8 +73,3 @@ class VenueOrder:
     def takes_bids(self) -> bool:
         """Whether it meets the bids of the YES book; it rests on the other side."""
         return takes_bids(int(self.request["direction"]), self.outcome)
-
-    @property
-    def filled_e6(self) -> int:
-        """What was matched so far."""
-        return int(self.request["size_e6"]) - self.left_e6

@@ -37,7 +37,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize(("status", "event"), itertools.product(OrderStatus, OrderInput))
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(OrderStatus, OrderInput)))
 def test_every_pair(status: OrderStatus, event: OrderInput) -> None:
     assert step(status, event) == EXPECTED.get((status, event))
 
@@ -63,5 +63,5 @@ def test_nothing_is_sent_from_anywhere_but_the_journal() -> None:
 
 
 def test_every_state_is_reached_and_left_or_terminal() -> None:
-    assert {after for after in TRANSITIONS.values()} | {OrderStatus.INTENT} == set(OrderStatus)
+    assert set(TRANSITIONS.values()) | {OrderStatus.INTENT} == set(OrderStatus)
     assert {status for status, _ in TRANSITIONS} | {OrderStatus.DENIED} == set(OrderStatus)

@@ -51,12 +51,15 @@ def row(spec: MarketSpec) -> np.void:
         (BUY, NO, 10_000, 9900),
     ],
 )
-def test_a_limit_is_rounded_onto_the_grid_against_us(direction: int, outcome: int, price: int, rounded: int) -> None:
+def test_a_limit_is_rounded_onto_the_grid_against_us(
+    direction: int, outcome: int, price: int, rounded: int
+) -> None:
     assert round_price_e4(row(POLY), direction, outcome, price) == rounded
 
 
 @pytest.mark.parametrize(
-    ("price", "down", "up"), [(995, 990, 1_000), (1_050, 1_000, 1_100), (9_005, 9_000, 9_010), (9_000, 9_000, 9_000)]
+    ("price", "down", "up"),
+    [(995, 990, 1_000), (1_050, 1_000, 1_100), (9_005, 9_000, 9_010), (9_000, 9_000, 9_000)],
 )
 def test_piecewise_grids(price: int, down: int, up: int) -> None:
     assert round_price_e4(row(TAPERED), BUY, YES, price) == down
@@ -64,7 +67,9 @@ def test_piecewise_grids(price: int, down: int, up: int) -> None:
 
 
 @given(st.integers(0, 10_000), st.sampled_from(Direction), st.sampled_from(Outcome))
-def test_rounding_is_the_nearest_allowed_price_that_is_no_worse(price: int, direction: int, outcome: int) -> None:
+def test_rounding_is_the_nearest_allowed_price_that_is_no_worse(
+    price: int, direction: int, outcome: int
+) -> None:
     prices = [yes_price_e4(p, outcome) for p in range(10_001) if TAPERED.on_grid(p)]
     if direction == BUY:
         expected = max((p for p in prices if p <= price), default=NO_PRICE)
@@ -79,7 +84,8 @@ def test_on_grid_is_the_specs_grid(price: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "lot"), [(5000, 20_000), (5300, ONE), (4810, 10 * ONE), (4805, 20 * ONE), (2500, 40_000), (100, ONE)]
+    ("price", "lot"),
+    [(5000, 20_000), (5300, ONE), (4810, 10 * ONE), (4805, 20 * ONE), (2500, 40_000), (100, ONE)],
 )
 def test_whole_cents_make_lots_of_their_own(price: int, lot: int) -> None:
     fine = row(replace(POLY, price_ranges=((0, 10_000, 5),)))

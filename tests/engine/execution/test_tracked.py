@@ -28,7 +28,9 @@ def report(kind: ReportKind, **fields: int) -> np.void:
 
 
 def fill(size: int, trade: int, **fields: int) -> np.void:
-    return report(ReportKind.FILLED, fill_size_e6=size, trade_id=trade, cash_micros=size // 2, fee_micros=1, **fields)
+    return report(
+        ReportKind.FILLED, fill_size_e6=size, trade_id=trade, cash_micros=size // 2, fee_micros=1, **fields
+    )
 
 
 def tell(one: TrackedOrder, said: np.void, now_ns: int = 0) -> Verdict:

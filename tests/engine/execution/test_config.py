@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from engine import typed_tree
+from engine.errors import ConfigError
+from engine.execution.config import ExecutionConfig, LegOrder
+
+
+def test_it_is_read_from_a_table_and_checked() -> None:
+    tree = {"leg_order": "least_liquid_first", "unwind_attempts_max": 2}
+    config = typed_tree.build(ExecutionConfig, tree, "paper.toml")
+    assert config == ExecutionConfig(leg_order=LegOrder.LEAST_LIQUID_FIRST, unwind_attempts_max=2)
+    for wrong in (
+        {"ack_timeout_ns": 0},
+        {"unwind_loss_max_e4": 10_001},
+        {"leg_order": "backwards"},
+        {"legs": 1},
+    ):
+        with pytest.raises(ConfigError):
+            typed_tree.build(ExecutionConfig, wrong, "paper.toml")
+
+
+def test_the_defaults_wait_longer_for_a_late_order_than_for_an_answer() -> None:
+    config = ExecutionConfig()
+    assert config.late_window_ns > config.ack_timeout_ns
+    assert config.question_max_ns >= config.ack_timeout_ns
+    assert config.leg_order == LegOrder.ALL_AT_ONCE
