@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.book.bits import NO_BIT, bit_mask, has_bit, highest_to, lowest_bit, lowest_from, ones
+from engine.book.bits import NO_BIT, bit_mask, has_bit, highest_bit, highest_to, lowest_bit, lowest_from, ones
 from engine.book.grid import TICKS_MAX
 from engine.book.jit import inlined, kernel
 from engine.book.pool import (
@@ -111,40 +111,44 @@ def _first_word(ladders: Ladders, ladder: int, word: int) -> int:
 
 
 @kernel
-def at_or_below(ladders: Ladders, ladder: int, tick: int) -> int:
-    """Highest tick with a level that is ``tick`` or below, NO_TICK without one."""
-    if tick < 0:
-        return NO_TICK
-    word = tick >> 6
-    offset = int(ladders.dirs[ladder, word])
-    if offset != 0:
-        bit = highest_to(int(ladders.cells[offset]), tick & 63)
-        if bit != NO_BIT:
-            return (word << 6) + bit
-    word = _last_word(ladders, ladder, word - 1)
+def _last_of_words(ladders: Ladders, ladder: int, word: int) -> int:
+    """Highest tick with a level in ``word`` or below, NO_TICK without one."""
+    word = _last_word(ladders, ladder, word)
     if word == NO_TICK:
         return NO_TICK
-    return (word << 6) + highest_to(int(ladders.cells[int(ladders.dirs[ladder, word])]), 63)
+    return (word << 6) + highest_bit(int(ladders.cells[int(ladders.dirs[ladder, word])]))
 
 
 @kernel
-def at_or_above(ladders: Ladders, ladder: int, tick: int) -> int:
-    """Lowest tick with a level that is ``tick`` or above, NO_TICK without one."""
-    if tick >= TICKS_MAX:
-        return NO_TICK
-    word = tick >> 6
-    offset = int(ladders.dirs[ladder, word])
-    if offset != 0:
-        bit = lowest_from(int(ladders.cells[offset]), tick & 63)
-        if bit != NO_BIT:
-            return (word << 6) + bit
-    word = _first_word(ladders, ladder, word + 1)
+def _first_of_words(ladders: Ladders, ladder: int, word: int) -> int:
+    """Lowest tick with a level in ``word`` or above, NO_TICK without one."""
+    word = _first_word(ladders, ladder, word)
     if word == NO_TICK:
         return NO_TICK
     return (word << 6) + lowest_bit(int(ladders.cells[int(ladders.dirs[ladder, word])]))
 
 
-@kernel
+@inlined
+def at_or_below(ladders: Ladders, ladder: int, tick: int) -> int:
+    """Highest tick with a level that is ``tick`` or below, NO_TICK without one."""
+    if tick < 0:
+        return NO_TICK
+    word = tick >> 6
+    bit = highest_to(int(ladders.cells[int(ladders.dirs[ladder, word])]), tick & 63)
+    return (word << 6) + bit if bit != NO_BIT else _last_of_words(ladders, ladder, word - 1)
+
+
+@inlined
+def at_or_above(ladders: Ladders, ladder: int, tick: int) -> int:
+    """Lowest tick with a level that is ``tick`` or above, NO_TICK without one."""
+    if tick >= TICKS_MAX:
+        return NO_TICK
+    word = tick >> 6
+    bit = lowest_from(int(ladders.cells[int(ladders.dirs[ladder, word])]), tick & 63)
+    return (word << 6) + bit if bit != NO_BIT else _first_of_words(ladders, ladder, word + 1)
+
+
+@inlined
 def at_or_worse(ladders: Ladders, ladder: int, tick: int) -> int:
     """Best level that is not better than ``tick`` for this side, NO_TICK without one."""
     if ladder & 1 == 0:
@@ -152,7 +156,7 @@ def at_or_worse(ladders: Ladders, ladder: int, tick: int) -> int:
     return at_or_above(ladders, ladder, tick)
 
 
-@kernel
+@inlined
 def next_worse(ladders: Ladders, ladder: int, tick: int) -> int:
     """Next level away from the best, NO_TICK after the last."""
     if ladder & 1 == 0:
@@ -160,7 +164,7 @@ def next_worse(ladders: Ladders, ladder: int, tick: int) -> int:
     return at_or_above(ladders, ladder, tick + 1)
 
 
-@kernel
+@inlined
 def next_better(ladders: Ladders, ladder: int, tick: int) -> int:
     """Next level towards the best, NO_TICK after it."""
     if ladder & 1 == 0:

@@ -65,6 +65,8 @@ def _average_e6(ladder: int, size_e6: int, spent_e10: int, price_e4: int, need_e
     at_last = size_e6 * price_e4
     distance = at_last - spent_e10 if ladder & 1 == 1 else spent_e10 - at_last
     price_e6 = price_e4 * MICROS_PER_PRICE
+    if distance == 0:
+        return price_e6
     if distance <= _SHORT_PRODUCT:
         moved = distance * price_e6 // (at_last + need_e10)
     else:
