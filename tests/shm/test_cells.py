@@ -338,6 +338,7 @@ def test_a_reader_fenced_while_it_reads_is_told(
     original = plain._copy_message
 
     def fence_first(*args: int) -> int:
+        monkeypatch.setattr(plain, "_copy_message", original)
         other.poll()
         other.beat(100)
         ring.fence_silent(100, 50)

@@ -17,8 +17,8 @@ Ring = rings.OverwritingRing | rings.RefusingRing
 
 CAPACITY = 8
 WORDS = PAYLOAD_BYTES[0] // 8
-SEEDS = 150
-REFUSING_SEEDS = 60
+SEEDS = 100
+REFUSING_SEEDS = 40
 MESSAGES = 40
 TRIES_MAX = 3000
 
