@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -152,6 +153,14 @@ def test_the_longest_payload_is_read_whole_torn_and_damaged_like_any_other() -> 
         assert found.torn_bytes == len(content)
     with pytest.raises(JournalDamaged, match="byte 0 is damaged"):
         list(read_journal(altered + LONGEST))
+
+
+def test_the_layout_of_an_entry_is_what_older_journals_have() -> None:
+    payload = bytes(range(24))
+    content = encode(0x0102, EntryKind.OPENING, payload)
+    assert content[:4] == (24).to_bytes(4, "little")
+    assert content[4:8] == zlib.crc32(content[8:]).to_bytes(4, "little")
+    assert content[8:] == bytes.fromhex("0201000000000000 0100 0000 01000000") + payload
 
 
 def test_an_entry_that_is_all_head_is_an_entry_and_not_torn() -> None:

@@ -263,6 +263,7 @@ def test_cost_leaves_with_the_last_piece_to_the_micro_dollar() -> None:
     taken = [take_cost(position, Outcome.YES, 1) for _ in range(3)]
     assert taken == [3, 3, 4]
     assert take_cost(position, Outcome.NO, 0) == 0
+    assert take_cost(position, Outcome.NO, 1) == 0  # what was never held cost nothing
 
 
 def test_netting_without_a_pair_does_nothing() -> None:
