@@ -103,10 +103,12 @@ def _time(data: DataSeen) -> str:
 
 
 def _books(by_trust: Mapping[str, int]) -> RenderableType:
+    """Live ones first, then in the order of TRUST_WORDS."""
+    words = [*TRUST_WORDS, *(trust for trust in by_trust if trust not in TRUST_WORDS)]
     rows = [
-        (trust, show.count(markets), TRUST_WORDS.get(trust.lower(), ""))
-        for trust, markets in by_trust.items()
-        if markets
+        (trust, show.count(by_trust[trust]), TRUST_WORDS.get(trust, ""))
+        for trust in words
+        if by_trust.get(trust)
     ]
     columns = (Column("trust"), right("markets"), wrapping("in words"))
     return table(columns, rows) if rows else paragraph("None: no market was seen.")

@@ -79,6 +79,8 @@ def test_books_by_trust_in_words() -> None:
     _row(text, "unsynced", "9", TRUST_WORDS["unsynced"])
     _row(text, "suspect", "3")
     assert "dead" not in text
+    mixed = _shown(replace(RECORDED, books_by_trust={"trust_9": 4, "dead": 1, "live": 2}))
+    assert re.search(r"live +2 .*\n +dead +1 .*\n +trust_9 +4\n", mixed)
     assert set(TRUST_WORDS) == {trust.name.lower() for trust in Trust}
     assert "no market was seen" in _shown(replace(RECORDED, books_by_trust={}))
 
