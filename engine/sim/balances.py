@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from engine.records import Direction, Outcome
 from engine.units import PRICE_ONE_E4, SIZE_ONE_E6
 
+Market = tuple[int, int]  # slot and generation: what comes to a slot later is another market
+
 
 @dataclass(slots=True)
 class Holding:
@@ -42,11 +44,11 @@ class Balances:
         self.reserved_micros = 0
         self.unsettled_micros = 0  # proceeds of sales that are not final
         self._nets_pairs = nets_pairs
-        self._holdings: dict[int, Holding] = {}
+        self._holdings: dict[Market, Holding] = {}
 
-    def holding(self, slot: int) -> Holding:
+    def holding(self, market: Market) -> Holding:
         """The holding of a market, empty when there was none."""
-        return self._holdings.setdefault(slot, Holding())
+        return self._holdings.setdefault(market, Holding())
 
     @property
     def free_cash_micros(self) -> int:
@@ -54,10 +56,10 @@ class Balances:
         return self.cash_micros - self.reserved_micros - self.unsettled_micros
 
     def reserve(
-        self, slot: int, direction: int, outcome: int, size_e6: int, price_e4: int, fee_micros: int
+        self, market: Market, direction: int, outcome: int, size_e6: int, price_e4: int, fee_micros: int
     ) -> Reservation | None:
         """Set aside what the order can need at its limit; None when it is not there."""
-        holding = self.holding(slot)
+        holding = self.holding(market)
         sells = direction == Direction.SELL
         if sells and not self._nets_pairs:
             if holding.free_e6(outcome) < size_e6:
@@ -82,7 +84,7 @@ class Balances:
         fee = -(-fee_micros * (size_e6 - closing) // size_e6)
         return Reservation(other, closing, cost + fee)
 
-    def shrink(self, slot: int, held: Reservation, filled_e6: int, left_e6: int) -> None:
+    def shrink(self, market: Market, held: Reservation, filled_e6: int, left_e6: int) -> None:
         """Give back what a fill used up; ``left_e6`` of the order remain, 0 gives back all."""
         tokens = held.size_e6 if left_e6 == 0 else min(held.size_e6, filled_e6)
         opening = filled_e6 + left_e6 - held.size_e6  # tokens are used first, cash is for the rest
@@ -92,16 +94,16 @@ class Balances:
             cash = held.cash_micros * (filled_e6 - tokens) // opening
         else:
             cash = held.cash_micros * filled_e6 // (filled_e6 + left_e6)
-        self.holding(slot).locked_e6[held.outcome] -= tokens
+        self.holding(market).locked_e6[held.outcome] -= tokens
         self.reserved_micros -= cash
         held.size_e6 -= tokens
         held.cash_micros -= cash
 
     def trade(
-        self, slot: int, direction: int, outcome: int, size_e6: int, cash_micros: int, fee_micros: int
+        self, market: Market, direction: int, outcome: int, size_e6: int, cash_micros: int, fee_micros: int
     ) -> None:
         """Move tokens and cash of one fill; ``cash_micros`` is its notional, unsigned."""
-        sizes = self.holding(slot).size_e6
+        sizes = self.holding(market).size_e6
         self.cash_micros -= fee_micros
         if direction == Direction.BUY:
             sizes[outcome] += size_e6
@@ -121,30 +123,30 @@ class Balances:
         self.cash_micros += pairs  # a contract of 1e6 pays 1e6 micro-dollars
 
     def hold_provisional(
-        self, slot: int, direction: int, outcome: int, size_e6: int, cash_micros: int
+        self, market: Market, direction: int, outcome: int, size_e6: int, cash_micros: int
     ) -> None:
         """Until the trade is final: what was bought cannot be sold, what was received cannot be spent."""
         if direction == Direction.BUY:
-            self.holding(slot).locked_e6[outcome] += size_e6
+            self.holding(market).locked_e6[outcome] += size_e6
         else:
             self.unsettled_micros += cash_micros
 
     def drop_provisional(
-        self, slot: int, direction: int, outcome: int, size_e6: int, cash_micros: int
+        self, market: Market, direction: int, outcome: int, size_e6: int, cash_micros: int
     ) -> None:
         """The trade is final, one way or the other."""
-        self.hold_provisional(slot, direction, outcome, -size_e6, -cash_micros)
+        self.hold_provisional(market, direction, outcome, -size_e6, -cash_micros)
 
-    def payout_micros(self, slot: int, yes_value_e4: int) -> int:
+    def payout_micros(self, market: Market, yes_value_e4: int) -> int:
         """What the market pays at settlement, each outcome rounded down."""
-        yes, no = self.holding(slot).size_e6
+        yes, no = self.holding(market).size_e6
         return yes * yes_value_e4 // PRICE_ONE_E4 + no * (PRICE_ONE_E4 - yes_value_e4) // PRICE_ONE_E4
 
-    def settle(self, slot: int, yes_value_e4: int) -> int:
+    def settle(self, market: Market, yes_value_e4: int) -> int:
         """Turn a holding into cash; answers what was paid."""
-        paid = self.payout_micros(slot, yes_value_e4)
+        paid = self.payout_micros(market, yes_value_e4)
         self.cash_micros += paid
-        self._holdings[slot] = Holding()
+        self._holdings[market] = Holding()
         return paid
 
 

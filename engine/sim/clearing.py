@@ -18,7 +18,7 @@ from engine.fees import estimate_split_fee_micros, realised_fee_micros
 from engine.ids import index_set_members
 from engine.reasons import Reason
 from engine.records import VENUE_REPORT, Direction, Outcome, ReportKind, RequestKind, Venue
-from engine.sim.balances import Balances, notional_micros
+from engine.sim.balances import Balances, Market, notional_micros
 from engine.sim.faults import Fault, FaultPlan
 from engine.sim.orders import VenueOrder, VenueState
 from engine.sim.outbox import Outbox
@@ -52,7 +52,7 @@ class SettlementTimes:
 class _Transfer:
     """One line of a conversion: tokens of a market in or out, and the cash that goes with it."""
 
-    slot: int
+    market: Market
     direction: Direction
     outcome: Outcome
     cash_micros: int
@@ -83,7 +83,7 @@ class Clearing:
         self._seed = seed
         self._faults = faults
         self._times = times
-        self._pending: dict[int, int] = {}  # slot -> trades and conversions that are not final
+        self._pending: dict[Market, int] = {}  # trades and conversions that are not final
 
     def fund(self, order: VenueOrder) -> bool:
         """Set aside what the order can need; False when it is not there."""
@@ -94,13 +94,13 @@ class Clearing:
         if order.buys or self.rules.nets_pairs:
             fee = int(estimate_split_fee_micros(row, price, size, FILLS_RESERVED))
         direction = int(request["direction"])
-        order.held = self.balances.reserve(order.slot, direction, order.outcome, size, price, fee)
+        order.held = self.balances.reserve(order.market, direction, order.outcome, size, price, fee)
         return order.held is not None
 
     def release(self, order: VenueOrder) -> None:
         """Give back what an order that is over still holds."""
         if order.held is not None:
-            self.balances.shrink(order.slot, order.held, 0, 0)
+            self.balances.shrink(order.market, order.held, 0, 0)
             order.held = None
 
     def fill(self, order: VenueOrder, yes_e4: int, size_e6: int, now_ns: int, *, is_maker: bool) -> None:
@@ -113,8 +113,8 @@ class Clearing:
         fee, order.accumulator_micros = int(fee), int(account)
         order.left_e6 -= size_e6
         assert order.held is not None, "an order that trades is funded"
-        self.balances.shrink(order.slot, order.held, size_e6, order.left_e6)
-        self.balances.trade(order.slot, direction, order.outcome, size_e6, cash, fee)
+        self.balances.shrink(order.market, order.held, size_e6, order.left_e6)
+        self.balances.trade(order.market, direction, order.outcome, size_e6, cash, fee)
         self.trades += 1
         trade = {
             "trade_id": self.trades,
@@ -132,15 +132,15 @@ class Clearing:
     def _await_finality(self, order: VenueOrder, trade: dict[str, int], now_ns: int) -> None:
         direction, size = int(order.request["direction"]), trade["fill_size_e6"]
         proceeds = trade["cash_micros"] - trade["fee_micros"]
-        self.balances.hold_provisional(order.slot, direction, order.outcome, size, proceeds)
-        self._pend(order.slot, 1)
+        self.balances.hold_provisional(order.market, direction, order.outcome, size, proceeds)
+        self._pend(order.market, 1)
         bits = draw(self._seed, _FINALITY_WORD, trade["trade_id"])
         wait_ns = between(bits, self._times.final_min_ns, self._times.final_max_ns)
         fails = self._faults.fails_trade(order.number, trade["trade_id"])
 
         def finish(at_ns: int) -> None:
-            self.balances.drop_provisional(order.slot, direction, order.outcome, size, proceeds)
-            self._pend(order.slot, -1)
+            self.balances.drop_provisional(order.market, direction, order.outcome, size, proceeds)
+            self._pend(order.market, -1)
             if fails:
                 self._reverse(order, trade)
             kind = ReportKind.FAILED if fails else ReportKind.CONFIRMED
@@ -153,7 +153,7 @@ class Clearing:
         self.failed += 1
         back = Direction.SELL if order.buys else Direction.BUY
         size, cash, fee = trade["fill_size_e6"], trade["cash_micros"], trade["fee_micros"]
-        self.balances.trade(order.slot, back, order.outcome, size, cash, -fee)
+        self.balances.trade(order.market, back, order.outcome, size, cash, -fee)
 
     def convert(self, order: VenueOrder, now_ns: int) -> Reason:
         """Start a conversion, merge or split; NONE when it is under way, else why it is refused."""
@@ -169,20 +169,20 @@ class Clearing:
         holding = self.balances.holding
         if paid > self.balances.free_cash_micros:
             return Reason.VENUE_INSUFFICIENT_CASH
-        if any(holding(line.slot).free_e6(line.outcome) < size for line in given):
+        if any(holding(line.market).free_e6(line.outcome) < size for line in given):
             return Reason.VENUE_INSUFFICIENT_CASH  # the venue's one word for cash and tokens
         self.balances.reserved_micros += paid
         for line in given:
-            holding(line.slot).locked_e6[line.outcome] += size
+            holding(line.market).locked_e6[line.outcome] += size
         for line in lines:
-            self._pend(line.slot, 1)
+            self._pend(line.market, 1)
         bits = draw(self._seed, _CONVERSION_WORD, order.number)
         wait_ns = between(bits, self._times.convert_min_ns, self._times.convert_max_ns)
 
         def finish(at_ns: int) -> None:
             self.balances.reserved_micros -= paid
             for line in given:
-                holding(line.slot).locked_e6[line.outcome] -= size
+                holding(line.market).locked_e6[line.outcome] -= size
             self._transfer(order, lines, size, at_ns)
 
         self._timeline.at(now_ns + wait_ns, finish)
@@ -202,32 +202,37 @@ class Clearing:
         cash = (len(named) - 1) * int(order.request["size_e6"])
         share, extra = divmod(cash, len(named))
         given = [
-            _Transfer(members[member], Direction.SELL, Outcome.NO, share + (extra if index == 0 else 0))
+            _Transfer(
+                self._market(members[member]),
+                Direction.SELL,
+                Outcome.NO,
+                share + (extra if index == 0 else 0),
+            )
             for index, member in enumerate(named)
         ]
         others = [slot for member, slot in enumerate(members) if member not in named]
-        return given + [_Transfer(slot, Direction.BUY, Outcome.YES, 0) for slot in others]
+        return given + [_Transfer(self._market(slot), Direction.BUY, Outcome.YES, 0) for slot in others]
 
     def _pair(self, order: VenueOrder, kind: int, size_e6: int) -> list[_Transfer]:
         direction = Direction.SELL if kind == RequestKind.MERGE else Direction.BUY
         half = size_e6 // 2  # YES and NO make one dollar; how it is divided between them is book-keeping
         return [
-            _Transfer(order.slot, direction, Outcome.YES, half),
-            _Transfer(order.slot, direction, Outcome.NO, size_e6 - half),
+            _Transfer(order.market, direction, Outcome.YES, half),
+            _Transfer(order.market, direction, Outcome.NO, size_e6 - half),
         ]
 
     def _transfer(self, order: VenueOrder, lines: list[_Transfer], size_e6: int, at_ns: int) -> None:
         for line in lines:
-            self._pend(line.slot, -1)
-            self.balances.trade(line.slot, line.direction, line.outcome, size_e6, line.cash_micros, 0)
+            self._pend(line.market, -1)
+            self.balances.trade(line.market, line.direction, line.outcome, size_e6, line.cash_micros, 0)
             self.trades += 1
             fields = {
                 "trade_id": self.trades,
                 "fill_size_e6": size_e6,
                 "cash_micros": line.cash_micros,
                 "remaining_e6": len(lines),  # of a conversion: how many reports it makes in all
-                "slot": line.slot,
-                "generation": int(self._catalog.rows[line.slot]["generation"]),
+                "slot": line.market[0],
+                "generation": line.market[1],
                 "direction": int(line.direction),
                 "outcome": int(line.outcome),
             }
@@ -235,26 +240,29 @@ class Clearing:
         order.left_e6 = 0
         order.state = VenueState.GONE
 
-    def is_pending(self, slot: int) -> bool:
+    def is_pending(self, market: Market) -> bool:
         """Whether trades or conversions of a market are not final yet."""
-        return slot in self._pending
+        return market in self._pending
 
-    def resolve(self, slot: int, yes_value_e4: int, now_ns: int) -> None:
+    def resolve(self, market: Market, yes_value_e4: int, now_ns: int) -> None:
         """Pay out a market at a YES value of 0..10,000 and say so."""
         report = np.zeros(1, VENUE_REPORT)[0]
-        report["kind"], report["venue"], report["slot"] = ReportKind.SETTLED, self._venue, slot
-        report["generation"] = self._catalog.rows[slot]["generation"]
+        report["kind"], report["venue"] = ReportKind.SETTLED, self._venue
+        report["slot"], report["generation"] = market
         report["price_e4"] = yes_value_e4
-        report["cash_micros"] = self.balances.settle(slot, yes_value_e4)
+        report["cash_micros"] = self.balances.settle(market, yes_value_e4)
         self._outbox.post(report, 0, now_ns)
 
     def has_fee(self, slot: int) -> bool:
         """Whether a fee schedule is known: without one nothing can be charged, so nothing is traded."""
         return int(self._catalog.rows[slot]["fee_kind"]) != FeeKind.UNKNOWN
 
-    def _pend(self, slot: int, change: int) -> None:
-        count = self._pending.get(slot, 0) + change
+    def _market(self, slot: int) -> Market:
+        return slot, int(self._catalog.rows[slot]["generation"])
+
+    def _pend(self, market: Market, change: int) -> None:
+        count = self._pending.get(market, 0) + change
         if count:
-            self._pending[slot] = count
+            self._pending[market] = count
         else:
-            del self._pending[slot]
+            del self._pending[market]

@@ -18,6 +18,7 @@ from engine.execution.semantics import effective_expiry_ns
 from engine.reasons import Reason
 from engine.records import ReportKind, Side, TimeInForce, UpdateKind
 from engine.sim.admission import too_small_to_take
+from engine.sim.balances import Market
 from engine.sim.clearing import Clearing
 from engine.sim.consumed import ConsumedLiquidity
 from engine.sim.faults import FaultPlan
@@ -93,8 +94,11 @@ class Exchange:
         for slot in touched.tolist():
             self._on_book(slot, now_ns)
 
-    def leave_market(self, slot: int, now_ns: int) -> None:
+    def leave_market(self, market: Market, now_ns: int) -> None:
         """The market closed: nothing rests there any more, and what we took there is forgotten."""
+        slot, generation = market
+        if int(self._catalog.rows[slot]["generation"]) != generation:
+            return  # the slot holds another market by now
         for side in _SIDES:
             for order in self.resting.of(slot, side):
                 self.cancel(order, ReportKind.CANCELLED, Reason.VENUE_CLOSED, now_ns)

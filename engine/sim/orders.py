@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.execution.semantics import takes_bids, yes_price_e4
 from engine.records import Direction, TimeInForce
-from engine.sim.balances import Reservation
+from engine.sim.balances import Market, Reservation
 from engine.sim.queue import QueuePlace
 
 
@@ -43,6 +43,11 @@ class VenueOrder:
     def slot(self) -> int:
         """Market."""
         return int(self.request["slot"])
+
+    @property
+    def market(self) -> Market:
+        """Slot and generation."""
+        return self.slot, int(self.request["generation"])
 
     @property
     def outcome(self) -> int:

@@ -19,6 +19,7 @@ from engine.catalog.catalog import Catalog, MarketFlag
 from engine.reasons import Reason
 from engine.records import ORDER_REQUEST, MarketState, ReportKind, RequestKind, UpdateKind, Venue
 from engine.sim.admission import shape_fault
+from engine.sim.balances import Market
 from engine.sim.clearing import RETRY_RESOLUTION_NS, Clearing, SettlementTimes
 from engine.sim.exchange import Exchange
 from engine.sim.faults import NO_FAULTS, Fault, FaultPlan
@@ -71,8 +72,8 @@ class SimVenue:
         self._exchange = Exchange(catalog, book, self._clearing, self._outbox, self._timeline, faults)
         self._orders: dict[int, VenueOrder] = {}
         self._identities: set[bytes] = set()
-        self._states: dict[int, int] = {}  # slot -> MarketState, where the recording said one
-        self._resolved: set[tuple[int, int]] = set()  # (slot, generation)
+        self._states: dict[Market, int] = {}  # MarketState, where the recording said one
+        self._resolved: set[Market] = set()
         self._now_ns = 0
 
     @property
@@ -87,12 +88,12 @@ class SimVenue:
 
     def position_e6(self, slot: int) -> tuple[int, int]:
         """YES and NO held in a market, provisional ones included."""
-        yes, no = self._clearing.balances.holding(slot).size_e6
+        yes, no = self._clearing.balances.holding(self._market(slot)).size_e6
         return yes, no
 
     def free_e6(self, slot: int, outcome: int) -> int:
         """Tokens of an outcome that could be sold now."""
-        return self._clearing.balances.holding(slot).free_e6(outcome)
+        return self._clearing.balances.holding(self._market(slot)).free_e6(outcome)
 
     def resting_orders(self) -> int:
         """Our orders in the book."""
@@ -124,7 +125,7 @@ class SimVenue:
         self._now_ns = max(self._now_ns, now_ns)
         self._exchange.on_frame(frame, self._now_ns)
         for update in frame[frame["kind"] == int(UpdateKind.MARKET_STATE)]:
-            self._on_market_state(int(update["slot"]), int(update["aux"]))
+            self._on_market_state((int(update["slot"]), int(update["generation"])), int(update["aux"]))
 
     def advance(self, now_ns: int) -> Rows:
         """Work until ``now_ns``; VENUE_REPORT records that reached us, valid until the next call."""
@@ -142,8 +143,11 @@ class SimVenue:
         """
         if not 0 <= yes_value_e4 <= PRICE_ONE_E4:
             raise ValueError(f"settlement value {yes_value_e4} is not within 0..{PRICE_ONE_E4}")
-        generation = int(self._catalog.rows[slot]["generation"])
-        self._timeline.at(at_ns, lambda then: self._settle(slot, generation, yes_value_e4, then))
+        market = self._market(slot)
+        self._timeline.at(at_ns, lambda then: self._settle(market, yes_value_e4, then))
+
+    def _market(self, slot: int) -> Market:
+        return slot, int(self._catalog.rows[slot]["generation"])
 
     def _run_until(self, now_ns: int) -> None:
         self._timeline.run_until(now_ns)
@@ -188,10 +192,10 @@ class SimVenue:
         row = self._catalog.rows[slot]
         if (int(row["generation"]), int(row["venue"])) != (int(request["generation"]), int(self.venue)):
             return Reason.VENUE_UNKNOWN
-        settled = (slot, int(row["generation"])) in self._resolved
+        settled = order.market in self._resolved
         if is_conversion:
             return Reason.VENUE_CLOSED if settled else Reason.NONE
-        state = self._states.get(slot, MarketState.OPEN)
+        state = self._states.get(order.market, MarketState.OPEN)
         if settled or int(row["flags"]) & _TRADABLE != _TRADABLE or state != MarketState.OPEN:
             return Reason.VENUE_CLOSED
         if int(request["kind"]) != RequestKind.NEW or not self._clearing.has_fee(slot):
@@ -218,29 +222,25 @@ class SimVenue:
             refused = {"remaining_e6": order.left_e6, "reason": int(Reason.VENUE_REJECTED)}
             self._outbox.post(blank_report(order.request, ReportKind.ACKED, refused), order.number, now_ns)
 
-    def _on_market_state(self, slot: int, state: int) -> None:
-        if 0 <= slot < self._catalog.capacity:
-            self._states[slot] = state
-            if state in (MarketState.CLOSED, MarketState.SETTLED):
-                self._leave_market(slot, self._now_ns)
+    def _on_market_state(self, market: Market, state: int) -> None:
+        self._states[market] = state
+        if state in (MarketState.CLOSED, MarketState.SETTLED):
+            self._leave_market(market, self._now_ns)
 
-    def _leave_market(self, slot: int, now_ns: int) -> None:
-        self._exchange.leave_market(slot, now_ns)
+    def _leave_market(self, market: Market, now_ns: int) -> None:
+        self._exchange.leave_market(market, now_ns)
         for order in self._orders.values():
-            if order.slot == slot and order.state == VenueState.DELAYED:
+            if order.market == market and order.state == VenueState.DELAYED:
                 self._exchange.cancel(order, ReportKind.CANCELLED, Reason.VENUE_CLOSED, now_ns)
 
-    def _settle(self, slot: int, generation: int, yes_value_e4: int, now_ns: int) -> None:
-        key = slot, generation
-        if key in self._resolved and not self._clearing.is_pending(slot):
+    def _settle(self, market: Market, yes_value_e4: int, now_ns: int) -> None:
+        if market in self._resolved:
             return
-        if int(self._catalog.rows[slot]["generation"]) != generation:
-            return
-        self._states[slot] = MarketState.SETTLED
-        self._leave_market(slot, now_ns)
-        if self._clearing.is_pending(slot):
+        self._states[market] = MarketState.SETTLED
+        self._leave_market(market, now_ns)
+        if self._clearing.is_pending(market):
             again_ns = now_ns + RETRY_RESOLUTION_NS
-            self._timeline.at(again_ns, lambda then: self._settle(slot, generation, yes_value_e4, then))
+            self._timeline.at(again_ns, lambda then: self._settle(market, yes_value_e4, then))
             return
-        self._resolved.add(key)
-        self._clearing.resolve(slot, yes_value_e4, now_ns)
+        self._resolved.add(market)
+        self._clearing.resolve(market, yes_value_e4, now_ns)

@@ -7,10 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.execution import executor
 from engine.execution.config import ExecutionConfig, LegOrder
 from engine.ledger.journal import EntryKind
 from engine.reasons import Reason
 from engine.records import (
+    PLAN_HEAD,
+    PLAN_LEG,
     DecisionStage,
     OrderStatus,
     ReportKind,
@@ -515,3 +518,68 @@ def test_a_level_gone_before_arrival_is_a_missed_leg_not_an_error() -> None:
     floor.run()
     floor.assert_done()
     assert floor.result().reason == Reason.UNWOUND
+
+
+def test_a_head_that_counts_other_legs_is_refused() -> None:
+    floor = cross()
+    head, legs = np.zeros(1, PLAN_HEAD)[0], np.zeros(1, PLAN_LEG)
+    head["plan_id"], head["deadline_ns"], head["n_legs"] = 1, floor.now_ns, 2
+    floor.executor.on_plan(head, legs, floor.now_ns)
+    assert int(floor.executor.out.decisions[0]["reason"]) == Reason.TOO_MANY_LEGS
+    head["n_legs"] = 0
+    floor.executor.on_plan(head, legs[:0], floor.now_ns)
+    assert (floor.executor.out.n_decisions, floor.executor.out.n_events) == (0, 1)
+
+
+def test_work_that_does_not_fit_one_call_goes_on_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = cross()
+    for _ in range(3):
+        floor.plan(CROSS, 10 * ONE)
+    for sim in floor.venues.values():
+        sim.advance(floor.now_ns + 5 * S)  # read and thrown away
+    late = floor.now_ns + 20 * S
+    monkeypatch.setattr(type(floor.executor.out), "has_room", property(lambda out: out.n_events < 1))
+    lost: list[int] = []
+    while floor.executor.next_due_ns() <= late and len(lost) < 20:
+        floor.executor.on_time(late)
+        lost.append(floor.executor.out.n_events)
+    assert [n for n in lost if n] == [2, 2, 2]
+
+
+def test_finished_orders_and_plans_are_forgotten_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "ORDERS_KEPT_MAX", 2)
+    monkeypatch.setattr(executor, "PLANS_KEPT_MAX", 1)
+    floor = cross()
+    for _ in range(2):
+        floor.plan(CROSS, 10 * ONE)
+        floor.run()
+    floor.assert_done()
+    known = [floor.executor.order_status(int(r["order_id"])) for r in floor.orders()]
+    assert known == [None, None, OrderStatus.FILLED, OrderStatus.FILLED]
+    floor._next_plan = 1
+    floor.plan(CROSS, 10 * ONE)
+    assert last_decision(floor)[1] == Reason.DUPLICATE_INTENT
+
+
+def test_a_payment_that_overtakes_a_fill_waits_for_it() -> None:
+    floor = cross(faults=script(1, Fault.LOSE_REPORT, Venue.POLYMARKET), times=SettlementTimes(0, 0))
+    floor.plan(CROSS, 100 * ONE)
+    floor.venues[Venue.POLYMARKET].settle(0, 10_000, floor.now_ns + S)
+    floor.run(5 * S)
+    assert ReportKind.SETTLED not in [int(r["kind"]) for r in floor.journal.of(EntryKind.REPORT)]
+    floor.run()
+    assert int(floor.journal.of(EntryKind.REPORT)[-1]["kind"]) == ReportKind.SETTLED
+    floor.assert_books_agree()
+    assert floor.position(0) == (0, 0)
+
+
+def test_a_payment_is_taken_over_once() -> None:
+    floor = cross(times=SettlementTimes(0, 0))
+    floor.plan(CROSS, 100 * ONE)
+    floor.run()
+    floor.venues[Venue.POLYMARKET].settle(0, 10_000, floor.now_ns + S)
+    floor.run()
+    paid = floor.journal.of(EntryKind.REPORT)[-1]
+    floor.hear(paid)
+    assert floor.executor.counts.repeated_reports == 1
+    floor.assert_books_agree()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.catalog.market import GroupKind
 from engine.ids import index_set
 from engine.reasons import Reason
 from engine.records import Direction, Outcome, ReportKind, RequestKind, Side, TimeInForce
@@ -268,3 +269,27 @@ def test_settlement_cancels_what_rests_and_a_value_outside_is_refused() -> None:
 def test_times_must_be_in_order() -> None:
     with pytest.raises(ValueError, match="a minimum is above"):
         SettlementTimes(final_min_ns=2, final_max_ns=1)
+
+
+def test_an_event_of_which_none_may_win_does_not_convert() -> None:
+    members = [replace(neg_risk(name), group_kind=GroupKind.AT_MOST_ONE) for name in "ab"]
+    desk = Desk(*members)
+    assert kinds(convert(desk, [0], ONE)) == [ReportKind.REJECTED]
+
+
+def test_what_comes_to_a_slot_later_is_another_market() -> None:
+    desk = Desk(POLY, times=SettlementTimes(0, 0))
+    desk.show(snapshot(0, asks=[(5000, 100 * ONE)]))
+    desk.buy(5000, 10 * ONE)
+    desk.read(1)
+    desk.venue.settle(0, 10_000, desk.now_ns + S)
+    desk.catalog.remove_market(0)
+    assert desk.catalog.add_market(replace(POLY, symbol="next")) == (0, 2)
+    assert desk.venue.position_e6(0) == (0, 0)
+    cash = desk.venue.cash_micros
+    assert kinds(desk.buy(5000, 10 * ONE)) == [FILLED]
+    paid = desk.read(2 * S)[-1]
+    assert (int(paid["kind"]), int(paid["generation"])) == (ReportKind.SETTLED, 1)
+    assert desk.venue.cash_micros == cash + 10 * DOLLAR - 5 * DOLLAR - 100_000
+    assert desk.venue.position_e6(0) == (10 * ONE, 0)
+    assert kinds(desk.buy(5000, 10 * ONE)) == [FILLED]  # it is open still

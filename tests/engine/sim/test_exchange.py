@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.reasons import Reason
 from engine.records import Direction, MarketState, Outcome, ReportKind, Side, TimeInForce, UpdateKind
+from engine.sim import resting
 from tests.engine.sim.world import (
+    DOLLAR,
     KALSHI,
     MS,
     ONE,
     POLY,
     Desk,
     S,
+    constant,
     frame,
     kinds,
     level,
@@ -90,8 +95,6 @@ def test_a_level_that_grows_gives_what_it_grew_by_and_a_new_one_gives_all(desk: 
 
 
 def test_an_order_meets_the_book_of_its_arrival_not_of_its_sending() -> None:
-    from tests.engine.sim.world import constant
-
     desk = Desk(KALSHI, latency=constant(50 * MS, 20 * MS))
     desk.show(snapshot(0, asks=[(5000, 10 * ONE)]))
     request = desk.request(Direction.BUY, Outcome.YES, 5000, 10 * ONE)
@@ -202,8 +205,6 @@ def test_cancel_and_expiry_free_what_was_set_aside(desk: Desk) -> None:
 
 
 def test_the_taker_delay_matches_later_and_cannot_be_cancelled() -> None:
-    from dataclasses import replace
-
     desk = Desk(replace(POLY, taker_delay_ns=3 * S))
     desk.show(snapshot(0, asks=[(5000, 100 * ONE)]))
     request = desk.request(Direction.BUY, Outcome.YES, 5000, 10 * ONE)
@@ -235,3 +236,70 @@ def test_a_frame_about_the_connection_names_no_market(desk: Desk) -> None:
     desk.buy(5000, ONE)
     desk.show(frame(update(UpdateKind.CONNECTED, -1)))
     assert sizes(desk.buy(5000, 20 * ONE)) == [(5000, 9 * ONE)]
+
+
+def test_a_purchase_that_takes_for_less_than_a_dollar_is_refused_and_may_rest() -> None:
+    desk = Desk(POLY)
+    desk.show(snapshot(0, asks=[(1000, 100 * ONE)]))
+    [refused] = desk.buy(1000, 9 * ONE)
+    assert int(refused["reason"]) == Reason.VENUE_BAD_SIZE
+    assert kinds(desk.buy(900, 9 * ONE, GTC)) == [ACKED]
+    assert kinds(desk.buy(1000, 10 * ONE)) == [FILLED]
+
+
+def test_trades_at_kalshi_are_whole_lots(desk: Desk) -> None:
+    desk.buy(4850, 5 * ONE, GTC)
+    desk.buy(4900, 5 * ONE, GTC)
+    desk.show(trade(0, Side.BID, 4900, 5_000))
+    assert desk.read() == []
+    desk.show(trade(0, Side.BID, 4900, 25_000))
+    assert sizes(desk.read()) == [(4900, 20_000)]
+
+
+def test_what_rests_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting, "RESTING_MAX", 1)
+    free = desk.venue.free_cash_micros
+    desk.buy(4900, ONE, GTC)
+    [dropped] = desk.buy(4900, ONE, GTC)
+    assert (int(dropped["kind"]), int(dropped["reason"])) == (CANCELLED, Reason.VENUE_RATE_LIMITED)
+    assert desk.venue.free_cash_micros > free - DOLLAR
+
+
+def test_an_order_resting_on_an_untrusted_book_is_behind_everything_it_will_show(desk: Desk) -> None:
+    desk.book.untrusted.add(0)
+    desk.buy(4800, 5 * ONE, GTC)
+    desk.show(trade(0, Side.BID, 4800, 100 * ONE))
+    assert desk.read() == []
+    desk.book.untrusted.clear()
+    desk.show(level(0, Side.BID, 4800, 30 * ONE))
+    desk.show(trade(0, Side.BID, 4800, 33 * ONE), after_ns=2 * S)
+    assert sizes(desk.read()) == [(4800, 3 * ONE)]
+
+
+def test_a_market_that_closes_ends_an_order_inside_its_taker_delay() -> None:
+    desk = Desk(replace(POLY, taker_delay_ns=3 * S))
+    desk.show(snapshot(0, asks=[(5000, 100 * ONE)]))
+    free = desk.venue.free_cash_micros
+    desk.buy(5000, 10 * ONE)
+    desk.show(frame(update(UpdateKind.MARKET_STATE, 0, aux=MarketState.CLOSED)), after_ns=S)
+    [dropped] = desk.read()
+    assert (int(dropped["kind"]), int(dropped["reason"])) == (CANCELLED, Reason.VENUE_CLOSED)
+    assert desk.read(10 * S) == []
+    assert desk.venue.free_cash_micros == free
+
+
+def test_a_market_that_pauses_keeps_what_rests(desk: Desk) -> None:
+    desk.buy(4900, ONE, GTC)
+    desk.show(frame(update(UpdateKind.MARKET_STATE, 0, aux=MarketState.PAUSED)))
+    assert desk.venue.resting_orders() == 1
+    assert int(desk.buy(5000, ONE)[0]["reason"]) == Reason.VENUE_CLOSED
+
+
+def test_a_market_without_ours_is_no_longer_watched(desk: Desk) -> None:
+    desk.buy(5000, 10 * ONE)
+    assert desk.venue._exchange._watched[0]
+    desk.show(level(0, Side.ASK, 5000, 0))
+    assert not desk.venue._exchange._watched[0]
+    desk.buy(4900, ONE, GTC)
+    desk.show(level(0, Side.ASK, 5200, ONE))
+    assert desk.venue._exchange._watched[0]
