@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from engine.book.grid import GridTable
 from engine.book.jit import kernel
-from engine.book.ladder import set_level
-from engine.book.pool import BEST, Ladders
+from engine.book.ladder import add_level, next_better, next_worse, set_level
+from engine.book.pool import BEST, NO_TICK, Ladders
 from engine.book.store import BookStore
 from engine.book.vwap import standard_vwaps
 from engine.records import BOOK_UPDATE, VWAP_NOTIONALS_MICROS, UpdateFlag, UpdateKind, Venue
@@ -76,6 +76,33 @@ def write_levels(ladders: Ladders, sides: Longs, ticks: Longs, sizes: Longs, beg
 
 
 @kernel
+def add_to_levels(ladders: Ladders, sides: Longs, ticks: Longs, sizes: Longs, begin: int, end: int) -> int:
+    """Signed changes with the best price read after each: what one update adds, the next takes away."""
+    total = 0
+    for index in range(begin, end):
+        pair = index & ~1
+        ladder = int(sides[pair])
+        add_level(ladders, ladder, int(ticks[pair]), int(sizes[pair]) * (1 - 2 * (index & 1)))
+        total += int(ladders.sides[ladder, BEST])
+    return total
+
+
+@kernel
+def walk_out_and_back(ladders: Ladders, ladder: int) -> int:
+    """Visit every level of a side from the best to the worst and back; how many visits."""
+    visits = 0
+    tick = last = int(ladders.sides[ladder, BEST])
+    while tick != NO_TICK:
+        visits += 1
+        last = tick
+        tick = next_worse(ladders, ladder, tick)
+    while last != NO_TICK:
+        visits += 1
+        last = next_better(ladders, ladder, last)
+    return visits
+
+
+@kernel
 def write_and_walk(
     ladders: Ladders,
     sides: Longs,
@@ -94,6 +121,17 @@ def write_and_walk(
         first, second, third, _ = standard_vwaps(ladders, ladder, table, grid)
         total += first + second + third
     return total
+
+
+def per_visit(ladders: Ladders) -> tuple[float, float]:
+    """Fastest and median ns per level of walking a side out and back."""
+    walk_out_and_back(ladders, 0)
+    took = []
+    for _ in range(UPDATES // CHUNK):
+        start = time.perf_counter_ns()
+        visits = walk_out_and_back(ladders, 0)
+        took.append((time.perf_counter_ns() - start) / max(visits, 1))
+    return min(took), float(np.median(took))
 
 
 class DictBook:
@@ -154,7 +192,7 @@ def measure(ticks: int, *, near: bool) -> dict[str, tuple[float, float]]:
     sides, sizes = updates["side"].astype(np.int64), updates["size_e6"].astype(np.int64)
     prices = updates["price_e4"].astype(np.int64)
     places = prices // (10_000 // (ticks - 1))
-    bare, walked, framed, applied, called = (_store(ticks) for _ in range(5))
+    bare, added, walked, framed, applied, called = (_store(ticks) for _ in range(6))
     grid = int(walked.books[0]["grid"])
     book, deep = DictBook(), DictBook()
 
@@ -172,10 +210,15 @@ def measure(ticks: int, *, near: bool) -> dict[str, tuple[float, float]]:
             deep.vwaps(side)
 
     rows = list(zip(sides.tolist(), prices.tolist(), sizes.tolist(), strict=True))
+
     found = {
         "kernel: write + best": per_update(
             lambda begin: write_levels(bare.state.ladders, sides, places, sizes, begin, begin + CHUNK)
         ),
+        "kernel: signed change + best": per_update(
+            lambda begin: add_to_levels(added.state.ladders, sides, places, sizes, begin, begin + CHUNK)
+        ),
+        "kernel: one level of a walk out and back": per_visit(bare.state.ladders),
         "kernel: write + 3 VWAPs": per_update(
             lambda begin: write_and_walk(
                 walked.state.ladders, sides, places, sizes, begin, begin + CHUNK, walked.state.table, grid

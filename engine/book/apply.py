@@ -41,12 +41,11 @@ from engine.records import MarketState, Trust, UpdateFlag, UpdateKind
 
 _REFUSED: Final = -1
 
-_BEGIN, _LEVEL, _END, _SET, _ADD = (
+_BEGIN, _LEVEL, _END, _ADD = (
     int(UpdateKind.SNAPSHOT_BEGIN),
     int(UpdateKind.SNAPSHOT_LEVEL),
     int(UpdateKind.SNAPSHOT_END),
-    int(UpdateKind.LEVEL_SET),
-    int(UpdateKind.LEVEL_ADD),
+    int(UpdateKind.LEVEL_ADD),  # the last of those that write levels
 )
 _TOP, _TICKER, _TRADE, _GRID, _DOUBT = (
     int(UpdateKind.DECLARED_TOP),

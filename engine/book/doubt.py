@@ -22,7 +22,7 @@ from engine.book.trust import NO_EPOCH, TrustEvent, epoch_of, step
 from engine.reasons import Reason
 from engine.records import Trust
 
-_LIVE, _SUSPECT, _DEAD, _UNSYNCED = int(Trust.LIVE), int(Trust.SUSPECT), int(Trust.DEAD), int(Trust.UNSYNCED)
+_LIVE, _DEAD = int(Trust.LIVE), int(Trust.DEAD)
 _NEWER, _OLDER, _DOUBT = (
     int(TrustEvent.SNAPSHOT_NEWER),
     int(TrustEvent.SNAPSHOT_OLDER),

@@ -39,14 +39,13 @@ BEST, CHANGED, CHANGES, TOTAL, UNKNOWN, SUMMARY = range(6)
 SIDE_COLUMNS: Final = SUMMARY + SUMMARY_WORDS
 
 FREE_LINE, FREE_PAGE, FIRST_LINE, LINES_LEFT, PAGES_LEFT = range(5)
-POOL_COLUMNS: Final = 5
 
 
 class Ladders(NamedTuple):
     """The memory of all ladders, as kernels take it.
 
     ``sides`` int64 (ladders, SIDE_COLUMNS); ``dirs`` int32 (ladders, WORDS_MAX); ``cells`` int64 (n,);
-    ``pool`` int64 (POOL_COLUMNS,).
+    ``pool`` int64, its columns above.
     """
 
     sides: npt.NDArray[np.int64]

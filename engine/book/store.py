@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engine.book.apply import apply_flat
 from engine.book.doubt import (
+    FOREVER,
     change_grid,
     crossing_due_ns,
     drop_levels,
@@ -167,8 +168,8 @@ class BookStore:
         return int(_on_time(self.state, now_ns, 0)) if self.state.meta[CROSSED_LISTED] else 0
 
     def next_due_ns(self) -> int:
-        """When ``on_time`` has something to do: 2**63 - 1 for never."""
-        return int(crossing_due_ns(self.state))
+        """When ``on_time`` has something to do: FOREVER without a crossed book."""
+        return int(crossing_due_ns(self.state)) if self.state.meta[CROSSED_LISTED] else FOREVER
 
     def levels(self, slot: int, side: Side) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Full depth, best first: new arrays of prices in 1e-4 dollar and sizes in 1e-6 (0: unknown)."""
@@ -212,3 +213,18 @@ class BookStore:
     def _require_open(self, slot: int) -> None:
         if not 0 <= slot < len(self.books) or not self.books[slot]["is_open"]:
             raise ValueError(f"no open market in slot {slot}")
+
+
+def warm() -> None:
+    """Compile every kernel of a store: each of its methods is called once, on a store of one market."""
+    store = BookStore(1, 0, 1)
+    store.open_market(0, 0, Venue.KALSHI, ((0, 10_000, 100),), mirror=True)
+    store.apply(np.zeros(1, dtype=BOOK_UPDATE), 1, 0)
+    store.doubt(0, Reason.FEED_SILENT, 0)
+    store.set_grid(0, ((0, 10_000, 10),), 0)
+    _on_time(store.state, 0, 0)
+    crossing_due_ns(store.state)
+    store.levels(0, Side.BID)
+    store.impact_of_notional(0, Direction.BUY, 1)
+    store.impact_of_size(0, Direction.SELL, 1)
+    store.close_market(0)

@@ -16,6 +16,17 @@ import numpy as np
 from engine.book.jit import inlined, kernel
 from engine.records import Trust
 
+__all__ = [
+    "BOOT_EPOCH_MAX",
+    "EPOCH_COUNTER_MAX",
+    "NO_EPOCH",
+    "TRANSITIONS",
+    "TrustEvent",
+    "diagram",
+    "epoch_of",
+    "step",
+]
+
 EPOCH_COUNTER_BITS: Final = 32
 EPOCH_COUNTER_MAX: Final = 2**EPOCH_COUNTER_BITS - 1
 BOOT_EPOCH_MAX: Final = 2**31 - 1
@@ -67,11 +78,6 @@ def epoch_of(boot_epoch: int, counter: int) -> int:
     if counter > EPOCH_COUNTER_MAX:
         return NO_EPOCH
     return (boot_epoch << EPOCH_COUNTER_BITS) | counter
-
-
-def epoch_parts(epoch: int) -> tuple[int, int]:
-    """Boot epoch and counter of an epoch."""
-    return epoch >> EPOCH_COUNTER_BITS, epoch & EPOCH_COUNTER_MAX
 
 
 def diagram() -> str:
