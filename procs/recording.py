@@ -24,13 +24,14 @@ from engine import typed_tree
 from engine.catalog.market import MarketSpec
 from engine.errors import ConfigError, RecordingDamaged, RecordingFormat
 from engine.records import Venue
+from engine.venues.workspace import CONNS_MAX
 
 VERSION: Final = 1
 VERSION_KEY: Final = "pr3dict_recording"
 SUFFIX: Final = ".ndjson.zst"
 BLOCK_BYTES: Final = 4 << 20
 LINE_BYTES_MAX: Final = 32 << 20  # one frame of text; an array of every book of a socket stays far below
-CONN_MAX: Final = 2**31 - 1
+CONN_MAX: Final = CONNS_MAX - 1  # what codecs have room for
 RECV_NS_MAX: Final = 2**63 - 1
 LEVEL_DEFAULT: Final = 12
 

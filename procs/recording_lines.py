@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from engine.jit import kernel
 from engine.records import Venue
+from engine.venues.workspace import CONNS_MAX
 
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.int64]
@@ -32,6 +33,7 @@ _BACKSLASH: Final = 92
 _SPACE: Final = 32
 _ZERO: Final = 48
 _NINE: Final = 57
+_CONN_MAX: Final = CONNS_MAX - 1
 _INTEGER_MAX: Final = (2**63 - 1) // 10 - 1  # one more digit cannot pass 2**63
 _MISMATCH: Final = -1
 _SHORT: Final = -2  # ran out of bytes before anything contradicted
@@ -162,7 +164,7 @@ def split_lines(
             at = _expect(source, at, end, _TAIL)
         if at == _SHORT:
             return count, used, start, LINES_END
-        if at == _MISMATCH or conn > 0x7FFF_FFFF:
+        if at == _MISMATCH or conn > _CONN_MAX:
             return count, used, start, LINES_UNSURE
         recv_ns[count] = time_ns
         venues[count] = venue
@@ -173,3 +175,11 @@ def split_lines(
         count += 1
         start = at
     return count, used, start, LINES_END
+
+
+def warm() -> None:
+    """Compile every kernel here."""
+    source = np.frombuffer(b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":"x"}\n', np.uint8)
+    arena, venues = np.zeros(source.size, np.uint8), np.zeros(1, np.uint8)
+    offsets, lengths, recv_ns, conns = np.zeros((4, 1), np.int64)
+    split_lines(source, 0, arena, 0, 0, offsets, lengths, recv_ns, conns, venues)

@@ -19,6 +19,7 @@ from procs.importers.markets import MarketNotes, Note
 from procs.importers.reading import JsonObject, json_lines
 from procs.importers.source import Importer, Sample
 from procs.importers.wire import KALSHI_FIELDS, encode, kalshi_frame
+from procs.recording import CONN_MAX
 from procs.recording_frames import Frame
 
 # The channel that each frame type comes over.
@@ -42,7 +43,7 @@ def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
         if not isinstance(kind, str) or type(recv_ns) is not int or not isinstance(payload, dict):
             raise RecordingDamaged(f"{path} line {number}: not an event of this recorder")
         if kind == "ws_connected":
-            conn += 1
+            conn = (conn + 1) % (CONN_MAX + 1)
             sids = {}
         elif kind == "watch_market":
             _describe(notes, payload)

@@ -1,9 +1,13 @@
 """Kalshi order-book rows in Parquet, prices in whole cents and sizes in whole contracts (`kxbtcmaxy_*`).
 
+The wire of that day (until early 2026) had the same: ``yes`` and ``no`` levels, ``price`` and ``delta``.
 A snapshot is one row a level, all with one ``sid``, ``seq`` and time of receipt. The recorder wrote another
 market's ticker, and no market id, on every delta. Where a subscription has snapshots of exactly one market
 and its deltas, laid on that market, never take a level below zero, they are given that market's ticker;
 otherwise they keep the one they have.
+
+There is no connection either. A number that steps back stays as it is, for the codec to find. A snapshot that
+bears the number before it again, with another content, is no duplicate: it begins another connection.
 """
 
 from __future__ import annotations
@@ -20,7 +24,8 @@ from procs.importers.markets import MarketNotes
 from procs.importers.reading import JsonObject, parquet_rows
 from procs.importers.source import Importer, Sample
 from procs.importers.times import utc_ns
-from procs.importers.wire import fixed_text, kalshi_frame, kalshi_levels
+from procs.importers.wire import fixed_text, kalshi_frame
+from procs.recording import CONN_MAX
 from procs.recording_frames import Frame
 
 _COLUMNS: Final = frozenset(
@@ -70,18 +75,26 @@ def _message(row: _Row) -> tuple[object, ...]:
 
 def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
     tickers = _true_tickers(path)
+    conn = 0
+    before: list[_Row] = []
     for _, message in groupby(_rows(path), _message):
         rows = list(message)
         first = rows[0]
+        if _begins_connection(before, rows):
+            conn = (conn + 1) % (CONN_MAX + 1)
+        before = rows
         ticker = first.ticker if first.is_snapshot else tickers.get((first.sid, first.ticker), first.ticker)
-        notes.kalshi(ticker).seen.update(_price(row) for row in rows)
+        notes.kalshi(ticker).seen.update(fixed_text(f"{row.price_cents}e-2", 4) for row in rows)
         recv_ns = utc_ns(first.ingest_ts, f"{path} seq {first.seq}")
         for raw in _encode(rows, ticker):
-            yield Frame(recv_ns, Venue.KALSHI, 0, raw)
+            yield Frame(recv_ns, Venue.KALSHI, conn, raw)
 
 
-def _price(row: _Row) -> str:
-    return fixed_text(f"{row.price_cents}e-2", 4)
+def _begins_connection(before: list[_Row], rows: list[_Row]) -> bool:
+    """Whether a snapshot repeats the number of the message before it without repeating that message."""
+    first = rows[0]
+    repeats = bool(before) and (before[0].sid, before[0].seq) == (first.sid, first.seq)
+    return repeats and first.is_snapshot and before[0].ingest_ts != first.ingest_ts
 
 
 def _encode(rows: list[_Row], ticker: str) -> Iterator[bytes]:
@@ -91,16 +104,15 @@ def _encode(rows: list[_Row], ticker: str) -> Iterator[bytes]:
         identity["market_id"] = first.market_id
     if first.is_snapshot:
         bids = {
-            side: [(_price(row), fixed_text(str(row.size), 2)) for row in rows if row.side == side]
+            side: levels
             for side in ("yes", "no")
+            if (levels := [(row.price_cents, row.size) for row in rows if row.side == side])
         }
-        yield kalshi_frame("orderbook_snapshot", first.sid, first.seq, {**identity, **kalshi_levels(bids)})
+        yield kalshi_frame("orderbook_snapshot", first.sid, first.seq, {**identity, **bids})
         return
     for row in rows:
-        change = {"price_dollars": _price(row), "delta_fp": fixed_text(str(row.size), 2)}
-        yield kalshi_frame(
-            "orderbook_delta", row.sid, row.seq, {**identity, **change, "side": row.side, "ts": row.ts}
-        )
+        change = {"price": row.price_cents, "delta": row.size, "side": row.side, "ts": row.ts}
+        yield kalshi_frame("orderbook_delta", row.sid, row.seq, {**identity, **change})
 
 
 def _true_tickers(path: Path) -> Mapping[tuple[int, str], str]:

@@ -17,13 +17,23 @@ Fields = Mapping[str, object]
 
 # Field order of `msg` on the wire, by frame type. What a recorder added of its own is not on the list.
 KALSHI_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "orderbook_snapshot": ("market_ticker", "market_id", "clock", "yes_dollars_fp", "no_dollars_fp"),
+    "orderbook_snapshot": (
+        "market_ticker",
+        "market_id",
+        "clock",
+        "yes_dollars_fp",
+        "no_dollars_fp",
+        "yes",
+        "no",
+    ),
     "orderbook_delta": (
         "market_ticker",
         "market_id",
         "clock",
         "price_dollars",
         "delta_fp",
+        "price",
+        "delta",
         "side",
         "client_order_id",
         "ts",

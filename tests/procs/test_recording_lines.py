@@ -68,7 +68,7 @@ UNSURE = [
     GOOD.replace(b":5,", b":5.0,"),
     GOOD.replace(b":5,", b":9223372036854775808,"),
     GOOD.replace(b":7,", b":4294967296,"),
-    GOOD.replace(b":7,", b":2147483648,"),
+    GOOD.replace(b":7,", b":1024,"),
     GOOD.replace(b'\\"a', b"\\u0041"),
     GOOD.replace(b'\\"a', b"\x01"),
     GOOD.replace(b'\\"a', b"\n"),
@@ -92,7 +92,7 @@ def test_times_of_any_length_are_exact(digits: bytes) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 10**18), st.integers(0, 2**31 - 1), st.text(max_size=30)), max_size=5),
+    st.lists(st.tuples(st.integers(0, 10**18), st.integers(0, 1023), st.text(max_size=30)), max_size=5),
     st.integers(0, 200),
     st.integers(0, 255),
 )
@@ -112,5 +112,5 @@ def test_plain_equals_compiled_on_good_and_broken_text(
     for time, venue, conn, raw in compiled[0]:  # type: ignore[attr-defined]
         assert time >= 0
         assert venue in (1, 2)
-        assert 0 <= conn < 2**31
+        assert 0 <= conn < 1024
         assert isinstance(raw, bytes)

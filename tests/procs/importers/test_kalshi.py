@@ -94,23 +94,23 @@ def test_wire_text_that_is_not_json(tmp_path: Path) -> None:
         frames(path)
 
 
-def test_rows_become_messages_in_dollars(tmp_path: Path) -> None:
+def test_rows_become_messages_in_the_cents_of_their_day(tmp_path: Path) -> None:
     assert texts(foreign.kalshi_rows(tmp_path / "x")) == [
         (
             '{"type":"orderbook_snapshot","sid":1,"seq":2,"msg":{"market_ticker":"KXT-A","market_id":"u",'
-            '"yes_dollars_fp":[["0.0100","867550.00"]],"no_dollars_fp":[["0.6000","30.00"]]}}'
+            '"yes":[[1,867550]],"no":[[60,30]]}}'
         ),
         (
             '{"type":"orderbook_delta","sid":1,"seq":3,"msg":{"market_ticker":"KXT-A",'
-            '"price_dollars":"0.0100","delta_fp":"-50.00","side":"yes","ts":"2025-11-04T01:00:02.500000+00:00"}}'
+            '"price":1,"delta":-50,"side":"yes","ts":"2025-11-04T01:00:02.500000+00:00"}}'
         ),
         (
             '{"type":"orderbook_delta","sid":1,"seq":4,"msg":{"market_ticker":"KXT-A",'
-            '"price_dollars":"0.6100","delta_fp":"12.00","side":"no","ts":"2025-11-04T01:00:03.500000+00:00"}}'
+            '"price":61,"delta":12,"side":"no","ts":"2025-11-04T01:00:03.500000+00:00"}}'
         ),
         (
             '{"type":"orderbook_snapshot","sid":1,"seq":2,"msg":{"market_ticker":"KXT-A","market_id":"u",'
-            '"no_dollars_fp":[["0.6000","5.00"]]}}'
+            '"no":[[60,5]]}}'
         ),
     ]
 
