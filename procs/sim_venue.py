@@ -8,14 +8,27 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from engine.book.store import BookStore
-from engine.records import BOOK_UPDATE, ORDER_REQUEST, MarketState, Side, TopFlag, Trust, UpdateKind, Venue
+from engine.records import (
+    BOOK_UPDATE,
+    NO_PRICE,
+    ORDER_REQUEST,
+    MarketState,
+    Side,
+    TopFlag,
+    Trust,
+    UpdateKind,
+    Venue,
+)
 from engine.sim.venue import SimVenue
 from procs.agent import NEVER_NS
 from procs.wires import Wires, publish_each
 from shm.ring import Records
 
 BATCH_CELLS: Final = 4_096
+_MARKET_STATE: Final = int(UpdateKind.MARKET_STATE)
 _UNFIT: Final = int(TopFlag.SIZE_UNKNOWN | TopFlag.CROSSED)
 
 
@@ -41,13 +54,18 @@ class StoreBook:
 
 
 class SimVenueAgent:
-    """One simulated venue. ``settle_ns`` is how long it takes from resolution to payment."""
+    """One simulated venue. ``settle_ns`` is how long it takes from settlement to payment.
+
+    ``unpaid`` counts markets that settled without anybody saying at what value.
+    """
 
     def __init__(self, venue: Venue, sim: SimVenue, wires: Wires, settle_ns: int) -> None:
         self.role = f"venue-{venue.name.lower()}"
         self.sim = sim
         self._venue = venue
+        self.unpaid = 0
         self._settle_ns = settle_ns
+        self._results: dict[int, int] = {}  # slot -> value of YES, said before the market pays
         self._reader = wires.updates[venue].reader(batch_cells=BATCH_CELLS)
         self._updates = self._reader.records(BOOK_UPDATE)
         self._requests = wires.requests[venue].reader("venue", 0)
@@ -82,7 +100,19 @@ class SimVenueAgent:
         while (n_cells := self._reader.poll(1)) > 0:
             work += n_cells
             self.sim.on_update(self._updates, n_cells, now_ns)
-            for update in self._updates[:n_cells]:
-                if update["kind"] == UpdateKind.MARKET_STATE and update["aux"] == MarketState.SETTLED:
-                    self.sim.settle(int(update["slot"]), int(update["price_e4"]), now_ns + self._settle_ns)
+            kinds = self._updates["kind"][:n_cells]
+            for update in self._updates[:n_cells][kinds == _MARKET_STATE]:
+                self._follow_life(update, now_ns)
         return work
+
+    def _follow_life(self, update: np.void, now_ns: int) -> None:
+        """Remember a result when it is said; pay when the market settles. Without a result nothing is paid."""
+        slot, value_e4 = int(update["slot"]), int(update["price_e4"])
+        if value_e4 != NO_PRICE:
+            self._results[slot] = value_e4
+        if update["aux"] != MarketState.SETTLED:
+            return
+        if slot in self._results:
+            self.sim.settle(slot, self._results.pop(slot), now_ns + self._settle_ns)
+        else:
+            self.unpaid += 1

@@ -228,10 +228,13 @@ class _Builder:
                 done.add(name)
                 spec = self._specs[name]
                 if spec.venue is Venue.KALSHI:
-                    frame = self._kalshi.settled(self._tick(), spec, value_e4)
+                    self._session.frames.append(self._kalshi.determined(self._tick(), spec, value_e4))
+                    self._session.frames.append(self._kalshi.settled(self._tick(), spec))
                 else:
-                    frame = self._polymarket.resolved(self._tick(), spec, yes_wins=value_e4 == PRICE_ONE_E4)
-                self._session.frames.append(frame)
+                    yes_wins = value_e4 == PRICE_ONE_E4
+                    self._session.frames.append(
+                        self._polymarket.resolved(self._tick(), spec, yes_wins=yes_wins)
+                    )
 
     def _tick(self) -> int:
         self._now += FRAME_STEP_NS

@@ -81,6 +81,7 @@ class KalshiWire:
 
     def __init__(self) -> None:
         self._seq = 0
+        self._lifecycle_seq = 0
 
     def subscribed(self, recv_ns: int) -> Frame:
         """Answer to the subscription."""
@@ -119,8 +120,8 @@ class KalshiWire:
         """Lose numbers, as a dropped frame does: the next frame shows a gap."""
         self._seq += frames
 
-    def settled(self, recv_ns: int, spec: MarketSpec, yes_value_e4: int) -> Frame:
-        """Lifecycle frame of a determined market."""
+    def determined(self, recv_ns: int, spec: MarketSpec, yes_value_e4: int) -> Frame:
+        """Lifecycle frame of a market whose result is known; nothing is paid yet."""
         message: dict[str, object] = {
             "event_type": "determined",
             "market_ticker": spec.symbol,
@@ -128,11 +129,26 @@ class KalshiWire:
             "settlement_value": price_text(yes_value_e4),
             "determination_ts": recv_ns // (1_000 * NS_PER_MS),
         }
-        return _frame(
-            recv_ns,
-            Venue.KALSHI,
-            {"type": "market_lifecycle_v2", "sid": KALSHI_SID + 1, "seq": 0, "msg": message},
-        )
+        return self._lifecycle(recv_ns, message)
+
+    def settled(self, recv_ns: int, spec: MarketSpec) -> Frame:
+        """Lifecycle frame of a market that pays; it does not repeat the result."""
+        message: dict[str, object] = {
+            "event_type": "settled",
+            "market_ticker": spec.symbol,
+            "settled_ts": recv_ns // (1_000 * NS_PER_MS),
+        }
+        return self._lifecycle(recv_ns, message)
+
+    def _lifecycle(self, recv_ns: int, message: dict[str, object]) -> Frame:
+        self._lifecycle_seq += 1
+        frame = {
+            "type": "market_lifecycle_v2",
+            "sid": KALSHI_SID + 1,
+            "seq": self._lifecycle_seq,
+            "msg": message,
+        }
+        return _frame(recv_ns, Venue.KALSHI, frame)
 
     def _sequenced(self, recv_ns: int, kind: str, message: dict[str, object]) -> Frame:
         self._seq += 1
@@ -173,15 +189,16 @@ class PolymarketWire:
         )
 
     def resolved(self, recv_ns: int, spec: MarketSpec, *, yes_wins: bool) -> Frame:
-        """The market has a winner."""
-        held = [spec.yes_token or spec.symbol, spec.no_token]
+        """The market has a winner; the other token of one that stands alone has the number after it."""
+        yes = spec.yes_token or spec.symbol
+        held = [yes, spec.no_token or str(int(yes) + 1)]
         return _frame(
             recv_ns,
             Venue.POLYMARKET,
             {
                 "event_type": "market_resolved",
                 "market": spec.symbol,
-                "assets_ids": [token for token in held if token],
+                "assets_ids": held,
                 "winning_asset_id": held[0] if yes_wins else held[1],
                 "winning_outcome": "Yes" if yes_wins else "No",
                 "timestamp": str(recv_ns // NS_PER_MS),
