@@ -20,7 +20,7 @@ from engine.units import NS_PER_MS
 
 MARKETS_MAX: Final = 2**20
 APPLY_UPDATES_MAX: Final = FRAME_UPDATES_MAX  # of one call; a frame never spans two calls
-MIRROR_DIFFS_MAX: Final = 4_096  # outstanding disagreements of all mirrored markets together
+MIRROR_DIFFS_MAX: Final = 512  # outstanding disagreements of all mirrored markets together
 CROSSED_BURST_NS: Final = 250 * NS_PER_MS
 NOT_LISTED: Final = -1
 
