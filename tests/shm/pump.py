@@ -1,7 +1,7 @@
 """One end of a ring in a process of its own: sends or receives numbered, checksummed records, all in kernels.
 
-``python -m tests.shm.pump send|receive KIND DIRECTORY COUNT``: KIND is ``overwriting`` or ``refusing``, COUNT the
-number of records. Each end prints one line of JSON: what it sent or got, what it lost, what was wrong.
+``python -m tests.shm.pump send|receive KIND DIRECTORY COUNT``: KIND is ``overwriting`` or ``refusing``, COUNT
+the number of records. Each end prints one line of JSON: what it sent or got, what it lost, what was wrong.
 """
 
 from __future__ import annotations
