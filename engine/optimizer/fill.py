@@ -297,8 +297,8 @@ def exchange(
 ) -> int:
     """Move size between pairs of ``chosen`` jobs, the best move first, until nothing is won.
 
-    ``sizes`` (e6, by job) is worth ``known`` micro-dollars and is improved in place; answers its new worth. Ends
-    when ``enough`` is reached, too, or FILLS_MAX fills are spent.
+    ``sizes`` (e6, by job) is worth ``known`` micro-dollars and is improved in place; answers its new worth.
+    Ends when ``enough`` is reached, too, or FILLS_MAX fills are spent.
     """
     fills = 0
     while known < enough and fills < FILLS_MAX:

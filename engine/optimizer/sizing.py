@@ -109,10 +109,9 @@ def merge_levels(
 ) -> tuple[int, int]:
     """Segments of one opportunity: (how many, peak in e6 sets).
 
-    Goes past the peak only to reach the next whole lot, or the fewest sets the venues accept: a smallest
-    order has to be priced even where its last part loses.
+    Goes past the peak only to the next whole lot, which may still earn more than the one before the peak.
     """
-    reach = int(job["smallest_e6"])
+    reach = 0
     end = 0
     peak = -1
     value = 0
@@ -126,7 +125,7 @@ def merge_levels(
         lot = lot_e6(job, legs, markets, levels, work)
         if slope <= 0 and peak < 0:
             peak = end
-            reach = max(reach, end + max(lot, 1) - 1)
+            reach = end + max(lot, 1) - 1
         if slope <= 0 and end >= reach:
             break
         end += step

@@ -26,20 +26,21 @@ class Solution:
     sizes: list[int]
     reasons: list[Reason]
     bounds: list[int]
+    peaks: list[int]  # where the next set would lose; a size beyond it completes a lot
     bound_micros: int
 
 
 def solve(problem: Problem, free_slots: int) -> Solution:
     """Sizes for all jobs of a loaded problem. They are whole lots and still have to be priced exactly."""
     n_jobs = problem.n_jobs
-    solution = Solution([0] * n_jobs, [Reason.NONE] * n_jobs, [0] * n_jobs, 0)
+    solution = Solution([0] * n_jobs, [Reason.NONE] * n_jobs, [0] * n_jobs, [0] * n_jobs, 0)
     profits = [0] * n_jobs
     for index in range(n_jobs):
         solution.reasons[index] = _alone(problem, index, solution, profits)
     _choose_slots(problem, free_slots, solution, profits)
     solution.bound_micros = sum(solution.bounds)
     active = [index for index in range(n_jobs) if solution.sizes[index] > 0]
-    if active and not _fit(problem, solution.sizes, active):
+    if active and not _fit(problem, solution, active):
         _search(problem, solution, active)
     return solution
 
@@ -47,7 +48,7 @@ def solve(problem: Problem, free_slots: int) -> Solution:
 def _alone(problem: Problem, index: int, solution: Solution, profits: list[int]) -> Reason:
     """Best size with the books to itself; a reason when there is none."""
     job = problem.batch.jobs[index]
-    size, profits[index], solution.bounds[index], _ = problem.size_alone(index)
+    size, profits[index], solution.bounds[index], solution.peaks[index] = problem.size_alone(index)
     solution.sizes[index] = size
     if size > 0:
         return Reason.NONE
@@ -66,7 +67,7 @@ def _choose_slots(problem: Problem, free_slots: int, solution: Solution, profits
             free_slots -= int(orders[index])
 
 
-def _fit(problem: Problem, sizes: list[int], active: list[int]) -> bool:
+def _fit(problem: Problem, solution: Solution, active: list[int]) -> bool:
     """Whether all can be taken at their best size: no book side shared, no budget passed."""
     batch, fill = problem.batch, problem.fill
     seen: set[int] = set()
@@ -78,10 +79,11 @@ def _fit(problem: Problem, sizes: list[int], active: list[int]) -> bool:
             seen.add(source)
     _order(problem, active)
     for index in range(problem.n_jobs):
-        batch.jobs[index]["cap_e6"] = sizes[index]
+        batch.jobs[index]["cap_e6"] = solution.sizes[index]
     fill.price_ppm[:] = 0
     fill_batch(problem.n_jobs, problem.n_legs, batch, fill)
-    return all(fill.state[SIZE_E6, index] == sizes[index] for index in active)
+    wanted = [min(solution.sizes[index], solution.peaks[index]) for index in active]
+    return all(fill.state[SIZE_E6, index] == size for index, size in zip(active, wanted, strict=True))
 
 
 def _order(problem: Problem, first: list[int]) -> None:
@@ -152,17 +154,14 @@ def _first_cost(problem: Problem, index: int) -> int:
 def _why_small(problem: Problem, index: int) -> Reason:
     """What keeps a job below a smallest order: other jobs, cash, or exposure."""
     jobs, fill = problem.batch.jobs, problem.fill
-    caps, opening = jobs["cap_e6"].copy(), fill.opening[:VENUE_BUDGETS].copy()
+    caps, opening = jobs["cap_e6"].copy(), fill.opening.copy()
     jobs["cap_e6"] = 0
     jobs[index]["cap_e6"] = caps[index]
-    reason = Reason.EXPOSURE_EXHAUSTED
-    if _reaches(problem, index):
-        reason = Reason.CROWDED_OUT
-    else:
+    reason = Reason.CROWDED_OUT
+    if not _reaches(problem, index):
         fill.opening[:VENUE_BUDGETS] = CASH_MAX_MICROS
-        if _reaches(problem, index):
-            reason = Reason.CASH_EXHAUSTED
-    fill.opening[:VENUE_BUDGETS] = opening
+        reason = Reason.CASH_EXHAUSTED if _reaches(problem, index) else Reason.EXPOSURE_EXHAUSTED
+    fill.opening[:] = opening
     jobs["cap_e6"] = caps
     return reason
 

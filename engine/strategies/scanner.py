@@ -2,7 +2,7 @@
 
 Driven by what changed. A top whose best prices changed on a LIVE book, or that made the book LIVE, gives
 exactly one DECISION for every candidate its market belongs to. A top that changed sizes only is looked at,
-too, because depth can turn a refusal into an opportunity, but is told of only when it does.
+too, because depth can turn a refusal into an opportunity; it is told of only when it has just done so.
 
 A candidate has one signal in flight: until its deadline, or for as long as the plan that came of it is not
 done.
@@ -67,6 +67,7 @@ class Table(NamedTuple):
     touching_from: Ints
     busy_until_ns: Ints  # [candidate]: no second signal until then
     signal_id: Ints  # [candidate]: its latest
+    last_reason: Ints  # [candidate]: of its latest evaluation
 
 
 class Output(NamedTuple):
@@ -173,14 +174,17 @@ def scan(tops: Rows, index: int, now_ns: int, state: State, table: Table, desk: 
         signal_id = 0
         if reason == 0 and table.busy_until_ns[number] >= now_ns:
             reason = _AGAIN
+        news = tell or (reason == 0 and table.last_reason[number] != 0)
+        table.last_reason[number] = reason
+        if not news:
+            continue
         if reason == 0:
             room = out.filled[LEGS] + desk.numbers[N_LEGS] <= out.legs.shape[0]
             if out.filled[HEADS] < out.heads.shape[0] and room:
                 signal_id = _signal(number, payoff, capital, top, state, table, desk, out, now_ns)
             else:
                 reason = _FULL
-        if tell or signal_id != 0:
-            _decide(table.rows[number], reason, signal_id, top, desk, out, now_ns)
+        _decide(table.rows[number], reason, signal_id, top, desk, out, now_ns)
 
 
 class ArbitrageScanner:
@@ -281,6 +285,7 @@ def _table_of(candidates: CandidateTable) -> Table:
         touching_from=candidates.touching_from,
         busy_until_ns=np.zeros(len(candidates), np.int64),
         signal_id=np.zeros(len(candidates), np.int64),
+        last_reason=np.zeros(len(candidates), np.int64),
     )
 
 
