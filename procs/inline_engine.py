@@ -203,7 +203,7 @@ class InlineEngine:
         executor = Executor(
             self.catalog, FreshGate(gate, view), desk, IdSource(BOOT_EPOCH), ExecutionConfig(), view.rows
         )
-        return ExecutorAgent(executor, desk, self.wires)
+        return ExecutorAgent(executor, desk, view, self.wires)
 
     def _make_venue(self, venue: Venue, latency_scale: int) -> SimVenueAgent:
         settings = self._venue_configs()[venue]

@@ -44,18 +44,21 @@ class SessionWatch:
                 self._of_slot[slot].append(index)
 
     def on_decision(self, decision: np.void) -> None:
-        """Note the reason of a DECISION about a planted market."""
-        traded = self._find(int(decision["slot"]), int(decision["decided_ns"]))
-        if traded is not None and int(decision["reason"]) != Reason.NONE:
-            traded.reasons.add(int(decision["reason"]))
+        """Note the reason of a DECISION about what was planted; other kinds look at the same markets."""
+        index = self._find(int(decision["slot"]), int(decision["decided_ns"]))
+        if index is None or int(decision["reason"]) == Reason.NONE:
+            return
+        if int(decision["kind"]) in self._plantings[index].expected.kinds:
+            self._traded[index].reasons.add(int(decision["reason"]))
 
     def on_report(self, report: np.void) -> None:
         """Note a trade of a planted market; conversions and payments are not trades."""
         if int(report["kind"]) != ReportKind.FILLED:
             return
-        traded = self._find(int(report["slot"]), int(report["venue_ns"]))
-        if traded is None:
+        index = self._find(int(report["slot"]), int(report["venue_ns"]))
+        if index is None:
             return
+        traded = self._traded[index]
         cash = int(report["cash_micros"])
         traded.size_e6[int(report["slot"])] += int(report["fill_size_e6"])
         traded.cash_micros += -cash if int(report["direction"]) == Direction.BUY else cash
@@ -66,11 +69,11 @@ class SessionWatch:
         rows = zip(self._plantings, self._traded, self._slots, strict=True)
         return tuple(_outcome(planting, traded, slots) for planting, traded, slots in rows)
 
-    def _find(self, slot: int, at_ns: int) -> _Traded | None:
+    def _find(self, slot: int, at_ns: int) -> int | None:
         for index in self._of_slot.get(slot, ()):
             planting = self._plantings[index]
             if planting.at_ns <= at_ns <= planting.until_ns:
-                return self._traded[index]
+                return index
         return None
 
 

@@ -106,7 +106,7 @@ class SimVenueAgent:
         return work
 
     def _follow_life(self, update: np.void, now_ns: int) -> None:
-        """Remember a result when it is said; pay when the market settles. Without a result nothing is paid."""
+        """Remember a result when it is said; pay when the market settles. Unsaid, nothing is paid."""
         slot, value_e4 = int(update["slot"]), int(update["price_e4"])
         if value_e4 != NO_PRICE:
             self._results[slot] = value_e4

@@ -38,9 +38,10 @@ class Stage:
             report[name] = value
         self.watch.on_report(report)
 
-    def decide(self, reason: Reason, at_ns: int = AT) -> None:
+    def decide(self, reason: Reason, at_ns: int = AT, kind: SignalKind = SignalKind.CROSS_VENUE) -> None:
         decision: np.void = np.zeros(1, DECISION)[0]
         decision["slot"], decision["decided_ns"], decision["reason"] = self.slots[0], at_ns, reason
+        decision["kind"] = kind
         self.watch.on_decision(decision)
 
     def both_legs(self, contracts: int = 20, cash: int = 10_000_000) -> None:
@@ -109,6 +110,7 @@ def test_a_near_miss_has_to_be_refused_for_its_reason() -> None:
 
 def test_a_trap_must_not_even_be_looked_at() -> None:
     stage = Stage(TRAP)
+    stage.decide(Reason.MIRROR_BOOK, kind=SignalKind.COMPLEMENT_BUY)
     assert stage.watch.outcomes()[0].as_expected
     stage.decide(Reason.NO_EDGE)
     assert not stage.watch.outcomes()[0].as_expected
