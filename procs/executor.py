@@ -84,8 +84,6 @@ class ExecutorAgent:
 
     def _flush(self) -> None:
         out = self.executor.out
-        for result in self.executor.finished:
-            self._legs_of.pop(result.plan_id, None)
         self.results.extend(self.executor.finished)
         for index in range(out.n_requests):
             request = out.requests[index : index + 1]
@@ -94,6 +92,8 @@ class ExecutorAgent:
         for event in out.events[: out.n_events]:
             if int(event["order_id"]):
                 self.order_statuses[int(event["order_id"])] = int(event["status"])
+            if int(event["plan_done"]):
+                self._legs_of.pop(int(event["plan_id"]), None)
         publish_each(self._wires.events, out.events[: out.n_events], "events")
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"

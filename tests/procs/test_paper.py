@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import orjson
+import pytest
+
+from engine.errors import RecordingFormat
+from engine.records import Venue
+from engine.sim.session.build import build_session
+from engine.units import SIZE_ONE_E6
+from procs.config_files import load_config
+from procs.paper import PaperOptions, run_recordings, run_session
+from procs.paper_result import PaperResult
+from procs.progress import Progress
+from procs.recording import Provenance, RecordingHeader, RecordingWriter
+
+pytestmark = pytest.mark.compiled_only
+
+SEED = 20_260_428
+
+
+def session(seed: int = SEED, scales: tuple[int, ...] = (1,)) -> tuple[PaperResult, bytes, list[Progress]]:
+    decisions = io.BytesIO()
+    progress: list[Progress] = []
+    options = PaperOptions(config=load_config(), decisions=decisions, latency_scales=scales)
+    return run_session(seed, options, progress.append), decisions.getvalue(), progress
+
+
+@pytest.fixture(scope="module")
+def seeded() -> tuple[PaperResult, bytes, list[Progress]]:
+    return session(scales=(1, 5))
+
+
+def test_every_planting_comes_out_to_the_micro_dollar(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    result = seeded[0]
+    assert [planted.name for planted in result.planted if not planted.as_expected] == []
+    assert sum(1 for planted in result.planted if planted.expected_size_e6) == 27
+    assert sum(1 for planted in result.planted if not planted.expected_size_e6) == 12
+
+
+def test_cash_ends_at_the_sum_of_all_known_optima(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    """After every market has settled nothing is held, and all cash there is comes from the plantings."""
+    outcome = seeded[0].outcomes[0]
+    expected = sum(
+        planting.expected.optimum.profit_micros
+        for planting in build_session(SEED).plantings
+        if planting.expected.optimum
+    )
+    gained = sum(account.closing_micros - account.opening_micros for account in outcome.accounts.values())
+    assert gained == expected == outcome.realised_micros
+    assert outcome.cost_held_micros == outcome.marked_micros == 0
+    assert all(a.closing_micros == a.venue_says_micros for a in outcome.accounts.values())
+
+
+def test_five_times_the_latency_is_reported_beside_it(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    assert [outcome.latency_scale for outcome in seeded[0].outcomes] == [1, 5]
+    slow = seeded[0].outcomes[1]
+    assert all(a.closing_micros == a.venue_says_micros for a in slow.accounts.values())
+
+
+def test_the_same_seed_gives_the_same_decision_log_byte_for_byte(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    again, decisions, _ = session()
+    assert decisions == seeded[1]
+    assert again.funnel.counts == seeded[0].funnel.counts
+    assert len(decisions.splitlines()) == again.decisions + 1
+
+
+def test_every_line_of_the_log_says_market_epoch_edges_and_reason(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    lines = [orjson.loads(line) for line in seeded[1].splitlines()[1:]]
+    assert {
+        "at_ns",
+        "stage",
+        "kind",
+        "market",
+        "epoch",
+        "edge_gross",
+        "edge_net",
+        "reason",
+    } <= set.intersection(*(set(line) for line in lines))
+    assert {line["kind"] for line in lines if line["stage"] == "execution"} == {
+        kind for planted in seeded[0].planted if planted.expected_size_e6 for kind in planted.kinds
+    }
+
+
+def test_progress_is_told_and_ends_with_the_last_frame(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    progress = seeded[2]
+    ends = [step for step in progress if step.frames == seeded[0].data.frames]
+    assert {step.phase for step in ends} == {"1x latency", "5x latency"}
+    assert progress[-1].frames_total == seeded[0].data.frames
+
+
+def recorded(path: Path, frames: int) -> Path:
+    """The beginning of the session as a recording, without its relations."""
+    made = build_session(SEED)
+    header = RecordingHeader(
+        venue="both",
+        kind="stream",
+        start_ns=made.frames[0].recv_ns,
+        markets=tuple(made.markets),
+        provenance=Provenance("session", "own", "2026-11-01"),
+        synthetic=True,
+    )
+    with path.open("wb") as file, RecordingWriter(file, header) as writer:
+        for frame in made.frames[:frames]:
+            writer.write(frame.recv_ns, frame.venue, frame.conn, frame.raw)
+    return path
+
+
+def test_a_recording_is_run_without_relations_and_trades_nothing(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.ndjson.zst", 400)
+    options = PaperOptions(config=load_config(), files=(path,), latency_scales=(1,))
+    result = run_recordings("one", options, lambda progress: None)
+    assert result.data.frames == 400
+    assert result.data.markets == len(build_session(SEED).markets)
+    assert result.outcomes[0].orders == 0
+    assert result.planted == ()
+    assert result.damage is None
+    assert result.as_expected
+
+
+def test_two_recordings_are_merged_and_can_be_aligned(tmp_path: Path) -> None:
+    first = recorded(tmp_path / "a.ndjson.zst", 200)
+    second = recorded(tmp_path / "b.ndjson.zst", 100)
+    options = PaperOptions(config=load_config(), files=(first, second), align_start=True, latency_scales=(1,))
+    result = run_recordings("two", options, lambda progress: None)
+    assert result.data.frames == 300
+    assert result.data.aligned
+
+
+def test_a_recording_that_breaks_off_is_run_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.ndjson.zst", 400)
+    path.write_bytes(path.read_bytes()[:-100])
+    options = PaperOptions(config=load_config(), files=(path,), latency_scales=(1,))
+    result = run_recordings("torn", options, lambda progress: None)
+    assert result.damage is not None
+    assert str(path) in result.damage
+
+
+def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("nothing of ours\n")
+    options = PaperOptions(config=load_config(), files=(path,))
+    with pytest.raises(RecordingFormat, match=r"a\.txt"):
+        run_recordings("bad", options, lambda progress: None)
+
+
+def test_sizes_of_plantings_are_contracts() -> None:
+    sizes = {
+        planting.expected.optimum.size_e6 // SIZE_ONE_E6
+        for planting in build_session(SEED).plantings
+        if planting.expected.optimum
+    }
+    assert sizes == {20, 110, 300}
+    assert {venue for planting in build_session(SEED).plantings for venue, _ in planting.markets} == set(
+        Venue
+    )
