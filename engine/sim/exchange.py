@@ -22,6 +22,7 @@ from engine.sim.balances import Market
 from engine.sim.clearing import Clearing
 from engine.sim.consumed import ConsumedLiquidity
 from engine.sim.faults import FaultPlan
+from engine.sim.frame_scan import SAYS_STATE, TOUCHES_WATCHED, scan_frame
 from engine.sim.matching import Level, total_e6, walk
 from engine.sim.orders import VenueOrder, VenueState
 from engine.sim.outbox import Outbox
@@ -82,17 +83,24 @@ class Exchange:
             self.resting.remove(order)
         self._leave(order, kind, reason, now_ns)
 
-    def on_frame(self, updates: Rows, now_ns: int) -> None:
-        """One frame of the recording: move our view of the market, then our own orders in it."""
-        slots = updates["slot"]
-        watched = self._watched[slots] & (slots >= 0)  # a frame about the connection names no market
-        touched = np.unique(slots[watched])
-        if len(touched):
-            for update in updates[watched & (updates["kind"] == _TRADE)]:
-                self._on_trade(update, now_ns)
-        self._book.apply(updates, len(updates), now_ns)
-        for slot in touched.tolist():
+    def on_frame(self, updates: Rows, n: int, now_ns: int) -> bool:
+        """One frame of the recording: move our view of the market, then our own orders in it.
+
+        Answers whether the frame says a market's state.
+        """
+        found = int(scan_frame(updates, n, self._watched))
+        if not found & TOUCHES_WATCHED:
+            self._book.apply(updates, n, now_ns)
+            return bool(found & SAYS_STATE)
+        frame = updates[:n]
+        slots = frame["slot"]
+        watched = self._watched[slots] & (slots >= 0)
+        for update in frame[watched & (frame["kind"] == _TRADE)]:
+            self._on_trade(update, now_ns)
+        self._book.apply(updates, n, now_ns)
+        for slot in np.unique(slots[watched]).tolist():
             self._on_book(slot, now_ns)
+        return bool(found & SAYS_STATE)
 
     def leave_market(self, market: Market, now_ns: int) -> None:
         """The market closed: nothing rests there any more, and what we took there is forgotten."""

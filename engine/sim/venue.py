@@ -119,11 +119,12 @@ class SimVenue:
 
     def on_update(self, updates: Rows, n: int, now_ns: int) -> None:
         """Take one frame of the recording, BOOK_UPDATE records received at ``now_ns``."""
-        frame = updates[:n]
         self.late_updates += now_ns < self._now_ns
         self._run_until(now_ns - 1)
         self._now_ns = max(self._now_ns, now_ns)
-        self._exchange.on_frame(frame, self._now_ns)
+        if not self._exchange.on_frame(updates, n, self._now_ns):
+            return
+        frame = updates[:n]
         for update in frame[frame["kind"] == int(UpdateKind.MARKET_STATE)]:
             self._on_market_state((int(update["slot"]), int(update["generation"])), int(update["aux"]))
 
