@@ -416,3 +416,11 @@ def test_cells_start_on_a_hot_boundary() -> None:
 
 def test_warm_compiles() -> None:
     module.warm()
+
+
+def test_every_reader_has_its_own_hot_line() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor", "ledger"))
+    readers = [ring.observer(), ring.observer(), ring.reader("executor", 0), ring.reader("ledger", 0)]
+    places = {reader.address for reader in readers}
+    assert len(places) == 4
+    assert all(place % 128 == 0 for place in places)
