@@ -66,9 +66,6 @@ class Route:
     report: Lognormal
 
 
-NO_LATENCY: Final = Route(Lognormal(0, 0), Lognormal(0, 0))
-
-
 class LatencyModel:
     """Times of one venue. ``markets`` overrides ``route`` by slot; ``scale`` multiplies everything."""
 

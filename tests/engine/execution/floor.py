@@ -30,11 +30,23 @@ from engine.records import (
     Venue,
 )
 from engine.sim.clearing import SettlementTimes
-from engine.sim.faults import NO_FAULTS, FaultPlan
+from engine.sim.faults import NO_FAULTS, Fault, FaultPlan, FaultRates
 from engine.sim.latency import LatencyModel
 from engine.sim.venue import SimVenue
 from engine.units import INT64_MAX
-from tests.engine.sim.world import DOLLAR, MS, Levels, ListBook, S, catalog_of, constant, snapshot
+from tests.engine.sim.world import (
+    DOLLAR,
+    KALSHI,
+    MS,
+    ONE,
+    POLY,
+    Levels,
+    ListBook,
+    S,
+    catalog_of,
+    constant,
+    snapshot,
+)
 
 Rows = npt.NDArray[np.void]
 LegSpec = tuple[int, Direction, Outcome, int]  # slot, direction, outcome, limit
@@ -273,3 +285,23 @@ class Floor:
         """The only plan's end."""
         [result] = self.results
         return result
+
+
+CROSS = [(0, BUY, YES, 5000), (1, BUY, NO, 4800)]  # YES at Polymarket, NO at Kalshi
+
+
+def cross(**more: object) -> Floor:
+    """A Polymarket and a Kalshi market, a hundred sets on offer."""
+    floor = Floor(POLY, KALSHI, **more)  # type: ignore[arg-type]
+    floor.show(0, bids=[(4900, 500 * ONE)], asks=[(5000, 100 * ONE)])
+    floor.show(1, bids=[(5200, 100 * ONE)], asks=[(5300, 500 * ONE)])
+    return floor
+
+
+def script(number: int, fault: Fault, venue: Venue = Venue.KALSHI) -> dict[Venue, FaultPlan]:
+    return {venue: FaultPlan(1, FaultRates(silence_ns=S), {number: fault})}
+
+
+def last_decision(floor: Floor) -> tuple[int, int, int]:
+    made = floor.decisions[-1]
+    return int(made["stage"]), int(made["reason"]), int(made["size_e6"])

@@ -15,7 +15,7 @@ from engine.execution.config import ExecutionConfig, LegOrder
 from engine.ledger.journal import EntryKind
 from engine.ledger.ledger import Ledger
 from engine.reasons import Reason
-from engine.records import RequestKind, TimeInForce, Venue
+from engine.records import Direction, Outcome, RequestKind, TimeInForce, Venue
 from engine.sim.clearing import SettlementTimes
 from engine.sim.faults import FaultPlan, FaultRates
 from engine.sim.latency import LatencyModel, Lognormal, Route
@@ -89,6 +89,10 @@ def price(floor: Floor, luck: Luck, leg: tuple[int, int, int]) -> int:
     return 10_000 - best if outcome == NO else best
 
 
+def with_prices(floor: Floor, luck: Luck, legs: list[tuple[int, int, int]]) -> list[LegSpec]:
+    return [(s, Direction(d), Outcome(o), price(floor, luck, (s, d, o))) for s, d, o in legs]
+
+
 def send_plan(floor: Floor, luck: Luck) -> None:
     size = (5 + luck.below(60)) * ONE
     tif = TIFS[luck.below(len(TIFS))]
@@ -101,7 +105,7 @@ def send_plan(floor: Floor, luck: Luck) -> None:
         legs = [(slot, BUY, YES) for slot in (1, 2, 3)]
     elif shape == 2:
         legs = [(slot, BUY, NO) for slot in (1, 2)]
-        priced: list[LegSpec] = [(s, BUY, o, price(floor, luck, (s, d, o))) for s, d, o in legs]  # type: ignore[misc]
+        priced = with_prices(floor, luck, legs)
         sale = price(floor, luck, (3, SELL, YES))
         floor.plan(priced, size, sales=[(3, sale)], converts=True, deadline_ns=deadline_ns)
         return
@@ -109,7 +113,7 @@ def send_plan(floor: Floor, luck: Luck) -> None:
         legs = [(4, BUY, YES), (5, BUY, NO), (0, BUY, NO)]
     else:
         legs = sellable(floor, luck)
-    priced = [(s, d, o, price(floor, luck, (s, d, o))) for s, d, o in legs]  # type: ignore[misc]
+    priced = with_prices(floor, luck, legs)
     floor.plan(priced, size, tif=tif, deadline_ns=deadline_ns)
 
 

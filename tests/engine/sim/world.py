@@ -25,7 +25,7 @@ from engine.records import (
 )
 from engine.sim.clearing import SettlementTimes
 from engine.sim.faults import NO_FAULTS, FaultPlan
-from engine.sim.latency import NO_LATENCY, LatencyModel, Lognormal, Route
+from engine.sim.latency import LatencyModel, Lognormal, Route
 from engine.sim.venue import SimVenue
 from engine.units import NS_PER_MS, NS_PER_S
 
@@ -162,7 +162,7 @@ class Desk:
             specs[0].venue,
             self.catalog,
             self.book,
-            latency or LatencyModel(1, NO_LATENCY),
+            latency or constant(0, 0),
             7,
             cash_micros=cash_micros,
             faults=faults,
@@ -208,16 +208,16 @@ class Desk:
         return [np.array([report])[0] for report in self.venue.advance(self.now_ns)]
 
     def buy(
-        self, price_e4: int, size_e6: int, tif: TimeInForce = TimeInForce.FAK, **more: int
+        self, price_e4: int, size_e6: int, tif: TimeInForce = TimeInForce.FAK, *, slot: int = 0
     ) -> list[np.void]:
         """Buy YES."""
-        return self.send(self.request(Direction.BUY, Outcome.YES, price_e4, size_e6, tif, **more))  # type: ignore[arg-type]
+        return self.send(self.request(Direction.BUY, Outcome.YES, price_e4, size_e6, tif, slot=slot))
 
     def sell(
-        self, price_e4: int, size_e6: int, tif: TimeInForce = TimeInForce.FAK, **more: int
+        self, price_e4: int, size_e6: int, tif: TimeInForce = TimeInForce.FAK, *, slot: int = 0
     ) -> list[np.void]:
         """Sell YES."""
-        return self.send(self.request(Direction.SELL, Outcome.YES, price_e4, size_e6, tif, **more))  # type: ignore[arg-type]
+        return self.send(self.request(Direction.SELL, Outcome.YES, price_e4, size_e6, tif, slot=slot))
 
     def buy_no(self, price_e4: int, size_e6: int, tif: TimeInForce = TimeInForce.FAK) -> list[np.void]:
         """Buy NO."""
