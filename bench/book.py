@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from engine.book.grid import GridTable
 from engine.book.jit import kernel
-from engine.book.ladder import add_level, next_better, next_worse, set_level
+from engine.book.ladder import add_level, next_better, set_level, step_worse
 from engine.book.pool import BEST, NO_TICK, Ladders
 from engine.book.store import BookStore
 from engine.book.vwap import standard_vwaps
@@ -95,7 +95,7 @@ def walk_out_and_back(ladders: Ladders, ladder: int) -> int:
     while tick != NO_TICK:
         visits += 1
         last = tick
-        tick = next_worse(ladders, ladder, tick)
+        tick = step_worse(ladders, ladder, tick)
     while last != NO_TICK:
         visits += 1
         last = next_better(ladders, ladder, last)

@@ -148,7 +148,7 @@ def at_or_above(ladders: Ladders, ladder: int, tick: int) -> int:
     return (word << 6) + bit if bit != NO_BIT else _first_of_words(ladders, ladder, word + 1)
 
 
-@inlined
+@kernel
 def at_or_worse(ladders: Ladders, ladder: int, tick: int) -> int:
     """Best level that is not better than ``tick`` for this side, NO_TICK without one."""
     if ladder & 1 == 0:
@@ -157,11 +157,17 @@ def at_or_worse(ladders: Ladders, ladder: int, tick: int) -> int:
 
 
 @inlined
-def next_worse(ladders: Ladders, ladder: int, tick: int) -> int:
-    """Next level away from the best, NO_TICK after the last."""
+def step_worse(ladders: Ladders, ladder: int, tick: int) -> int:
+    """``next_worse`` for loops that cannot spare the call."""
     if ladder & 1 == 0:
         return at_or_below(ladders, ladder, tick - 1)
     return at_or_above(ladders, ladder, tick + 1)
+
+
+@kernel
+def next_worse(ladders: Ladders, ladder: int, tick: int) -> int:
+    """Next level away from the best, NO_TICK after the last."""
+    return step_worse(ladders, ladder, tick)
 
 
 @inlined
@@ -284,7 +290,7 @@ def set_unknown(ladders: Ladders, ladder: int, tick: int) -> int:
     return write_level(ladders, ladder, tick, 0, _WRITE_UNKNOWN)
 
 
-@kernel
+@inlined
 def add_level(ladders: Ladders, ladder: int, tick: int, delta_e6: int) -> int:
     """Change the level at ``tick`` by a signed amount. Status."""
     return write_level(ladders, ladder, tick, delta_e6, _WRITE_ADD)

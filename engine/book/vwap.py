@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from engine.book.grid import GridTable, price_of
 from engine.book.jit import inlined, kernel
-from engine.book.ladder import level_size, next_worse
+from engine.book.ladder import level_size, next_worse, step_worse
 from engine.book.pool import BEST, NO_TICK, Ladders
 from engine.records import NO_PRICE, VWAP_NOTIONALS_MICROS
 from engine.units import INT64_MAX, MICROS_PER_PRICE, PRICE_ONE_E4, muldiv_ceil, muldiv_floor
@@ -107,7 +107,7 @@ def standard_vwaps(ladders: Ladders, ladder: int, table: GridTable, grid: int) -
             break
         size += level
         spent = reached
-        tick = next_worse(ladders, ladder, tick)
+        tick = step_worse(ladders, ladder, tick)
     return first, second, third, tick if third != NO_PRICE else NO_TICK
 
 
