@@ -77,14 +77,11 @@ def _data(data: DataSeen) -> RenderableType:
     ]
     if data.aligned:
         rows.append(("aligned", "the files were moved in time to a common start"))
-    rows += _listed("never recorded", [LACKS.get(name, name) for name in data.lacks])
-    rows += _listed("defaults used", data.defaulted)
+    for index, name in enumerate(data.lacks):
+        rows.append(("" if index else "never recorded", LACKS.get(name, name)))
+    if data.defaulted:
+        rows.append(("defaults used", f"for so many markets: {', '.join(data.defaulted)}"))
     return pairs(rows)
-
-
-def _listed(name: str, texts: Sequence[str]) -> list[tuple[str, str]]:
-    """One row each, named in the first."""
-    return [(name if index == 0 else "", text) for index, text in enumerate(texts)]
 
 
 def _files(files: Sequence[str]) -> str:

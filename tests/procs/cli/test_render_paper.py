@@ -53,8 +53,7 @@ def test_what_went_in_and_what_it_never_had() -> None:
     _row(text, "aligned", "the files were moved in time")
     _row(text, "never recorded", "the book at the start")
     _row(text, "sequence numbers")
-    _row(text, "defaults used", "fee x12")
-    _row(text, "close_ns x3")
+    _row(text, "defaults used", "for so many markets: fee x12, close_ns x3")
 
 
 def test_what_does_not_apply_is_left_out() -> None:
