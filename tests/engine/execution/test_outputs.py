@@ -129,6 +129,9 @@ def test_a_decision_says_what_of_the_plan_came_true() -> None:
     assert (int(made["n_legs"]), int(made["decided_ns"]), int(made["recv_ns"])) == (255, 9, 5)
     assert int(decision(plan().head, leg, DecisionStage.GATE, Reason.NONE, 0, 9)["profit_micros"]) == 0
     assert int(decision(plan().head, leg, DecisionStage.GATE, Reason.NONE, 900, 9)["profit_micros"]) == 1_000
+    head = plan().head
+    head["profit_micros"] = 1_005
+    assert int(decision(head, leg, DecisionStage.GATE, Reason.NONE, 7, 9)["profit_micros"]) == 70  # down
     leg["slot"] = 5
     assert int(decision(plan().head, leg, DecisionStage.GATE, Reason.NONE, 0, 9)["generation"]) == 0
 

@@ -233,7 +233,8 @@ def test_split_and_merge_are_each_others_reverse() -> None:
     desk.read(60 * S)
     assert desk.venue.position_e6(0) == (0, 0)
     assert desk.venue.cash_micros == 1_000 * DOLLAR
-    assert kinds(convert(desk, [], 1_001 * ONE, kind=RequestKind.SPLIT)) == [ReportKind.REJECTED]
+    assert kinds(convert(desk, [], 1_000 * ONE + 1, kind=RequestKind.SPLIT)) == [ReportKind.REJECTED]
+    assert kinds(convert(desk, [], 1_000 * ONE, kind=RequestKind.SPLIT)) == [ReportKind.ACKED]
     assert kinds(convert(desk, [], 0, kind=RequestKind.SPLIT)) == [ReportKind.REJECTED]
 
 
