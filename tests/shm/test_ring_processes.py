@@ -20,7 +20,7 @@ pytestmark = pytest.mark.compiled_only
 
 ROOT = Path(__file__).resolve().parents[2]
 TMPFS = Path("/dev/shm")
-CAPACITY = 4096
+CAPACITY = 1 << 15
 WAIT_S = pump.DEADLINE_S + 60.0
 NORMAL = 5_000_000
 SOAK = 100_000_000
