@@ -32,15 +32,24 @@ def _contracts(count: int) -> int:
     return count * SIZE_ONE_E6
 
 
+_NEAR: Final = (
+    (4_700, 5_800),
+    (5_200, 6_300),
+)  # quiet best prices: the levels behind a planted one lose a little
+_FAR: Final = ((3_000, 7_000), (3_000, 7_000))  # they lose more than the planted ones gain
+
+
 def _pair(
-    name: str, close_ns: int, reasons: tuple[Reason, ...], relation: SessionRelation | None = None
+    name: str,
+    close_ns: int,
+    reasons: tuple[Reason, ...],
+    relation: SessionRelation | None = None,
+    quiet: tuple[tuple[int, int], ...] = _NEAR,
 ) -> Scenario:
     """A cross-venue pair with quiet books, YES at Polymarket and NO at Kalshi."""
     names = f"{name}-p", f"{name}-k"
     scenario = Scenario(name, Expected(_CROSS, reasons=reasons))
-    for market_name, venue, (bid, ask) in zip(
-        names, (Venue.POLYMARKET, Venue.KALSHI), ((4_700, 5_800), (5_200, 6_300)), strict=True
-    ):
+    for market_name, venue, (bid, ask) in zip(names, (Venue.POLYMARKET, Venue.KALSHI), quiet, strict=True):
         scenario.markets[market_name] = market(market_name, venue, close_ns, rules=f"Pair {name}.")
         scenario.quotes[market_name] = quiet_book(bid, ask)
         scenario.settles_at_e4[market_name] = PRICE_ONE_E4
@@ -72,15 +81,15 @@ def below_minimum_edge(close_ns: int) -> Scenario:
 
 
 def depth(close_ns: int) -> Scenario:
-    """Nine cents, but the profitable depth is two contracts, and the venue wants five."""
+    """Seven cents, but two contracts deep; the venue wants five, and the next three lose more than that."""
     reasons = (Reason.DEPTH_TOO_SMALL, Reason.BELOW_MINIMUM_SIZE)
-    return _legs(_pair("miss-depth", close_ns, reasons), 5_000, 4_000, 100, 2)
+    return _legs(_pair("miss-depth", close_ns, reasons, quiet=_FAR), 5_000, 4_000, 100, 2)
 
 
 def minimum_size(close_ns: int) -> Scenario:
-    """The level on offer is smaller than the venue's smallest order."""
+    """The level on offer is smaller than the venue's smallest order, and what lies behind it is dear."""
     reasons = (Reason.BELOW_MINIMUM_SIZE, Reason.DEPTH_TOO_SMALL)
-    return _legs(_pair("miss-minimum-size", close_ns, reasons), 5_000, 4_000, 4, 100)
+    return _legs(_pair("miss-minimum-size", close_ns, reasons, quiet=_FAR), 5_000, 4_000, 1, 100)
 
 
 def stale(close_ns: int) -> Scenario:
