@@ -261,7 +261,7 @@ def _first_trial(job: np.void, segments: Ints, index: int) -> tuple[int, int]:
     least = -(-max(before + 1, int(job["smallest_e6"])) // lot) * lot
     most = min(int(segments[index, END]), int(job["cap_e6"])) // lot * lot
     if segments[index, SLOPE] <= 0:
-        most = min(most, least)  # past the peak more is only worse
+        most = min(most, -(-(before + 1) // lot) * lot)  # past the peak more is only worse
     return most, least
 
 
