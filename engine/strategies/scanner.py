@@ -287,9 +287,3 @@ def _table_of(candidates: CandidateTable) -> Table:
         signal_id=np.zeros(len(candidates), np.int64),
         last_reason=np.zeros(len(candidates), np.int64),
     )
-
-
-def warm(scanner: ArbitrageScanner) -> None:
-    """Compile what a scan needs by scanning a top that no book is behind."""
-    top: Rows = np.zeros(1, TOP)
-    scanner.on_top(top[0], 0)

@@ -1,0 +1,88 @@
+"""Compile the optimizer's kernels: one small batch through every one of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.catalog.catalog import MARKET_ROW, MarketFlag
+from engine.catalog.groups import NO_GROUP
+from engine.catalog.market import FeeKind
+from engine.optimizer.allocator import Allocator, AllocatorLimits
+from engine.optimizer.batch import OrderLimits, Problem
+from engine.optimizer.dual import search_prices
+from engine.optimizer.fill import SIZE_E6, exchange, fill_batch, mark_ties
+from engine.optimizer.holds import Holds
+from engine.optimizer.levels import Rows
+from engine.optimizer.shadow import Shadows
+from engine.records import BOOK_ROW, SIGNAL_HEAD, SIGNAL_LEG, SignalKind, Trust, Venue
+from engine.units import CASH_MAX_MICROS, CASH_ONE_MICROS, PRICE_ONE_E4, SIDE_SIZE_MAX_E6, SIZE_ONE_E6
+
+_MARKETS = 3  # two jobs, one book shared
+_CASH_MICROS = 20 * CASH_ONE_MICROS
+
+
+def warm() -> None:
+    """Call every kernel of the optimizer once, with the types it has in production."""
+    order = OrderLimits(
+        order_size_max_e6=SIDE_SIZE_MAX_E6,
+        order_notional_max_micros=CASH_MAX_MICROS,
+        position_max_e6=SIDE_SIZE_MAX_E6,
+        market_exposure_max_micros=CASH_MAX_MICROS,
+        event_exposure_max_micros=CASH_MAX_MICROS,
+    )
+    markets, books = _world()
+    heads, legs = _signals()
+    limits = AllocatorLimits(order=order, slots=8, worst_loss_max_micros=CASH_MAX_MICROS)
+    allocator = Allocator(markets, books, limits)
+    problem = Problem(books, markets, order, at_limit=True)
+    holds = Holds()
+    for venue in Venue:
+        allocator.set_cash(venue, _CASH_MICROS)
+        holds.set_cash(venue, _CASH_MICROS)
+    allocator.allocate(heads, legs, len(heads), 0)
+    for index in range(len(heads)):
+        problem.add(CASH_ONE_MICROS, 0, legs[2 * index : 2 * index + 2])
+    problem.load(Shadows(), holds)
+    _search(problem)
+
+
+def _search(problem: Problem) -> None:
+    """What the allocator only needs when books or cash are scarce."""
+    n_jobs, n_legs, batch, fill = problem.n_jobs, problem.n_legs, problem.batch, problem.fill
+    search_prices(n_jobs, problem.n_supplies, batch, problem.prices)
+    worth = int(fill_batch(n_jobs, n_legs, batch, fill))
+    sizes = fill.state[SIZE_E6, :n_jobs].copy()
+    chosen = np.ones(n_jobs, np.int64)
+    mark_ties(n_jobs, n_legs, batch, fill, chosen)
+    exchange(n_jobs, n_legs, worth, worth + 1, chosen, sizes, batch, fill)
+
+
+def _world() -> tuple[Rows, Rows]:
+    """MARKET_ROW and BOOK_ROW of a few markets that offer YES at 40 cents."""
+    markets: Rows = np.zeros(_MARKETS, MARKET_ROW)
+    markets["group"] = NO_GROUP
+    markets["flags"] = MarketFlag.IN_USE | MarketFlag.OPEN
+    markets["venue"] = Venue.POLYMARKET
+    markets["fee_kind"] = FeeKind.POLYMARKET_CURVE
+    markets["lot_e6"] = markets["min_size_e6"] = SIZE_ONE_E6
+    markets["n_ranges"] = 1
+    markets["range_end_e4"][:, 0] = PRICE_ONE_E4
+    markets["range_step_e4"][:, 0] = 1
+    books: Rows = np.zeros(_MARKETS, BOOK_ROW)
+    books["trust"] = Trust.LIVE
+    books["n_asks"] = books["n_bids"] = 1
+    books["ask_e4"][:, 0], books["bid_e4"][:, 0] = 4_000, 3_000
+    books["ask_size_e6"][:, 0] = books["bid_size_e6"][:, 0] = 100 * SIZE_ONE_E6
+    return markets, books
+
+
+def _signals() -> tuple[Rows, Rows]:
+    """Two pairs of YES that share the market between them."""
+    heads: Rows = np.zeros(2, SIGNAL_HEAD)
+    legs: Rows = np.zeros(4, SIGNAL_LEG)
+    heads["payoff_micros"] = CASH_ONE_MICROS
+    heads["n_legs"] = 2
+    heads["kind"] = SignalKind.COMPLEMENT_BUY
+    legs["slot"] = (0, 1, 1, 2)
+    legs["venue"] = Venue.POLYMARKET
+    return heads, legs
