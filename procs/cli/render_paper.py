@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -216,7 +217,10 @@ def _opportunity_cells(one: PlantedOutcome) -> tuple[str | Text, ...]:
 
 
 def _near_miss_cells(one: PlantedOutcome) -> tuple[str | Text, ...]:
-    return _ok(one), one.name, " or ".join(one.expected_reasons) or NOT_A_CANDIDATE, _came(one)
+    """Of what was said about a near miss that failed as it had to, only what had to be said."""
+    expected = " or ".join(one.expected_reasons) or NOT_A_CANDIDATE
+    said = [reason for reason in one.reasons if reason in one.expected_reasons]
+    return _ok(one), one.name, expected, _came(replace(one, reasons=tuple(said)) if one.as_expected else one)
 
 
 def _ok(one: PlantedOutcome) -> Text:

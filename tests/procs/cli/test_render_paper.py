@@ -157,6 +157,14 @@ def test_a_near_miss_that_was_traded_or_never_evaluated() -> None:
     assert "Planted opportunities" not in text
 
 
+def test_what_else_was_said_of_a_near_miss_matters_only_when_it_is_wrong() -> None:
+    fine = replace(LEFT_ALONE, reasons=("no_edge", "book_stale"))
+    wrong = replace(LEFT_ALONE, name="wrong", reasons=("no_edge", "mirror_book"), as_expected=False)
+    text = _shown(replace(SESSION, planted=(fine, wrong)))
+    _row(text, "ok", fine.name, "book_stale or legs_too_far_apart", "no trade: book_stale\n")
+    _row(text, "WRONG", "wrong", "book_stale or legs_too_far_apart", "no trade: no_edge, mirror_book")
+
+
 def test_processing_has_rate_time_and_memory() -> None:
     text = _shown(RECORDED)
     _row(text, "decisions", "100,002")
