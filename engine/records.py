@@ -253,8 +253,8 @@ SIGNAL_HEAD: Final = np.dtype(
         ("n_legs", "<i4"),
         ("kind", "u1"),
         ("flags", "u1"),
-        ("reserved", "<i8", (1,)),
         ("pad", "u1", (2,)),
+        ("reserved", "<i8", (1,)),
     ]
 )
 
