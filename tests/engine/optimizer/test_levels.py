@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from math import gcd, lcm
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.catalog.market import FeeKind
+from engine.fees import FEE_UNKNOWN
+from engine.optimizer.levels import (
+    PRICE,
+    SIZE,
+    UNIT,
+    common_multiple,
+    gather,
+    level_arrays,
+    order_lot_e6,
+    own_price,
+    side_taken,
+    unit_fee_floor_nano,
+    unit_fee_nano,
+)
+from engine.records import TOP_LEVELS, Direction, Outcome, Side, Venue
+from engine.units import SIDE_SIZE_MAX_E6
+from tests.engine.optimizer.desk import BUY, CENTS, CONTRACT, NO, POLITICS, SELL, YES, Desk
+from tests.plain_twin import PlainTwin
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome", "side"),
+    [(BUY, YES, Side.ASK), (SELL, YES, Side.BID), (BUY, NO, Side.BID), (SELL, NO, Side.ASK)],
+)
+def test_the_side_a_leg_takes(direction: Direction, outcome: Outcome, side: Side) -> None:
+    assert side_taken(int(direction), int(outcome)) == side
+
+
+@given(st.integers(0, 10_000))
+def test_a_price_of_no_is_one_dollar_less_that_of_yes(price: int) -> None:
+    assert own_price(int(YES), price) == price
+    assert own_price(int(NO), price) == 10_000 - price
+    assert own_price(int(NO), own_price(int(NO), price)) == price
+
+
+def test_a_leg_that_buys_no_sees_the_bids_turned_over() -> None:
+    desk = Desk()
+    desk.offer(2, [(6_000, 100), (5_900, 7)], SELL, YES)
+    desk.offer(2, [(6_100, 3)], BUY, YES)
+    job = desk.opportunity(desk.legs((2, BUY, NO), (2, BUY, YES)))
+    assert job.count.tolist() == [2, 1]
+    assert job.levels[PRICE, 0, :2].tolist() == [4_000, 4_100]
+    assert job.levels[SIZE, 0, :2].tolist() == [100 * CONTRACT, 7 * CONTRACT]
+    assert job.levels[UNIT, 0, :2].tolist() == [400_000_000, 410_000_000]  # no fee
+    assert job.levels[PRICE, 1, 0] == 6_100
+
+
+def test_the_unit_of_a_sale_is_what_it_brings_less_the_fee() -> None:
+    desk = Desk()
+    desk.market(0, venue=Venue.POLYMARKET, **POLITICS)
+    desk.offer(0, [(4_800, 10)], SELL, YES)
+    desk.offer(0, [(5_000, 10)], BUY, YES)
+    job = desk.opportunity(desk.legs((0, SELL, YES), (0, BUY, YES)))
+    assert job.levels[UNIT, 0, 0] == -480_000_000 + 9_984_000 - 1  # .04 x .48 x .52 = .009984
+    assert job.levels[UNIT, 1, 0] == 500_000_000 + 10_000_000 - 1
+
+
+def test_only_the_legs_asked_for_are_gathered() -> None:
+    desk = Desk()
+    desk.offer(0, [(4_800, 10)])
+    job = desk.opportunity(desk.legs((0, BUY, YES)))
+    levels, count = level_arrays(3)
+    assert levels.shape == (3, 3, TOP_LEVELS)
+    levels[:] = -5
+    legs = np.repeat(job.legs, 3)
+    gather(legs, 1, 1, desk.books, desk.markets, levels, count)
+    assert count.tolist() == [0, 1, 0]
+    assert (levels[:, 0] == -5).all()
+    assert (levels[:, 2] == -5).all()
+    assert levels[PRICE, 1, 0] == 4_800
+
+
+@pytest.mark.parametrize("exponent", [0, 500, 1_000, 2_000])
+@pytest.mark.parametrize("price", [100, 2_500, 5_000, 9_900])
+def test_the_fee_of_a_unit_is_above_and_its_floor_below_the_model(exponent: int, price: int) -> None:
+    desk = Desk()
+    desk.market(0, exponent_e3=exponent, **POLITICS)
+    market = desk.markets[0]
+    model = 0.04 * (price / 1e4 * (1 - price / 1e4)) ** (exponent / 1_000) * 1e9
+    above, below = unit_fee_nano(market, price), unit_fee_floor_nano(market, price)
+    assert model - 0.01 <= above <= model + 2
+    assert model - 3 <= below <= model + 0.01
+
+
+def test_a_market_without_a_schedule_has_no_fee_and_a_floor_of_nothing() -> None:
+    desk = Desk()
+    desk.market(0, fee_kind=FeeKind.UNKNOWN, exponent_e3=1_000)
+    assert unit_fee_nano(desk.markets[0], 5_000) == FEE_UNKNOWN
+    assert unit_fee_floor_nano(desk.markets[0], 5_000) == 0
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_common_multiples(a: int, b: int) -> None:
+    assert common_multiple(a, b) == (lcm(a, b) if a and b else 0)
+
+
+def test_a_multiple_beyond_every_book_is_none() -> None:
+    assert common_multiple(SIDE_SIZE_MAX_E6, 1) == SIDE_SIZE_MAX_E6
+    assert common_multiple(SIDE_SIZE_MAX_E6, 7) == 0
+    assert common_multiple(10**15, 10**15 - 1) == 0
+
+
+@given(st.integers(1, 9_999), st.sampled_from([10_000, 100_000, 250_000, CONTRACT]))
+def test_purchases_on_polymarket_are_the_smallest_step_that_costs_whole_cents(price: int, lot: int) -> None:
+    desk = Desk()
+    desk.market(0, venue=Venue.POLYMARKET, lot_e6=lot)
+    step = order_lot_e6(desk.markets[0], int(BUY), price)
+    assert step % lot == 0
+    assert step % 10_000 == 0
+    assert step * price % 10**8 == 0  # e6 x e4 to whole cents
+    finest = lcm(lot, 10_000)
+    assert step == finest * (10**8 // gcd(finest * price, 10**8))
+
+
+def test_other_orders_only_keep_the_markets_lot() -> None:
+    desk = Desk()
+    desk.market(0, venue=Venue.POLYMARKET, lot_e6=10_000)
+    desk.market(1, venue=Venue.KALSHI, lot_e6=10_000)
+    assert order_lot_e6(desk.markets[0], int(SELL), 3_333) == 10_000
+    assert order_lot_e6(desk.markets[1], int(BUY), 3_333) == 10_000
+    assert order_lot_e6(desk.markets[0], int(BUY), 3_300) == CONTRACT
+    assert order_lot_e6(desk.markets[0], int(BUY), 5_000) == 20_000
+
+
+def test_levels_compiled_and_plain_agree(plain_twin: PlainTwin) -> None:
+    plain = plain_twin("engine.optimizer.levels")
+    desk = Desk()
+    desk.market(0, venue=Venue.POLYMARKET, **POLITICS)
+    desk.market(1, **CENTS)
+    desk.offer(0, [(4_800, 10), (4_900, 3)])
+    desk.offer(1, [(5_100, 4)], SELL, NO)
+    job = desk.opportunity(desk.legs((0, BUY, YES), (1, SELL, NO)))
+    levels, count = plain.level_arrays(2)
+    plain.gather(job.legs, 0, 2, desk.books, desk.markets, levels, count)
+    assert (levels == job.levels).all()
+    assert (count == job.count).all()
+    for price in range(0, 10_001, 37):
+        compiled = order_lot_e6(desk.markets[0], int(BUY), price)
+        assert plain.order_lot_e6(desk.markets[0], int(BUY), price) == compiled
