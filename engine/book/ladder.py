@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.book.bits import NO_BIT, bit_mask, has_bit, highest_bit, highest_to, lowest_bit, lowest_from, ones
-from engine.book.grid import TICKS_MAX
 from engine.book.jit import inlined, kernel
 from engine.book.pool import (
     BEST,
@@ -130,7 +129,7 @@ def _first_of_words(ladders: Ladders, ladder: int, word: int) -> int:
 
 @inlined
 def at_or_below(ladders: Ladders, ladder: int, tick: int) -> int:
-    """Highest tick with a level that is ``tick`` or below, NO_TICK without one."""
+    """Highest tick with a level that is ``tick`` (-1 at least) or below, NO_TICK without one."""
     if tick < 0:
         return NO_TICK
     word = tick >> 6
@@ -140,9 +139,7 @@ def at_or_below(ladders: Ladders, ladder: int, tick: int) -> int:
 
 @inlined
 def at_or_above(ladders: Ladders, ladder: int, tick: int) -> int:
-    """Lowest tick with a level that is ``tick`` or above, NO_TICK without one."""
-    if tick >= TICKS_MAX:
-        return NO_TICK
+    """Lowest tick with a level that is ``tick`` (at most TICKS_MAX) or above, NO_TICK without one."""
     word = tick >> 6
     bit = lowest_from(int(ladders.cells[int(ladders.dirs[ladder, word])]), tick & 63)
     return (word << 6) + bit if bit != NO_BIT else _first_of_words(ladders, ladder, word + 1)
