@@ -252,7 +252,7 @@ def smallest_size_e6(job: np.void, legs: Rows, markets: Rows, levels: Ints) -> i
 
 
 @kernel
-def _first_trial(job: np.void, segments: Ints, index: int) -> tuple[int, int]:
+def _first_trial(job: np.void, segments: Ints, index: int, peak: int) -> tuple[int, int]:
     """First size to try on a segment and the least one, both whole lots; (0, 1) when none fits."""
     lot = int(segments[index, LOT])
     if lot <= 0:
@@ -261,7 +261,7 @@ def _first_trial(job: np.void, segments: Ints, index: int) -> tuple[int, int]:
     least = -(-max(before + 1, int(job["smallest_e6"])) // lot) * lot
     most = min(int(segments[index, END]), int(job["cap_e6"])) // lot * lot
     if segments[index, SLOPE] <= 0:
-        most = min(most, -(-(before + 1) // lot) * lot)  # past the peak more is only worse
+        most = min(most, -(-peak // lot) * lot)  # past the peak more is only worse
     return most, least
 
 
@@ -279,7 +279,7 @@ def best_size(
     bound = 0
     tried = 0
     for index in range(n_segments - 1, -1, -1):
-        trial, least = _first_trial(job, segments, index)
+        trial, least = _first_trial(job, segments, index, peak)
         while trial >= least and tried < SIZES_TRIED_MAX:
             upper = upper_bound(segments, index, trial)
             bound = max(bound, upper)
