@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import RenderableType
 
@@ -23,38 +23,58 @@ NEEDS: Final = (
 )
 CALM: Final = "To find nothing that is certain to pay is a result, not a fault."
 
+STRATEGY: Final = DecisionStage.STRATEGY.name.lower()
+OPTIMIZER: Final = DecisionStage.OPTIMIZER.name.lower()
+
 # What a stage decides about, and what becomes of it when nothing stands in the way.
 STAGES: Final[Mapping[str, tuple[str, str]]] = {
-    DecisionStage.STRATEGY.name.lower(): ("candidate", "became signals"),
-    DecisionStage.OPTIMIZER.name.lower(): ("signal", "became plans"),
+    STRATEGY: ("candidate", "became signals"),
+    OPTIMIZER: ("signal", "became plans"),
     DecisionStage.GATE.name.lower(): ("order", "left"),
     DecisionStage.EXECUTION.name.lower(): ("plan", "ended as planned"),
 }
+OTHER_STAGE: Final = ("decision", "passed")
 
 
-def by_stage(funnel: Funnel) -> list[tuple[str, str, int]]:
-    """(stage, reason, count) over all kinds, in pipeline order, most frequent first."""
-    counts: dict[str, dict[str, int]] = {}
-    for stage, _, reason, times in funnel.rows():
-        of_stage = counts.setdefault(stage, {})
-        of_stage[reason] = of_stage.get(reason, 0) + times
-    return [
-        (stage, reason, times)
-        for stage, of_stage in counts.items()
-        for reason, times in sorted(of_stage.items(), key=lambda item: (-item[1], item[0]))
-    ]
+class Step(NamedTuple):
+    """One stage: how many came to it, and how many it stopped for each reason, most frequent first."""
+
+    stage: str
+    came: int
+    stopped: list[tuple[str, int]]
+
+    @property
+    def through(self) -> int:
+        """How many it let through."""
+        return self.came - sum(times for _, times in self.stopped)
+
+
+def steps_of(funnel: Funnel) -> list[Step]:
+    """Stages in pipeline order; those that nothing came to are left out.
+
+    The optimizer speaks of signals that became no plan: what came to it is what the strategy let through.
+    """
+    found: dict[str, Step] = {}
+    for stage in dict.fromkeys([*STAGES, *(stage for stage, _, _, _ in funnel.rows())]):
+        counts: dict[str, int] = {}
+        for where, _, reason, times in funnel.rows():
+            if where == stage and reason != PASSED:
+                counts[reason] = counts.get(reason, 0) + times
+        came = funnel.total(stage)
+        if stage == OPTIMIZER and STRATEGY in found:
+            came = max(came, found[STRATEGY].through)
+        if came:
+            found[stage] = Step(stage, came, sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return list(found.values())
 
 
 def steps(funnel: Funnel) -> RenderableType:
     """One line a stage: how many it decided about, how many it let through."""
     rows = []
-    for stage in dict.fromkeys(stage for stage, _, _, _ in funnel.rows()):
-        what, passed = STAGES.get(stage, ("decision", "passed"))
-        total = funnel.total(stage)
-        through = sum(
-            times for where, _, reason, times in funnel.rows() if (where, reason) == (stage, PASSED)
-        )
-        rows.append((stage, plural(total, what), f"{count(through)} {passed}", share(through, total)))
+    for step in steps_of(funnel):
+        what, passed = STAGES.get(step.stage, OTHER_STAGE)
+        through = f"{count(step.through)} {passed}"
+        rows.append((step.stage, plural(step.came, what), through, share(step.through, step.came)))
     return table((Column("stage"), right("decided about"), right("of which"), right("share")), rows)
 
 
@@ -62,9 +82,9 @@ def reasons(funnel: Funnel) -> RenderableType:
     """Every reason with its count, its share of the stage and its sentence."""
     columns = (Column("stage"), Column("reason"), right("times"), right("share"), wrapping("in words"))
     rows = [
-        (stage, reason, count(times), share(times, funnel.total(stage)), sentence_of(reason))
-        for stage, reason, times in by_stage(funnel)
-        if reason != PASSED
+        (step.stage, reason, count(times), share(times, step.came), sentence_of(reason))
+        for step in steps_of(funnel)
+        for reason, times in step.stopped
     ]
     return table(columns, rows) if rows else paragraph("Nothing stood in the way of anything.")
 
@@ -72,8 +92,9 @@ def reasons(funnel: Funnel) -> RenderableType:
 def kinds(funnel: Funnel) -> RenderableType:
     """The same split by kind of opportunity."""
     columns = (Column("stage"), Column("kind"), Column("reason"), right("times"), right("share"))
+    came = {step.stage: step.came for step in steps_of(funnel)}
     rows = [
-        (stage, kind, reason, count(times), share(times, funnel.total(stage)))
+        (stage, kind, reason, count(times), share(times, came[stage]))
         for stage, kind, reason, times in funnel.rows()
     ]
     return table(columns, rows)
@@ -91,7 +112,7 @@ def funnel_sections(funnel: Funnel, *, with_kinds: bool) -> list[RenderableType]
 
 def story(funnel: Funnel, relations_refused: Mapping[str, int]) -> str:
     """Why nothing was traded, in sentences."""
-    told = [_told(funnel, stage) for stage in STAGES if funnel.total(stage)]
+    told = [_told(step) for step in steps_of(funnel) if step.stage in STAGES]
     if not told:
         told = ["No candidate was looked at.", NEEDS]
     refused = [
@@ -101,19 +122,15 @@ def story(funnel: Funnel, relations_refused: Mapping[str, int]) -> str:
     return " ".join([*told, *refused, CALM])
 
 
-def _told(funnel: Funnel, stage: str) -> str:
+def _told(step: Step) -> str:
     """What became of everything that one stage decided about."""
-    what, passed = STAGES[stage]
-    total = funnel.total(stage)
-    stopped = [(reason, times) for where, reason, times in by_stage(funnel) if where == stage]
-    through = sum(times for reason, times in stopped if reason == PASSED)
-    stopped = [(reason, times) for reason, times in stopped if reason != PASSED]
+    what, passed = STAGES[step.stage]
     said = [
-        f"in {share(times, total)} {sentence_of(reason)} ({reason})"
-        for reason, times in stopped[:STORY_REASONS_MAX]
+        f"in {share(times, step.came)} {sentence_of(reason)} ({reason})"
+        for reason, times in step.stopped[:STORY_REASONS_MAX]
     ]
-    rest = sum(times for _, times in stopped[STORY_REASONS_MAX:])
+    rest = sum(times for _, times in step.stopped[STORY_REASONS_MAX:])
     if rest:
-        said.append(f"in {share(rest, total)} it was something else")
-    said.append(f"{count(through) if through else 'none'} {passed}")
-    return f"Of {plural(total, what)}: " + "; ".join(said) + "."
+        said.append(f"in {share(rest, step.came)} it was something else")
+    said.append(f"{count(step.through) if step.through else 'none'} {passed}")
+    return f"Of {plural(step.came, what)}: " + "; ".join(said) + "."
