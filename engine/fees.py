@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.catalog.catalog import MARKET_ROW
 from engine.catalog.market import FeeKind
 from engine.jit import kernel
 from engine.records import Direction
@@ -92,3 +93,14 @@ def realised_fee_micros(
     trade_fee = _kalshi_trade_fee(rate, row["unit_micros"], price_e4, size_e6)
     revenue = _kalshi_revenue(direction, price_e4, size_e6)
     return _kalshi_fill_fee(trade_fee, row["precision_micros"], revenue, accumulator_micros)
+
+
+def warm() -> None:
+    """Compile the fee kernels."""
+    for kind in FeeKind:
+        rows = np.zeros(1, MARKET_ROW)
+        rows["fee_kind"], rows["unit_micros"], rows["precision_micros"] = kind, 1, 100
+        row = rows[0]
+        estimate_taker_fee_micros(row, 5_000, 1_000_000)
+        estimate_split_fee_micros(row, 5_000, 1_000_000, 2)
+        realised_fee_micros(row, 0, False, 5_000, 1_000_000, 0)

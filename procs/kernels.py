@@ -39,6 +39,16 @@ WARM_MODULES: Final = (
     "shm.histogram",
     "shm.ring",
     "shm.table",
+    "engine.fees",
+    "engine.book.store",
+    "engine.venues.kalshi.codec",
+    "engine.venues.polymarket.codec",
+    "engine.strategies.warm",
+    "engine.optimizer.warm",
+    "engine.risk.gate",
+    "procs.recording_lines",
+    "procs.replay_apply",
+    "procs.check_frames",
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time

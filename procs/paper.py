@@ -103,7 +103,7 @@ def run_session(seed: int, options: PaperOptions, on_progress: OnProgress) -> Pa
         scene=scene,
         files=(),
         lacks=(),
-        frames=lambda opened: (
+        frames=lambda _opened: (
             Frame(frame.recv_ns, frame.venue, frame.conn, frame.raw.encode()) for frame in session.frames
         ),
         session=session,

@@ -1,10 +1,12 @@
 """Strategy stage: tops of all venues in, signals and decisions out.
 
-Each top brings the row it announces; what our own orders have taken since is not on offer any more, and what they have
-bought is inventory.
+Each top brings the row it announces; what our own orders have taken since is not on offer any more, and what
+they have bought is inventory.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 
@@ -14,11 +16,11 @@ from procs.view import BookView
 from procs.wires import Wires, publish, publish_each
 from shm.ring import Records
 
-BATCH_CELLS = 1_024
+BATCH_CELLS: Final = 1_024
 
 
 class StrategyAgent:
-    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads. ``lost`` tops were lapped."""
+    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads."""
 
     role = "strategy"
 

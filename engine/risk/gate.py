@@ -22,11 +22,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.catalog.catalog import NO_GROUP, MarketFlag, MarketRows
+from engine.catalog.catalog import MARKET_ROW, NO_GROUP, MarketFlag, MarketRows
 from engine.jit import kernel
 from engine.reasons import Reason
-from engine.records import Direction, Outcome, RequestKind, Trust
-from engine.risk.limits import GATE_MARKET, GATE_STATE, TOKEN_ONE, VENUES
+from engine.records import BOOK_ROW, ORDER_REQUEST, Direction, Outcome, RequestKind, Trust
+from engine.risk.limits import GATE_LIMITS, GATE_MARKET, GATE_STATE, TOKEN_ONE, VENUES
 from engine.units import INT64_MAX, NS_PER_S, PPM, PRICE_ONE_E4, muldiv_ceil
 
 Rows = npt.NDArray[np.void]
@@ -367,3 +367,12 @@ class Gate:
         self.state["exposure_micros"] += change_micros
         if group != NO_GROUP:
             self._group_micros[group] = self._group_micros.get(group, 0) + change_micros
+
+
+def warm() -> None:
+    """Compile the gate's kernels."""
+    market = np.zeros(1, MARKET_ROW)
+    on_grid(market[0], 0)
+    limits, state = np.zeros(1, GATE_LIMITS), np.zeros(1, GATE_STATE)
+    book, request, held = np.zeros(1, BOOK_ROW), np.zeros(1, ORDER_REQUEST), np.zeros(1, GATE_MARKET)
+    check(limits[0], state[0], market[0], held[0], book[0], request[0], 0, 0, 0, 0)
