@@ -40,12 +40,13 @@ from shm.layout import (
     FLAGS_MASK,
     FLAGS_SHIFT,
     INDEX_SHIFT,
-    MESSAGE_SHARE,
     ORDINAL_MASK,
     ORDINAL_SHIFT,
     READER,
     RING,
+    SHARE_SHIFT,
     WORD_BYTES,
+    WORD_SHIFT,
     Status,
     offset_of,
 )
@@ -63,8 +64,7 @@ LAPS_AT: Final = offset_of(READER, "laps")
 OUT_TOO_SMALL: Final = int(Status.OUT_TOO_SMALL)
 READER_FENCED: Final = int(Status.READER_FENCED)
 
-HEADER_WORDS: Final = CELL_HEADER_BYTES // WORD_BYTES
-WORD_SHIFT: Final = 3
+HEADER_WORDS: Final = CELL_HEADER_BYTES >> WORD_SHIFT
 LAPPED: Final = -100  # between the kernels of this module only
 UNRESOLVED: Final = -1
 JUMPS_MAX: Final = 4  # of one poll; a reader lapped that often in a row comes back empty-handed
@@ -184,7 +184,7 @@ def resolve(ring: int, position: int) -> tuple[int, int]:
 def _oldest_safe(ring: int) -> int:
     """Position a reader may go back to: all but the part of the ring nearest to being overwritten."""
     capacity = load_relaxed(ring + CAPACITY_AT)
-    return load_acquire(ring + HEAD_AT) - (capacity - capacity // MESSAGE_SHARE)
+    return load_acquire(ring + HEAD_AT) - (capacity - (capacity >> SHARE_SHIFT))
 
 
 @kernel

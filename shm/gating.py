@@ -12,7 +12,7 @@ import numpy as np
 
 from shm.atomics import address_of, compare_exchange, load_acquire, load_relaxed, store_relaxed
 from shm.jit import kernel
-from shm.layout import HOT_BYTES, READER, RING, ReaderState, SegmentKind, Status, offset_of
+from shm.layout import HOT_BYTES, READER, RING, WORD_SHIFT, ReaderState, SegmentKind, Status, offset_of
 
 KIND_AT: Final = offset_of(RING, "kind")
 CAPACITY_AT: Final = offset_of(RING, "capacity")
@@ -96,7 +96,7 @@ def fence_silent(ring: int, now_ns: int, silent_ns_max: int) -> int:
     n_fenced = 0
     for reader in range(load_relaxed(ring + N_GATING_AT)):
         block = ring + READERS_AT + reader * HOT_BYTES
-        silent_ns = now_ns - load_acquire(block + HEARTBEAT_AT)
+        silent_ns = now_ns - load_relaxed(block + HEARTBEAT_AT)
         if silent_ns > silent_ns_max and compare_exchange(block + STATE_AT, JOINED, FENCED) == 1:
             n_fenced += 1
     if n_fenced > 0:
@@ -108,7 +108,7 @@ def fence_silent(ring: int, now_ns: int, silent_ns_max: int) -> int:
 
 def warm() -> None:
     """Compile the kernels of this module."""
-    words = np.zeros(RING.itemsize // 8, np.int64)
+    words = np.zeros(RING.itemsize >> WORD_SHIFT, np.int64)
     ring = address_of(words)
     admit(ring, 1)
     gate_position(ring)

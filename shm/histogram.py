@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from shm.atomics import address_of, bit_length, load_relaxed, store_relaxed
 from shm.jit import kernel
 from shm.labels import create_labelled, labelled_layout_hash, read_labels, values_at
-from shm.layout import HISTOGRAM, HISTOGRAM_BUCKETS, HISTOGRAM_SUB_BITS, WORD_BYTES, SegmentKind, offset_of
+from shm.layout import (
+    HISTOGRAM,
+    HISTOGRAM_BUCKETS,
+    HISTOGRAM_SUB_BITS,
+    WORD_BYTES,
+    WORD_SHIFT,
+    SegmentKind,
+    offset_of,
+)
 from shm.segment import Segment
 
 KIND: Final = SegmentKind.HISTOGRAMS
@@ -59,7 +67,7 @@ class Histogram:
 
     def __init__(self, block: NDArray[np.uint8] | None = None) -> None:
         storage = (
-            np.zeros(HISTOGRAM.itemsize // WORD_BYTES, np.int64).view(np.uint8) if block is None else block
+            np.zeros(HISTOGRAM.itemsize >> WORD_SHIFT, np.int64).view(np.uint8) if block is None else block
         )
         self._block: np.void = storage.view(HISTOGRAM)[0]
         self.counts: NDArray[np.int64] = self._block["counts"]

@@ -35,6 +35,7 @@ LAYOUT_VERSION: Final = 1
 SEGMENT_MAGIC: Final = 0x5052_3344_4943_5431  # "PR3DICT1"
 
 WORD_BYTES: Final = 8
+WORD_SHIFT: Final = 3  # bytes >> WORD_SHIFT are whole words
 LINE_BYTES: Final = 64
 HOT_BYTES: Final = 128  # Intel fetches lines in pairs: hot words of different writers stay this far apart
 
@@ -45,9 +46,7 @@ PAYLOAD_BYTES: Final = (48, 112)
 CAPACITY_CELLS_MIN: Final = 8
 CAPACITY_CELLS_MAX: Final = 1 << 22
 MESSAGE_CELLS_MAX: Final = 0xFFFF  # ``index`` and ``n_cells`` are 16 bits
-MESSAGE_SHARE: Final = (
-    4  # a message takes at most this part of its ring, and a lapped reader keeps clear of as much
-)
+SHARE_SHIFT: Final = 2  # a message takes a quarter of its ring at most; a lapped reader keeps clear of one
 GATING_READERS_MAX: Final = 8
 READER_NAME_BYTES: Final = 32
 
@@ -201,9 +200,10 @@ def _assert_layouts() -> None:
         assert (offset_of(CELL, field) - offset_of(CELL, "n_cells")) * 8 == shift, (
             f"{field} is where its shift says"
         )
+    assert 1 << WORD_SHIFT == WORD_BYTES, "both say the same"
     assert offset_of(READER, "name") + READER_NAME_BYTES <= READER.itemsize, "a reader block is one hot line"
     assert CAPACITY_CELLS_MAX < ORDINAL_MASK, "ordinals of one ring-full of messages are distinct"
-    assert CAPACITY_CELLS_MIN >= 2 * MESSAGE_SHARE, "the smallest ring holds a message of two cells"
+    assert CAPACITY_CELLS_MIN >> SHARE_SHIFT >= 2, "the smallest ring holds a message of two cells"
     assert HISTOGRAM.itemsize % LINE_BYTES == 0, "histograms stand side by side"
 
 

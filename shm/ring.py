@@ -36,12 +36,12 @@ from shm.layout import (
     HOT_BYTES,
     INDEX_SHIFT,
     MESSAGE_CELLS_MAX,
-    MESSAGE_SHARE,
     PAYLOAD_BYTES,
     READER,
     READER_NAME_BYTES,
     RING,
-    WORD_BYTES,
+    SHARE_SHIFT,
+    WORD_SHIFT,
     ReaderState,
     SegmentKind,
     Status,
@@ -93,7 +93,7 @@ class Reader:
         self.ring_address = ring.address
         self.address = address_of(cursor)
         self.room_cells = room
-        self.words: Words = np.zeros(room * ring.payload_bytes // WORD_BYTES, np.int64)
+        self.words: Words = np.zeros(room * ring.payload_bytes >> WORD_SHIFT, np.int64)
         self.tags: Words = np.zeros(room, np.int64)
         self._words_address = address_of(self.words)
         self._tags_address = address_of(self.tags)
@@ -197,7 +197,7 @@ class _Ring:
         where: tuple[str | None, int, Path | None],
     ) -> Self:
         """Check the declaration and make the segment; raises RingRefused."""
-        largest = min(capacity // MESSAGE_SHARE, MESSAGE_CELLS_MAX)
+        largest = min(capacity >> SHARE_SHIFT, MESSAGE_CELLS_MAX)
         bound = largest if message_cells_max is None else message_cells_max
         if payload_bytes not in PAYLOAD_BYTES:
             raise RingRefused(f"records are of {PAYLOAD_BYTES} bytes, not {payload_bytes}")
@@ -373,9 +373,9 @@ class RefusingRing(_Ring):
 
 def _private_block() -> Words:
     """Zeroed reader block in memory of our own, on a hot boundary: no other thread writes near it."""
-    room: Words = np.zeros(2 * HOT_BYTES // WORD_BYTES, np.int64)
-    start = -address_of(room) % HOT_BYTES // WORD_BYTES
-    return room[start : start + HOT_BYTES // WORD_BYTES]
+    room: Words = np.zeros(2 * HOT_BYTES >> WORD_SHIFT, np.int64)
+    start = -address_of(room) % HOT_BYTES >> WORD_SHIFT
+    return room[start : start + (HOT_BYTES >> WORD_SHIFT)]
 
 
 def message_cells(tag: int) -> int:

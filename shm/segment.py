@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shm.atomics import add_word, address_of, read_word, write_word
 from shm.errors import LayoutMismatch, SegmentExists, SegmentRefused
-from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, SegmentKind, offset_of
+from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, WORD_SHIFT, SegmentKind, offset_of
 
 SEGMENT_BYTES_MAX: Final = 1 << 34
 OWNER_ONLY: Final = 0o600
@@ -117,7 +117,7 @@ class Segment:
     def words(self) -> NDArray[np.int64]:
         """Whole words of the object, without the header."""
         object_bytes = self._bytes[SEGMENT.itemsize :]
-        return object_bytes[: object_bytes.size // 8 * 8].view(np.int64)
+        return object_bytes[: object_bytes.size >> WORD_SHIFT << WORD_SHIFT].view(np.int64)
 
     def bytes_at(self, offset: int, size: int) -> NDArray[np.uint8]:
         """``size`` bytes of the object from ``offset``; raises ValueError past its end."""

@@ -33,6 +33,7 @@ from shm.layout import (
     TABLE,
     TABLE_ROWS_MAX,
     WORD_BYTES,
+    WORD_SHIFT,
     SegmentKind,
     Status,
     layout_hash,
@@ -148,7 +149,7 @@ class Table:
         size = TABLE.itemsize + n_rows * stride
         segment = Segment.create(name, size, SegmentKind.TABLE, table_layout_hash(dtype), epoch, directory)
         table = cls(segment, dtype)
-        table.header["row_words"] = dtype.itemsize // WORD_BYTES
+        table.header["row_words"] = dtype.itemsize >> WORD_SHIFT
         table.header["stride_bytes"] = stride
         table.header["n_rows"] = n_rows
         return table

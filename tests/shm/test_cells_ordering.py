@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from shm import ring as rings
-from shm.layout import CELL_HEADER_BYTES, ORDINAL_MASK, ORDINAL_SHIFT, PAYLOAD_BYTES, RING
+from shm.layout import (
+    CELL_HEADER_BYTES,
+    ORDINAL_MASK,
+    ORDINAL_SHIFT,
+    PAYLOAD_BYTES,
+    READER,
+    RING,
+    Status,
+    offset_of,
+)
 from tests.plain_twin import PlainTwin
 from tests.shm.weak_memory import Machine
 
@@ -141,3 +151,68 @@ def test_the_machine_notices_a_broken_order(plain: Plain, broken: str) -> None:
         return False
 
     assert any(fails(seed) for seed in range(SEEDS))
+
+
+class Orders:
+    """Which addresses plain kernels acquire and release, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+        self.acquired: list[int] = []
+        self.released: list[int] = []
+        for module in modules:
+            for name, seen in (("load_acquire", self.acquired), ("store_release", self.released)):
+                if hasattr(module, name):
+                    monkeypatch.setattr(module, name, self._spy(getattr(module, name), seen))
+
+    @staticmethod
+    def _spy(original: Callable[..., int], seen: list[int]) -> Callable[..., int]:
+        def spy(address: int, *value: int) -> int:
+            seen.append(int(address))
+            return original(address, *value)
+
+        return spy
+
+    def take(self) -> tuple[list[int], list[int]]:
+        """Acquired and released since the last time."""
+        taken = list(self.acquired), list(self.released)
+        self.acquired.clear()
+        self.released.clear()
+        return taken
+
+
+def test_what_another_core_waits_for_is_acquired_and_released(
+    plain: Plain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine above executes loads in order; a processor that does not needs these orders as well."""
+    cells, gating = plain
+    ring = rings.RefusingRing.create(CAPACITY, PAYLOAD_BYTES[0], ("gate",))
+    reader, observer = ring.reader("gate", 0), ring.observer()
+    position = reader.address + offset_of(READER, "position")
+    state = reader.address + offset_of(READER, "state")
+    head = ring.address + offset_of(RING, "head")
+    cell = [ring.address + RING.itemsize + at * 64 for at in range(CAPACITY)]
+    words = np.zeros(4 * WORDS, np.int64)
+    source, tags = words.ctypes.data, np.zeros(4, np.int64)
+    orders = Orders(monkeypatch, cells, gating)
+
+    cells.publish(ring.address, source, 2, 0)
+    assert orders.take() == ([], [cell[1], cell[0], head]), "the first cell last, then the head"
+    for _ in range(3):
+        cells.publish(ring.address, source, 2, 0)
+    orders.take()
+    assert cells.publish(ring.address, source, 1, 0) == Status.REFUSED_FULL
+    assert orders.take() == ([state, position], [])
+    assert cells.poll(ring.address, reader.address, source, tags.ctypes.data, 4, 1) == 2
+    assert orders.take() == ([state, cell[0]], [position]), "freed after it was copied"
+    cells.publish(ring.address, source, 1, 0)
+    orders.take()
+
+    own = observer.address
+    assert cells.poll(ring.address, own, source, tags.ctypes.data, 4, 1) == 2
+    lapped_at, safe = cell[0], cell[3]
+    assert orders.take() == ([own + 16, lapped_at, own + 16, head, safe, cell[4]], [own, own])
+    assert cells.join(ring.address, own, 0) == 1
+    assert orders.take() == ([head, cell[0]], [own])
+    ring.fence_silent(10, 1)
+    assert cells.rejoin(ring.address, reader.address) == 1
+    assert orders.take() == ([state, head, cell[0]], [position])

@@ -103,7 +103,8 @@ def test_contradictions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("INDEX_SHIFT", 8),
         ("READER_NAME_BYTES", 99),
         ("CAPACITY_CELLS_MAX", 1 << 23),
-        ("MESSAGE_SHARE", 8),
+        ("SHARE_SHIFT", 3),
+        ("WORD_SHIFT", 4),
     ]:
         with monkeypatch.context() as changed:
             changed.setattr(layout, name, value)

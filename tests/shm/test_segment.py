@@ -34,6 +34,7 @@ def test_private_memory_is_zeroed_and_described() -> None:
     made = make(None, None)
     assert made.path is None
     assert made.words().size == 125
+    assert [make(None, None, size).words().size for size in (7, 8, 15, 16)] == [0, 1, 1, 2]
     assert not made.words().any()
     assert made.epoch == 7
     assert int(made.header["owner_pid"]) == os.getpid()
