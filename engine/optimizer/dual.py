@@ -26,7 +26,7 @@ from engine.records import Direction
 from engine.units import INT64_MAX, PPM, muldiv_ceil, muldiv_floor
 
 PRICE_BITS: Final = 24  # a price of cash is below 2**24 ppm: 16.8 dollars of profit a dollar of cash
-PRICE_STEP_PPM: Final = 64  # how far apart two prices are compared, so that roundings do not decide
+PRICE_STEP_PPM: Final = 8  # how far apart two prices are compared, so that roundings do not decide
 FLOOR_BITS: Final = 38  # a floor is below 2**38 nano-dollars: the payoff of a set of LEGS_MAX
 SWEEPS_MAX: Final = 3  # over the floors of shared book sides
 NANO_ONE: Final = 1_000_000_000

@@ -27,7 +27,7 @@ VENUE_BUDGETS: Final = 2  # the first budgets are the cash of the venues
 DRAWS: Final = 3  # budgets a leg draws on: venue, market, event
 PRICE_SCALES: Final = (1_026, 1_022, 896, 640, 256, 0)  # of the price of cash, in 1/SCALE_ONE, pass by pass
 SCALE_ONE: Final = 1_024
-FILLS_MAX: Final = 4_000  # of one search between pairs
+FILLS_MAX: Final = 1_000  # of one search between pairs
 CUT_STEP_E6: Final = 10_000  # how finely sizes are moved
 
 SIZE_E6: Final = 0  # rows of ``Filling.state``, by job: sets taken

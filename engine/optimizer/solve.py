@@ -15,7 +15,7 @@ from engine.optimizer.levels import NANO_PER_MICRO, UNIT
 from engine.reasons import Reason
 from engine.units import CASH_MAX_MICROS, PPM
 
-ENOUGH_PPM: Final = 10  # a thousandth of a percent below the bound: the search stops
+ENOUGH_PPM: Final = 50  # of the bound: with no more than this missing, the search stops
 ORDERS_ALL_MAX: Final = 4  # so few jobs are tried in every order
 
 

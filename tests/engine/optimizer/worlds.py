@@ -156,7 +156,7 @@ class World:
             own = self.legs[first : first + len(legs)]
             problem.add(int(head["payoff_micros"]), int(head["capital_cost_ppm"]), own)
             first += len(legs)
-        problem.load(Shadows(), holds or rich())
+        problem.load(Shadows(), rich() if holds is None else holds)
         return problem
 
     def allocator(self, given: AllocatorLimits | None = None, **cash: int) -> Allocator:
