@@ -32,8 +32,8 @@ class Reservation:
     """What one open order holds: cash, and ``size_e6`` tokens of ``outcome``."""
 
     outcome: int
-    size_e6: int = 0
-    cash_micros: int = 0
+    size_e6: int
+    cash_micros: int
 
 
 class Balances:
@@ -64,7 +64,7 @@ class Balances:
         if sells and not self._nets_pairs:
             if holding.free_e6(outcome) < size_e6:
                 return None
-            held = Reservation(outcome, size_e6)
+            held = Reservation(outcome, size_e6, 0)
         else:
             held = self._reserve_gain(holding, sells, outcome, size_e6, price_e4, fee_micros)
         if held.cash_micros > max(self.free_cash_micros, 0):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.records import Direction, Outcome
-from engine.sim.balances import Balances, notional_micros
+from engine.sim.balances import Balances, Reservation, notional_micros
 from tests.engine.sim.world import DOLLAR, ONE
 
 HERE = (0, 1)
@@ -92,6 +92,32 @@ def test_the_closing_part_is_used_before_the_cash_of_the_opening_part() -> None:
     assert (held.size_e6, held.cash_micros) == (0, 2 * DOLLAR)
     account.shrink(HERE, held, ONE, 4 * ONE)
     assert held.cash_micros == 2 * DOLLAR - 2 * DOLLAR // 5
+
+
+def test_the_fee_of_the_opening_part_rounds_up_and_of_the_closing_part_is_not_set_aside() -> None:
+    account = Balances(nets_pairs=True, cash_micros=50 * DOLLAR)
+    account.trade(HERE, BUY, YES, 5 * ONE, 0, 0)
+    held = account.reserve(HERE, SELL, YES, 15 * ONE, 6000, 10)
+    assert held is not None
+    assert held.cash_micros == 4 * DOLLAR + 7  # two thirds of 10, up
+    account.shrink(HERE, held, 0, 0)
+    assert account.reserved_micros == 0
+
+
+def test_what_was_set_aside_is_given_back_never_too_early() -> None:
+    account = Balances(nets_pairs=False, cash_micros=50 * DOLLAR)
+    held = account.reserve(HERE, BUY, YES, 3 * ONE, 3333, 1)
+    assert held is not None
+    assert held.cash_micros == 999_901
+    account.shrink(HERE, held, ONE, 2 * ONE)
+    assert held.cash_micros == 999_901 - 333_300
+    assert account.reserved_micros == held.cash_micros
+    kalshi = Balances(nets_pairs=True, cash_micros=50 * DOLLAR)
+    closing = Reservation(YES, 3 * ONE, 100)
+    kalshi.reserved_micros = 100
+    kalshi.holding(HERE).locked_e6[YES] = 3 * ONE
+    kalshi.shrink(HERE, closing, ONE, 2 * ONE)
+    assert (closing.size_e6, closing.cash_micros) == (2 * ONE, 67)
 
 
 def test_settlement_pays_any_value_rounded_down_and_empties_the_holding() -> None:

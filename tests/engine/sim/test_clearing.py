@@ -150,6 +150,7 @@ def test_a_failed_trade_is_taken_back_whole() -> None:
     assert kinds(desk.read(5 * S)) == [FAILED]
     assert desk.venue.cash_micros == desk.venue.free_cash_micros == cash
     assert desk.venue.free_e6(0, YES) == 10 * ONE
+    assert (desk.venue._clearing.trades, desk.venue._clearing.failed) == (3, 2)
 
 
 def test_cash_is_enforced_at_the_limit_with_fees() -> None:

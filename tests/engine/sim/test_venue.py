@@ -119,6 +119,15 @@ def test_a_late_frame_is_counted() -> None:
     assert desk.venue.late_updates == 1
 
 
+def test_requests_and_cancels_are_counted_apart() -> None:
+    desk = deep()
+    request = desk.request(BUY, YES, 5000, ONE)
+    desk.send(request)
+    desk.send(cancel(request))
+    desk.send(cancel(request))
+    assert (desk.venue.requests, desk.venue.cancels, desk.venue.late_updates) == (1, 2, 0)
+
+
 def test_orders_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(venue_module, "ORDERS_MAX", 1)
     desk = deep()
