@@ -173,22 +173,21 @@ class Problem:
                 price = own_price(outcome, int(self.batch.levels[PRICE, leg, level]))
                 shown = int(self.batch.levels[SIZE, leg, level])
                 self.batch.levels[SIZE, leg, level] = shadows.left_e6(side, price, shown)
+        cap = SIDE_SIZE_MAX_E6
         if int(record["direction"]) == _BUY:
-            cap = min(
-                int(
-                    notional_cap_e6(
-                        leg, self.limits.order_notional_max_micros, self.batch.levels, self.batch.depth
-                    )
-                ),
-                self.limits.position_max_e6 - holds.held_e6(slot, outcome),
-            )
-        else:
-            cap = self.limits.order_size_max_e6
-            if not record["convert"]:
-                cap = holds.for_sale_e6(slot, outcome)
+            cap = min(self._most_bought(leg), self.limits.position_max_e6 - holds.held_e6(slot, outcome))
+        elif not record["convert"]:
+            cap = holds.for_sale_e6(slot, outcome)
         job = self.batch.jobs[index]
         job["cap_e6"] = max(min(int(job["cap_e6"]), cap, self.limits.order_size_max_e6), 0)
         self._draw(leg, slot, holds)
+
+    def _most_bought(self, leg: int) -> int:
+        """Largest purchase within the notional of one order; no bound where the book ends before it."""
+        levels, depth = self.batch.levels, self.batch.depth
+        cap = int(notional_cap_e6(leg, self.limits.order_notional_max_micros, levels, depth))
+        offered = int(levels[SIZE, leg, : depth[leg]].sum())
+        return cap if cap < offered else SIDE_SIZE_MAX_E6
 
     def _share(self, leg: int, side: BookSide) -> None:
         number = self._supplies.setdefault(side, self.n_supplies)
