@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.jit import kernel
-from engine.records import UpdateKind
+from engine.records import BOOK_UPDATE, UpdateKind
 
 TOUCHES_WATCHED: Final = 1
 SAYS_STATE: Final = 2
@@ -30,3 +30,8 @@ def scan_frame(updates: npt.NDArray[np.void], n: int, watched: npt.NDArray[np.bo
         if 0 <= slot < len(watched) and watched[slot]:
             found |= TOUCHES_WATCHED
     return found
+
+
+def warm() -> None:
+    """Compile the kernel."""
+    scan_frame(np.zeros(1, BOOK_UPDATE), 1, np.zeros(1, np.bool_))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.records import Side, UpdateKind
-from engine.sim.frame_scan import SAYS_STATE, TOUCHES_WATCHED, scan_frame
+from engine.sim.frame_scan import SAYS_STATE, TOUCHES_WATCHED, scan_frame, warm
 from tests.engine.sim.world import ONE, frame, level, update
 from tests.plain_twin import PlainTwin
 
@@ -38,3 +39,11 @@ def test_plain_and_compiled_agree_with_a_plain_reading(
     expected = TOUCHES_WATCHED * touches | SAYS_STATE * states
     assert scan_frame(rows, len(rows), watched) == expected
     assert plain_twin("engine.sim.frame_scan").scan_frame(rows, len(rows), watched) == expected
+
+
+@pytest.mark.compiled_only
+def test_a_warm_kernel_is_not_compiled_again() -> None:
+    warm()
+    compiled = len(scan_frame.signatures)  # type: ignore[attr-defined]
+    scan_frame(level(0, Side.ASK, 5000, ONE), 1, np.zeros(4, np.bool_))
+    assert len(scan_frame.signatures) == compiled  # type: ignore[attr-defined]
