@@ -12,20 +12,16 @@ from engine.execution.plan import PlanResult
 from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
 from procs.agent import NEVER_NS
 from procs.desk import Desk
-from procs.view import BookView
 from procs.wires import Wires, publish_each
 from shm.ring import Reader, Records
 
 
 class ExecutorAgent:
-    """Runs ``executor`` over the wires; ``view`` is the one whose rows it reads.
-
-    ``results`` collects how each plan ended.
-    """
+    """Runs ``executor`` over the wires. ``results`` collects how each plan ended."""
 
     role = "executor"
 
-    def __init__(self, executor: Executor, desk: Desk, view: BookView, wires: Wires) -> None:
+    def __init__(self, executor: Executor, desk: Desk, wires: Wires) -> None:
         self.executor = executor
         self.desk = desk
         self.results: list[PlanResult] = []
@@ -38,8 +34,6 @@ class ExecutorAgent:
             venue: _joined(ring.reader(self.role, 0)) for venue, ring in wires.reports.items()
         }
         self._wires = wires
-        self._view = view
-        self._legs_of: dict[int, tuple[tuple[int, int], ...]] = {}  # plans that are not done
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
@@ -50,18 +44,14 @@ class ExecutorAgent:
         for reader, reports in self._reports.values():
             n_reports = max(reader.poll(), 0)
             for index in range(n_reports):
-                self._refresh()
                 self.executor.on_report(reports[index], now_ns)
                 self._flush()
             work += n_reports
         while (n_cells := self._plans.poll(1)) > 0:
-            self._legs_of[int(self._heads[0]["plan_id"])] = markets_of(self._legs[1:n_cells])
-            self._refresh()
             self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
             self._flush()
             work += 1
         if self.executor.next_due_ns() <= now_ns:
-            self._refresh()
             self.executor.on_time(now_ns)
             self._flush()
             work += 1
@@ -76,12 +66,6 @@ class ExecutorAgent:
         """When the executor wants the clock."""
         return min(self.executor.next_due_ns(), NEVER_NS)
 
-    def _refresh(self) -> None:
-        """Fetch the books of all plans that are not done: what follows sells, sizes and unwinds on them."""
-        for markets in self._legs_of.values():
-            for venue, slot in markets:
-                self._view.refresh(venue, slot)
-
     def _flush(self) -> None:
         out = self.executor.out
         self.results.extend(self.executor.finished)
@@ -92,17 +76,10 @@ class ExecutorAgent:
         for event in out.events[: out.n_events]:
             if int(event["order_id"]):
                 self.order_statuses[int(event["order_id"])] = int(event["status"])
-            if int(event["plan_done"]):
-                self._legs_of.pop(int(event["plan_id"]), None)
         publish_each(self._wires.events, out.events[: out.n_events], "events")
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"
         )
-
-
-def markets_of(legs: Records) -> tuple[tuple[int, int], ...]:
-    """(venue, slot) of the legs of a plan."""
-    return tuple((int(leg["venue"]), int(leg["slot"])) for leg in legs)
 
 
 def _joined(reader: Reader) -> tuple[Reader, Records]:

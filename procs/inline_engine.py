@@ -201,9 +201,15 @@ class InlineEngine:
         cash = {venue: settings.paper_cash_micros for venue, settings in self._venue_configs().items()}
         desk.open(cash, self._start_ns)
         executor = Executor(
-            self.catalog, FreshGate(gate, view), desk, IdSource(BOOT_EPOCH), ExecutionConfig(), view.rows
+            self.catalog,
+            FreshGate(gate, view),
+            desk,
+            IdSource(BOOT_EPOCH),
+            ExecutionConfig(),
+            view.rows,
+            view.refresh,
         )
-        return ExecutorAgent(executor, desk, view, self.wires)
+        return ExecutorAgent(executor, desk, self.wires)
 
     def _make_venue(self, venue: Venue, latency_scale: int) -> SimVenueAgent:
         settings = self._venue_configs()[venue]

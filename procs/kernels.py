@@ -46,6 +46,7 @@ WARM_MODULES: Final = (
     "engine.strategies.warm",
     "engine.optimizer.warm",
     "engine.risk.gate",
+    "engine.sim.frame_scan",
     "procs.recording_lines",
     "procs.replay_apply",
     "procs.check_frames",
