@@ -400,3 +400,14 @@ def test_plain_and_compiled_leave_the_same_words(
         return OverwritingRing.create(16, WIDTH)
 
     assert play(cells, script, make()) == play(plain_twin("shm.cells"), script, make())
+
+
+def test_a_poll_writes_what_it_brings_and_no_more() -> None:
+    ring = OverwritingRing.create(CAPACITY, WIDTH)
+    reader = ring.reader()
+    publish(ring, 5, 6)
+    out, tags = np.full(4 * N_WORDS, -7, np.int64), np.full(4, -7, np.int64)
+    assert cells.poll(ring.address, reader.address, address_of(out), address_of(tags), 2, 1) == 2
+    assert out.tolist() == [5] * N_WORDS + [6] * N_WORDS + [-7] * 2 * N_WORDS
+    assert tags[2:].tolist() == [-7, -7]
+    assert rings.cell_index(int(tags[1])) == 1
