@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 
 from engine.book import state as book_state
+from engine.book.state import BookState
+from engine.catalog.market import MarketSpec
 from engine.errors import RecordingDamaged, RecordingFormat
 from engine.reasons import label
 from engine.records import Trust, Venue
@@ -35,6 +37,7 @@ from procs.check_tally import (
     RULES,
     S_TOUCHED,
     Found,
+    Tally,
     finish,
     make_tally,
 )
@@ -118,12 +121,10 @@ class Check:
         self._source: Source = open_source(path)
         header: RecordingHeader = self._source.header
         self.report = CheckReport(str(path), header.kind, lacks=list(header.lacks))
-        self._replay = Replay(header.markets, on_records=self._on_records)
         pairs = [spec for spec in header.markets if spec.venue is Venue.POLYMARKET and spec.no_token]
-        self._mirror = Replay(pairs, mirrored=True, on_records=self._on_mirror) if pairs else None
         is_truncated = "book_depth" in header.lacks
-        self._tally = make_tally(len(self._replay.books) + SPARE_SLOTS, is_truncated=is_truncated)
-        self._mirror_tally = make_tally(len(pairs) + SPARE_SLOTS, is_truncated=is_truncated)
+        self._replay, self._tally = _judged(header.markets, is_truncated, mirrored=False)
+        self._mirror = _judged(pairs, is_truncated, mirrored=True) if pairs else None
 
     def run(self, on_progress: OnProgress | None = None) -> CheckReport:
         """Read the whole file; damage is reported after what is whole."""
@@ -135,6 +136,8 @@ class Check:
                     on_progress(self.report.frames)
         except (RecordingDamaged, RecordingFormat) as error:
             self.report.damage = str(error)
+        finally:
+            self._source.close()
         self._conclude()
         return self.report
 
@@ -142,15 +145,8 @@ class Check:
         self.report.clock_steps_back += int((clock_ns[start:stop] != batch.recv_ns[start:stop]).sum())
         self._replay.feed(batch, clock_ns, start, stop)
         if self._mirror is not None:
-            self._mirror.feed(batch, clock_ns, start, stop)
+            self._mirror[0].feed(batch, clock_ns, start, stop)
         self._collect_breaks(batch, clock_ns)
-
-    def _on_records(self, records: Records, count: int, conn: int) -> None:
-        check_frames(self._replay.store.state, records, count, conn, self._tally)
-
-    def _on_mirror(self, records: Records, count: int, conn: int) -> None:
-        assert self._mirror is not None
-        check_frames(self._mirror.store.state, records, count, conn, self._mirror_tally)
 
     def _collect_breaks(self, batch: FrameBatch, clock_ns: Longs) -> None:
         """Find the lines of the breaks that this batch brought."""
@@ -176,9 +172,10 @@ class Check:
             self._take_codec(codec)
         self._count_markets()
         if self._mirror is not None:
-            self._mirror.finish()
-            self.report.mirror_levels = self._mirror.store.count(book_state.Count.MIRROR_LEVELS)
-            self.report.mirror_broken = int(self._mirror_tally.counts[Found.MIRROR_BROKEN])
+            mirror, tally = self._mirror
+            mirror.finish()
+            self.report.mirror_levels = mirror.store.count(book_state.Count.MIRROR_LEVELS)
+            self.report.mirror_broken = int(tally.counts[Found.MIRROR_BROKEN])
 
     def _take_found(self, found: dict[str, int]) -> None:
         report = self.report
@@ -229,6 +226,16 @@ class Check:
             "bids": [_dump_level(*level) for level in bids],
             "asks": [_dump_level(*level) for level in asks],
         }
+
+
+def _judged(specs: Sequence[MarketSpec], is_truncated: bool, *, mirrored: bool) -> tuple[Replay, Tally]:
+    """A replay whose every frame is judged into a tally."""
+    tally = make_tally(2 * len(specs) + SPARE_SLOTS, is_truncated=is_truncated)
+
+    def judge(books: BookState, records: Records, count: int, conn: int) -> None:
+        check_frames(books, records, count, conn, tally)
+
+    return Replay(specs, mirrored=mirrored, on_records=judge), tally
 
 
 def _dump_level(price_e4: int, size_e6: int) -> list[str | None]:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from engine.book.grid import TICKS_MAX, grid_prices
+from engine.book.state import BookState
 from engine.book.store import BookStore
 from engine.catalog.market import MarketSpec
 from engine.records import Outcome, Side, Trust, Venue
@@ -34,7 +35,7 @@ POOL_PAGES_MIN: Final = 16_384
 _ANY_PRICE: Final = ((0, TICKS_MAX - 1, 1),)
 
 Levels = list[tuple[int, int]]  # price in 1e-4, size in 1e-6; size 0: unknown
-OnRecords = Callable[[Records, int, int], None]  # records, how many, connection
+OnRecords = Callable[[BookState, Records, int, int], None]  # books, records, how many, connection
 
 
 class Book(NamedTuple):
@@ -80,7 +81,7 @@ class Replay:
 
     ``books[slot]`` says what slot it is; markets that no spec names are added as they appear, at most
     SPARE_SLOTS of them, on the finest grid. ``on_records`` gets the updates of one or many whole frames of
-    one connection; by default they go into ``store``.
+    one connection and must apply them; by default that is all that happens to them.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Replay:
         self.strangers = 0  # markets without a spec
         self.clock_ns = 0
         self.store = BookStore(len(self.books) + SPARE_SLOTS, BOOT_EPOCH, _pool_pages(self.books))
-        self.on_records: OnRecords = self._apply if on_records is None else on_records
+        self._on_records = on_records
         self.symbols = {venue: SymbolTable(2 * len(self.books) + SPARE_SLOTS) for venue in Venue}
         self.codecs: dict[Venue, MarketDataCodec] = {
             Venue.KALSHI: KalshiCodec(self.symbols[Venue.KALSHI]),
@@ -123,10 +124,6 @@ class Replay:
 
         return add
 
-    def _apply(self, records: Records, count: int, conn: int) -> None:
-        del conn
-        apply_frames(self.store.state, records, count)
-
     def feed(self, batch: FrameBatch, clock_ns: Longs, start: int = 0, stop: int | None = None) -> None:
         """Frames ``start`` to ``stop`` of a batch, received at ``clock_ns``, which must not step back."""
         end = batch.count if stop is None else stop
@@ -152,16 +149,17 @@ class Replay:
             if read == 0:
                 records = codec.feed(batch.raw(at), int(clock_ns[at]), conn)
                 read = 1
-            if records:
-                self.on_records(codec.out, records, conn)
+            if self._on_records is not None and records:
+                self._on_records(self.store.state, codec.out, records, conn)
+            elif records:
+                apply_frames(self.store.state, codec.out, records)
             at += read
 
     def finish(self) -> None:
-        """No frame follows. The clock reaches the last one: what was crossed for too long by then is suspect."""
+        """No frame follows: what has been crossed for too long by the last one is suspect."""
         self.store.on_time(self.clock_ns)
         for codec in self.codecs.values():
-            codec.on_unknown = None  # it refers to us: without it our memory goes when we do
-        self.on_records = _no_more
+            codec.on_unknown = None  # it refers to us, and our memory should go when we do
 
     def trust(self, slot: int) -> Trust:
         """Trust of a book."""
@@ -175,10 +173,6 @@ class Replay:
     def _side(self, slot: int, side: Side) -> Levels:
         prices, sizes = self.store.levels(slot, side)
         return list(zip(prices.tolist(), sizes.tolist(), strict=True))
-
-
-def _no_more(records: Records, count: int, conn: int) -> None:
-    raise AssertionError("a frame after finish()")
 
 
 def _runs(batch: FrameBatch, start: int, stop: int) -> Iterable[tuple[int, int]]:

@@ -36,6 +36,7 @@ COLUMNS: Final = (
     ("never", "ticker_never"),
 )
 _BREAKS_SHOWN: Final = 20
+TABLE_CHARS: Final = 250  # wider than any terminal: rows are never folded
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,16 +90,16 @@ def _run_with_progress(check: Check, *, quiet: bool) -> CheckReport:
 
 def _print(reports: Sequence[CheckReport]) -> None:
     table = Table(box=None, pad_edge=False)
-    table.add_column("file")
+    table.add_column("file", no_wrap=True)
     for head, _ in COLUMNS:
-        table.add_column(head, justify="left" if head == "kind" else "right")
-    table.add_column("trust")
+        table.add_column(head, justify="left" if head == "kind" else "right", no_wrap=True)
+    table.add_column("trust", no_wrap=True)
     for report in reports:
         cells = [getattr(report, name) for _, name in COLUMNS]
         texts = [cell if isinstance(cell, str) else f"{cell:,}" for cell in cells]
         trust = ", ".join(f"{name} {count}" for name, count in report.trust.items() if count)
         table.add_row(Path(report.path).name, *texts, trust)
-    Console(soft_wrap=True).print(table)
+    Console(width=TABLE_CHARS).print(table)
     for report in reports:
         for line in _notes(report):
             print(f"{Path(report.path).name}: {line}")

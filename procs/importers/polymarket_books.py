@@ -183,12 +183,17 @@ def _frames_best(path: Path, notes: MarketNotes) -> Iterator[Frame]:
 def _best_book(
     row: Mapping[str, str], token: str, side: str, cells: tuple[str, ...], notes: MarketNotes, place: str
 ) -> Fields:
-    bids: list[Level] = [(cells[1], cells[2] or None)] if cells[1] else []
-    asks: list[Level] = [(cells[3], cells[4] or None)] if cells[3] else []
+    bids, asks = (_best_level(price, size) for price, size in (cells[1:3], cells[3:5]))
     note = notes.token(token, row["market_slug"], outcome_of(side))
     _see(note, bids, asks)
     note.title, note.close_ns = row["question"], whole_seconds_ns(row["market_end_ts"])
     return book(token, "", bids, asks, ms_ns(cells[0], place) // NS_PER_MS)
+
+
+def _best_level(price: str, size: str) -> list[Level]:
+    """One level; none where the recorder wrote nothing, or a size of zero, for an empty side."""
+    is_empty = not price or (size != "" and not size.strip("0."))
+    return [] if is_empty else [(price, size or None)]
 
 
 POLYMARKET_LISTS: Final = Importer(

@@ -92,6 +92,9 @@ class Imported:
             lacks=tuple(sorted(importer.lacks)),
         )
 
+    def close(self) -> None:
+        """Nothing stays open between passes."""
+
     def frames(self) -> Iterator[Frame]:
         """Frames in the order of the file."""
         return self.importer.frames(self.path, MarketNotes())

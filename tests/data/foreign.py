@@ -87,6 +87,7 @@ def kalshi_capture(path: Path) -> Path:
         "ts_ms": 9,
     }
     quote = {"market_ticker": "KXT-A", "no_ask": 50, "ts": 1, "yes_ask": 100, "yes_bid_dollars": "0.5000"}
+    quote |= {"price_dollars": "0.5000", "yes_ask_dollars": "1.0000"}
     watch = {
         "close_time": "2026-05-13T20:30:00Z",
         "market_ticker": "KXT-A",
@@ -330,9 +331,9 @@ def polymarket_token_rows(path: Path) -> Path:
 
 
 def polymarket_best(path: Path) -> Path:
-    """Three rows: both books, only Up changed, nothing changed."""
+    """Four rows: both books, only Up changed, nothing changed, Up has lost its bids."""
 
-    def row(at: str, up_at: str, up_bid: str) -> Row:
+    def row(at: str, up_at: str, up_bid: str, up_bid_size: str = "1824.21") -> Row:
         return {
             "recorded_at_ts": at,
             "market_slug": "btc-updown-15m-1",
@@ -343,7 +344,7 @@ def polymarket_best(path: Path) -> Path:
             "up_book_ts": up_at,
             "down_book_ts": "1775028136240",
             "up_bid": up_bid,
-            "up_bid_size": "1824.21",
+            "up_bid_size": up_bid_size,
             "up_ask": "0.03",
             "up_ask_size": "",
             "down_bid": "",
@@ -358,6 +359,7 @@ def polymarket_best(path: Path) -> Path:
             row("1775028136.217", "1775028136240", "0.02"),
             row("1775028138.599", "1775028138642", "0.01"),
             row("1775028139.000", "1775028138642", "0.01"),
+            row("1775028139.500", "1775028139500", "0.0", "0.0"),
         ],
     )
 

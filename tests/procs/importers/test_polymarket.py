@@ -168,8 +168,10 @@ def test_token_rows_say_when_a_size_is_unknown(tmp_path: Path) -> None:
 def test_best_rows_give_a_frame_only_for_a_changed_book(tmp_path: Path) -> None:
     path = foreign.polymarket_best(tmp_path / "x")
     got = frames(path)
-    assert [frame.recv_ns for frame in got] == [1775028136217000000, 1775028138599000000]
-    first, second = trees(path)
+    assert [frame.recv_ns for frame in got] == [1775028136217000000, 1775028138599000000, 1775028139500000000]
+    first, second, third = trees(path)
+    assert isinstance(third, list)
+    assert third[0]["bids"] == []
     assert isinstance(first, list)
     assert isinstance(second, list)
     assert [book["asset_id"] for book in first] == ["71", "72"]
