@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from engine.book.ladder import Status, clear, set_level
+from engine.book.ladder import Status, clear, level_size, set_level
 from engine.book.pool import (
     LINE_LEVELS,
     LINES_LEFT,
@@ -111,6 +111,19 @@ def test_an_empty_pool_refuses_and_leaves_the_ladder_as_it_was() -> None:
         assert set_level(ladders, 0, tick, 5) == Status.OK
     assert set_level(ladders, 0, WORD + 10, 5) == Status.POOL_EXHAUSTED
     assert ladders.sides[0, 3] == 5 * (2 * LINE_LEVELS + 1 + LINES_PER_PAGE - 2)
+
+
+def test_every_line_is_used_to_its_last_cell_and_not_beyond() -> None:
+    ladders = make_ladders(2, 1)
+    for word in range(LINES_PER_PAGE):
+        for bit in range(LINE_LEVELS):
+            assert set_level(ladders, 0, word * WORD + bit, word + bit + 1) == Status.OK
+    for word in range(LINES_PER_PAGE):
+        set_level(ladders, 0, word * WORD, 0)
+        assert [level_size(ladders, 0, word * WORD + bit) for bit in range(LINE_LEVELS)] == [
+            0,
+            *range(word + 2, word + LINE_LEVELS + 1),
+        ]
 
 
 def test_a_page_stays_a_page_while_no_line_is_free() -> None:

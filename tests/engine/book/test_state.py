@@ -31,6 +31,10 @@ def test_bounds(markets: int, boot_epoch: int, burst_ns: int) -> None:
         make_state(markets, boot_epoch, 1, burst_ns, GRIDS)
 
 
+def test_as_many_markets_as_allowed() -> None:
+    assert len(make_state(MARKETS_MAX, BOOT_EPOCH_MAX, 1, 0, GRIDS).rows) == MARKETS_MAX
+
+
 def test_a_call_holds_the_largest_frame_and_its_tops() -> None:
     state = make_state(3, 0, 1, 0, GRIDS)
     assert APPLY_UPDATES_MAX >= FRAME_UPDATES_MAX
