@@ -19,13 +19,14 @@ import numpy as np
 
 from engine.catalog.relations import Relation
 from engine.config import Config
-from engine.errors import RecordingDamaged
+from engine.errors import ConfigError, RecordingDamaged
 from engine.ledger.journal import read_journal
 from engine.ledger.ledger import Ledger
 from engine.ledger.marks import mark_ledger_micros
 from engine.records import OrderStatus, Trust, Venue
 from engine.sim.session.build import Session, build_session
 from engine.venues.counts import Count
+from engine.venues.workspace import CONNS_MAX
 from procs.config_files import load_fee_table, load_relations
 from procs.importers import Source, open_source
 from procs.inline_engine import VENUES, InlineEngine, Scene
@@ -37,7 +38,6 @@ from procs.session_watch import SessionWatch
 from procs.source import SourceAgent
 
 LATENCY_SCALES: Final = (1, 2, 5)
-CONNS_PER_FILE: Final = 1 << 16  # files keep their connections apart
 PROGRESS_EVERY: Final = 1 << 10  # steps
 KIB: Final = 1024
 
@@ -120,11 +120,13 @@ def _open(path: Path, stack: ExitStack) -> Source:
 
 
 def _merged(sources: Sequence[Source], shifts: Sequence[int]) -> Iterator[Frame]:
+    numbers: dict[tuple[int, int], int] = {}  # files keep their connections apart
     for run in merge(sources, shifts):
-        first_conn = run.file * CONNS_PER_FILE
         batch = run.batch
         for index in range(run.start, run.stop):
-            conn = first_conn + int(batch.conns[index]) % CONNS_PER_FILE
+            conn = numbers.setdefault((run.file, int(batch.conns[index])), len(numbers))
+            if conn >= CONNS_MAX:
+                raise ConfigError(f"the recordings have more than {CONNS_MAX} connections together")
             venue = Venue(int(batch.venues[index]))
             yield Frame(int(run.clock_ns[index]), venue, conn, batch.raw(index))
 
