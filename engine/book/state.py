@@ -18,7 +18,7 @@ from engine.book.trust import BOOT_EPOCH_MAX
 from engine.records import BOOK_ROW, FRAME_UPDATES_MAX, NO_PRICE, TOP
 from engine.units import NS_PER_MS
 
-MARKETS_MAX: Final = 2**16
+MARKETS_MAX: Final = 2**18
 APPLY_UPDATES_MAX: Final = FRAME_UPDATES_MAX  # of one call; a frame never spans two calls
 MIRROR_DIFFS_MAX: Final = 512  # outstanding disagreements of all mirrored markets together
 CROSSED_BURST_NS: Final = 250 * NS_PER_MS
