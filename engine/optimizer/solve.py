@@ -105,8 +105,12 @@ def _search(problem: Problem, solution: Solution, active: list[int]) -> None:
         small = [index for index in wanted if sizes[index] < batch.jobs[index]["smallest_e6"]]
         if not small:
             break
-        worst = min(small, key=lambda index: (solution.bounds[index], index))
-        solution.reasons[worst] = _why_small(problem, worst)
+        why = {index: _why_small(problem, index) for index in small}
+        # one that could not be had alone either only stands in the way of those that can
+        worst = min(
+            small, key=lambda index: (why[index] is Reason.CROWDED_OUT, solution.bounds[index], index)
+        )
+        solution.reasons[worst] = why[worst]
         batch.jobs[worst]["cap_e6"] = 0
         del wanted[worst]
     solution.sizes = [sizes[index] if index in wanted else 0 for index in range(problem.n_jobs)]
