@@ -8,9 +8,9 @@ import pytest
 from engine.catalog.catalog import Catalog
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, Direction, Outcome, Trust, Venue
-from engine.risk.gate import Gate, check, on_grid
+from engine.risk.gate import Gate, _check_shape, check, on_grid
 from engine.risk.limits import TOKEN_ONE
-from engine.units import NS_PER_MS, NS_PER_S
+from engine.units import MULDIV_OVERFLOW, NS_PER_MS, NS_PER_S
 from tests.engine.risk.test_gate import CONTRACT, DOLLAR, EPOCH, NOW, Desk, limits, spec
 
 FINE = {"lot_e6": 1, "min_size_e6": 1, "min_notional_micros": 0}
@@ -81,6 +81,15 @@ def test_a_fraction_of_a_micro_dollar_is_over_the_notional_limit() -> None:
     desk = fine_desk(order_notional_max_micros=50 * DOLLAR)
     assert desk.ask(0, size_e6=100 * CONTRACT + 1, price_e4=5_000) is Reason.ORDER_NOTIONAL_LIMIT
     assert desk.ask(0, size_e6=100 * CONTRACT, price_e4=5_000) is Reason.NONE
+
+
+@pytest.mark.parametrize(
+    ("notional_micros", "reason"), [(MULDIV_OVERFLOW, Reason.ORDER_NOTIONAL_LIMIT), (0, Reason.NONE)]
+)
+def test_a_notional_that_does_not_fit_is_over_every_limit(notional_micros: int, reason: Reason) -> None:
+    desk = fine_desk()
+    market = desk.catalog.rows[0]
+    assert _check_shape(desk.gate.limits, market, desk.order(0), notional_micros) == reason
 
 
 def test_heat_and_drawdown_round_against_us() -> None:
