@@ -210,29 +210,35 @@ def payoff_floor(payoff_micros: int, size_e6: int) -> int:
 @kernel
 def whole_lots_e6(job: np.void, size_e6: int, legs: Rows, markets: Rows, levels: Ints, count: Ints) -> int:
     """Largest size up to ``size_e6`` that all orders may have, each with the limit that size needs."""
-    for _ in range(TOP_LEVELS * LEGS_MAX):
+    for _ in range(SEGMENTS_MAX):
         lot = 1
+        edge = 0  # down to here every leg stands on the same level, so the lot is the same
         for leg in range(job["first"], job["first"] + job["n_legs"]):
             record = legs[leg]
-            limit = int(levels[PRICE, leg, _level_of(leg, size_e6, levels, count)])
+            level, before = _level_of(leg, size_e6, levels, count)
+            edge = max(edge, before)
+            limit = int(levels[PRICE, leg, level])
             lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], record["direction"], limit))
-        if lot == 0:
-            return 0
-        if size_e6 % lot == 0:
-            break
-        size_e6 -= size_e6 % lot  # a smaller size may need fewer levels, whose lot is another
-    return size_e6
+        whole = size_e6 - size_e6 % lot if lot > 0 else 0
+        if whole > edge or edge == 0:
+            return whole
+        size_e6 = edge
+    return 0
 
 
 @kernel
-def _level_of(leg: int, size_e6: int, levels: Ints, count: Ints) -> int:
-    """Level that the last contract of ``size_e6`` takes; the last one when there are not so many."""
+def _level_of(leg: int, size_e6: int, levels: Ints, count: Ints) -> tuple[int, int]:
+    """Level that the last contract of ``size_e6`` takes, and the depth before it.
+
+    The last level when there are not so many.
+    """
     depth = 0
     for level in range(count[leg]):
-        depth += int(levels[SIZE, leg, level])
-        if depth >= size_e6:
-            return level
-    return max(int(count[leg]) - 1, 0)
+        offered = int(levels[SIZE, leg, level])
+        if depth + offered >= size_e6 or level == count[leg] - 1:
+            return level, depth
+        depth += offered
+    return 0, 0
 
 
 @kernel

@@ -133,7 +133,23 @@ def _best_fill(problem: Problem, solution: Solution, active: list[int]) -> list[
     if best < enough:
         chosen[active] = 1
         exchange(n_jobs, problem.n_legs, best, enough, chosen, kept, batch, fill)
-    return [problem.whole_lots(index, int(kept[index])) for index in range(n_jobs)]
+    return _in_lots(problem, [int(size) for size in kept], active)
+
+
+def _in_lots(problem: Problem, sizes: list[int], active: list[int]) -> list[int]:
+    """Sizes in whole lots, where what roundings set free goes to whoever can make a lot of it, in order."""
+    jobs, fill = problem.batch.jobs, problem.fill
+    caps = jobs["cap_e6"][: problem.n_jobs].copy()
+    fill.price_ppm[:] = 0
+    lots = [problem.whole_lots(index, size) for index, size in enumerate(sizes)]
+    for index in active:
+        jobs["cap_e6"][: problem.n_jobs] = lots
+        jobs[index]["cap_e6"] = caps[index]
+        _order(problem, [other for other in active if other != index] + [index])
+        fill_batch(problem.n_jobs, problem.n_legs, problem.batch, fill)
+        lots[index] = max(lots[index], problem.whole_lots(index, int(fill.state[SIZE_E6, index])))
+    jobs["cap_e6"][: problem.n_jobs] = caps
+    return lots
 
 
 def _orders(problem: Problem, solution: Solution, active: list[int]) -> list[list[int]]:

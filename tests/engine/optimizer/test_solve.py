@@ -55,18 +55,19 @@ def profit_of(world: World, sizes: list[int]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("kalshi", "polymarket", "optimum_micros", "bound_micros"),
+    ("kalshi", "polymarket", "published_micros", "bound_micros"),
     [(5_000, 5_000, 467_825_000, 467_846_600), (2_500, 7_500, 360_975_000, 361_010_800)],
 )
 def test_cash_of_two_venues(
-    kalshi: int, polymarket: int, optimum_micros: int, bound_micros: int
+    kalshi: int, polymarket: int, published_micros: int, bound_micros: int
 ) -> None:  # O13
     world = s3_world()
     problem = world.problem(holds=cash(kalshi, polymarket))
     solution = solve(problem, SLOTS)
     profit = profit_of(world, solution.sizes)
-    # purchases of whole cents come in lots of several contracts, which the published optimum does not know
-    assert optimum_micros - 100_000 <= profit <= optimum_micros
+    # whole cents come in lots of several contracts, which the published optimum does not know; and in the first
+    # case (1231, 436) earn half a cent more than the published (1230, 437)
+    assert published_micros - 60_000 <= profit <= published_micros + 5_000
     assert bound_micros - 100 <= solution.bound_micros <= bound_micros + 2_000
     for venue, column, have in ((Venue.KALSHI, 0, kalshi), (Venue.POLYMARKET, 1, polymarket)):
         spent = (

@@ -1,19 +1,18 @@
+"""Warming runs every kernel of the strategies."""
+
 from __future__ import annotations
 
-import pytest
+from engine.strategies import evaluate, filters, scanner
+from engine.strategies.arbitrage import partition
+from engine.strategies.warm import warm
+from tests.plain_twin import kernels_are_plain
 
-from engine.strategies import scanner, warm
 
-
-def test_warming_evaluates_a_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, int]] = []
-    original = scanner.ArbitrageScanner.on_top
-
-    def watched(self: scanner.ArbitrageScanner, top: object, now_ns: int) -> tuple[int, int]:
-        seen.append(original(self, top, now_ns))  # type: ignore[arg-type]
-        return seen[-1]
-
-    monkeypatch.setattr(scanner.ArbitrageScanner, "on_top", watched)
-    warm.warm()
-    assert seen
-    assert seen[0][0] > 0
+def test_every_kernel_is_compiled_by_warming() -> None:
+    warm()
+    if kernels_are_plain():
+        return
+    for module in (evaluate, filters, scanner, partition):
+        for name, thing in vars(module).items():
+            if getattr(thing, "__module__", "") == module.__name__ and hasattr(thing, "signatures"):
+                assert thing.signatures, f"{module.__name__}.{name}"
