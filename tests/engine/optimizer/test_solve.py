@@ -65,7 +65,7 @@ def test_cash_of_two_venues(
     problem = world.problem(holds=cash(kalshi, polymarket))
     solution = solve(problem, SLOTS)
     profit = profit_of(world, solution.sizes)
-    # whole cents come in lots of several contracts, which the published optimum does not know; and in the first
+    # whole cents come in lots of several contracts, which the published optimum does not know; in the first
     # case (1231, 436) earn half a cent more than the published (1230, 437)
     assert published_micros - 60_000 <= profit <= published_micros + 5_000
     assert bound_micros - 100 <= solution.bound_micros <= bound_micros + 2_000
