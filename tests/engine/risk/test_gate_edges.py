@@ -89,7 +89,10 @@ def test_a_fraction_of_a_micro_dollar_is_over_the_notional_limit() -> None:
 def test_a_notional_that_does_not_fit_is_over_every_limit(notional_micros: int, reason: Reason) -> None:
     desk = fine_desk()
     market = desk.catalog.rows[0]
-    assert _check_shape(desk.gate.limits, market, desk.order(0), notional_micros) == reason
+    assert (
+        _check_shape(desk.gate.limits, market, desk.order(0, direction=Direction.SELL), notional_micros)
+        == reason
+    )
 
 
 def test_heat_and_drawdown_round_against_us() -> None:
