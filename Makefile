@@ -8,6 +8,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input --quiet
+# The lock names everything, so nothing is resolved: with resolution, a dependency written with an extra
+# (`coverage[toml]`) is taken for one without a pin as soon as a newer release than the pinned one exists.
+LOCKED := --no-deps --require-hashes
 
 WORKERS ?= 2
 COVERAGE_FLOOR ?= 90
@@ -38,7 +41,7 @@ $(RUNTIME): requirements.lock pyproject.toml
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" INSTALLING="$(INSTALLING)" sh .ci/make-venv
 	@touch $(INSTALLING)
 	@rm -f $@
-	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) $(LOCKED) -r requirements.lock
 	$(PIP) --no-deps --no-build-isolation -e .
 	@rm -f $(INSTALLING)
 	@touch $@
@@ -50,7 +53,7 @@ endif
 $(DEVELOP): $(RUNTIME) requirements-dev.lock
 	@touch $(INSTALLING)
 	@rm -f $@
-	$(PIP) --require-hashes -r requirements-dev.lock
+	$(PIP) $(LOCKED) -r requirements-dev.lock
 	@rm -f $(INSTALLING)
 	@touch $@
 

@@ -71,6 +71,7 @@ class ReadMany(Protocol):
         words: Words,
         table: Words,
         out_words: Words,
+        start: int,
         source: FrameBytes,
         offsets: Words,
         lengths: Words,
@@ -157,7 +158,17 @@ class MarketDataCodec:
             return 0, 0
         skip = self.on_unknown is None
         return self._read_many(
-            self._words, self._table, self._out_words, source, offsets, lengths, recv_ns, conns, count, skip
+            self._words,
+            self._table,
+            self._out_words,
+            0,
+            source,
+            offsets,
+            lengths,
+            recv_ns,
+            conns,
+            count,
+            skip,
         )
 
     def disconnect(self, conn: int, recv_ns: int) -> int:
@@ -191,9 +202,10 @@ class MarketDataCodec:
         while frame.unknown and rounds < UNKNOWN_ROUNDS_MAX and self._register(frame.unknown):
             frame = self.general(payload, conn)
             rounds += 1
-        if len(frame.rows) + len(frame.touched) > BODY_RECORDS_MAX:
+        needed = len(frame.rows) + len(frame.touched)
+        if needed > BODY_RECORDS_MAX:
             self.counts[Count.RECORDS_BOUND] += 1
-            frame.refuse(f"{len(frame.rows)} records, at most {BODY_RECORDS_MAX}")
+            frame.refuse(f"room for {needed} records and books is needed, there is {BODY_RECORDS_MAX}")
             frame.reason = Reason.LEVEL_BOUND
         self._note(frame)
         return self._settle(frame, recv_ns, conn)

@@ -27,7 +27,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from engine.jit import kernel
+from engine.book.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.venues.counts import Count
 from engine.venues.emit import make_room, put_doubt
@@ -105,7 +105,7 @@ NEXT: Final = 0
 DUPLICATE: Final = -1
 
 
-@kernel
+@inlined
 def verdict(last: int, seq: int) -> int:
     """NEXT, DUPLICATE, or the Reason of the doubt (table above)."""
     if last == NONE or seq == last + 1:
@@ -115,13 +115,13 @@ def verdict(last: int, seq: int) -> int:
     return _GAP if seq > last else _RESTART
 
 
-@kernel
+@inlined
 def sidless(row: int) -> int:
     """Stand-in for the sid of a book frame that has none: below every sid."""
     return -2 - row
 
 
-@kernel
+@inlined
 def _count(words: Words, counter: int) -> None:
     words[COUNTS_AT + counter] += 1
 

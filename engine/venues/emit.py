@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.jit import kernel
+from engine.book.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import UpdateFlag, UpdateKind
 from engine.venues.counts import RECORDS_OF_KIND, Count
@@ -40,7 +40,7 @@ _SIBLING_LEVELS: Final = COUNTS_AT + int(Count.SIBLING_LEVELS)
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int, int]  # a BOOK_UPDATE, field by field
 
 
-@kernel
+@inlined
 def put(out: Records, at: int, kind: int, side: int, price_e4: int, size_e6: int, aux: int) -> None:
     """Write what record ``at`` says."""
     out[at]["kind"] = kind
@@ -66,7 +66,7 @@ def address(
         out[at]["flags"] = flags
 
 
-@kernel
+@inlined
 def put_doubt(out: Records, at: int, slot: int, generation: int, reason: int, seq: int) -> None:
     """Write a DOUBT about a market."""
     put(out, at, DOUBT, 0, 0, 0, reason)
@@ -83,7 +83,7 @@ def make_room(out: Records, at: int, count: int, gap: int) -> None:
         out[index + gap] = out[index]
 
 
-@kernel
+@inlined
 def _first_sight(words: Words, slot: int) -> bool:
     """Whether ``slot`` was not seen since STAMP grew; remembers it."""
     stamp = int(words[STAMP])

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.book.jit import inlined, kernel
 from engine.venues.scan import (
     CLOSE_OBJECT,
+    CONTAINER,
     OPEN_LIST,
     OPEN_OBJECT,
     UNSURE,
@@ -80,7 +81,7 @@ def names_at(number: int) -> int:
     return NAMES_AT + NAME_TABLE_WORDS * number
 
 
-@kernel
+@inlined
 def name_code(words: Words, table: int, start: int, end: int) -> int:
     """Code that the table at ``table`` has for the name between ``start`` and ``end``, else NO_NAME."""
     length = end - start
@@ -98,7 +99,7 @@ def name_code(words: Words, table: int, start: int, end: int) -> int:
     return NO_NAME
 
 
-@kernel
+@inlined
 def keep_span(words: Words, field: int, kind: int, start: int, end: int) -> bool:
     """Remember where a field of the object lies; False when it is there twice."""
     seen = int(words[FIELDS_SEEN])
@@ -112,13 +113,19 @@ def keep_span(words: Words, field: int, kind: int, start: int, end: int) -> bool
     return True
 
 
-@kernel
+@inlined
 def has(words: Words, field: int) -> bool:
     """Whether the object has a field."""
     return int(words[FIELDS_SEEN]) & (1 << field) != 0
 
 
-@kernel
+@inlined
+def is_only_container(words: Words, field: int) -> bool:
+    """Whether a field, if the object has it, is a list or object that was read, and no scalar."""
+    return not has(words, field) or int(words[SPANS_AT + SPAN_WORDS * field]) == CONTAINER
+
+
+@inlined
 def span(words: Words, field: int) -> tuple[int, int, int]:
     """Kind, start and end of a field; kind 0 when the object does not have it."""
     if not has(words, field):

@@ -37,8 +37,9 @@ def decimal_text(value: object, where: str) -> str:
 
 
 def _units(value: object, decimals: int, where: str) -> int:
+    written = decimal_text(value, where)
     try:
-        return decimal_to_units(decimal_text(value, where), decimals)
+        return decimal_to_units(written, decimals)
     except ValueError as error:
         raise FrameError(f"{where}: {error!s:.80}") from None
 

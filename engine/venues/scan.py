@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.jit import kernel
+import numpy as np
+
+from engine.book.jit import inlined, kernel
 from engine.venues.workspace import SENTINEL_WORDS, FrameBytes, Words
 
 UNSURE: Final = -1
@@ -21,6 +23,7 @@ BAD: Final = -(1 << 62)  # a number that is not sure; no price, size or time com
 TEXT: Final = 1  # kinds of a scalar
 NUMBER: Final = 2
 WORD: Final = 3  # true, false, null
+CONTAINER: Final = 4  # not a scalar: a list or object that a parser has read
 
 DIGITS_MAX: Final = 15  # of an unquoted number: survives a double
 WHOLE_DIGITS_MAX: Final = 11  # of a decimal before the point: with six decimals far below 2**63
@@ -40,18 +43,28 @@ CLOSE_OBJECT: Final = 0x7D
 
 _ONES: Final = 0x0101010101010101
 _HIGHS: Final = -0x7F7F7F7F7F7F7F80  # 0x80 in every byte
+_FILLERS: Final = 0x7F7F7F7F7F7F7F7F
 _QUOTES: Final = 0x2222222222222222
 _BACKSLASHES: Final = 0x5C5C5C5C5C5C5C5C
+_POINTS: Final = 0x2E2E2E2E2E2E2E2E
+_ZEROS: Final = 0x3030303030303030
+_SIXES: Final = 0x0606060606060606
+_HIGH_NIBBLES: Final = -0x0F0F0F0F0F0F0F10  # 0xF0 in every byte
+_LOW_NIBBLES: Final = 0x0F0F0F0F0F0F0F0F
+_EVEN_BYTES: Final = 0x00FF00FF00FF00FF
+_EVEN_PAIRS: Final = 0x0000FFFF0000FFFF
 _SPACES: Final = 0x2020202020202020
 
 _SPACE_BYTES: Final = 1 << 0x20 | 1 << 0x0A | 1 << 0x0D | 1 << 0x09  # bit n: byte n is white space
+
+_POWERS: Final = np.array([10**exponent for exponent in range(7)], np.int64)
 
 _TRUE: Final = int.from_bytes(b"true", "little")
 _FALSE: Final = int.from_bytes(b"false", "little")
 _NULL: Final = int.from_bytes(b"null", "little")
 
 
-@kernel
+@inlined
 def byte(words: Words, at: int) -> int:
     """Byte ``at`` of the frame."""
     return (int(words[at >> 3]) >> ((at & 7) << 3)) & 0xFF
@@ -69,7 +82,8 @@ def seal(words: Words, length: int) -> None:
 @kernel
 def load(words: Words, memory: FrameBytes, source: FrameBytes, start: int, length: int) -> None:
     """Copy ``length`` bytes of ``source`` into the frame (``memory`` is its bytes) and seal it."""
-    memory[:length] = source[start : start + length]
+    for at in range(length):
+        memory[at] = source[start + at]
     seal(words, length)
 
 
@@ -82,7 +96,7 @@ def is_ascii(words: Words, length: int) -> bool:
     return found & _HIGHS == 0
 
 
-@kernel
+@inlined
 def _special(word: int) -> int:
     """Top bit of each byte that is a quote, a backslash or a control character.
 
@@ -93,27 +107,32 @@ def _special(word: int) -> int:
     return ((quotes - _ONES) | (slashes - _ONES) | (word - _SPACES)) & _HIGHS
 
 
-@kernel
+@inlined
+def _lowest(flags: int) -> int:
+    """Index of the lowest byte that is not zero."""
+    index = 0
+    if flags & 0xFFFFFFFF == 0:
+        flags >>= 32
+        index = 4
+    if flags & 0xFFFF == 0:
+        flags >>= 16
+        index += 2
+    return index + (flags & 0xFF == 0)
+
+
+@inlined
 def string_end(words: Words, at: int) -> int:
     """Index of the first byte from ``at`` on that cannot stand inside a plain string; eight bytes a step."""
     index = at >> 3
-    flags = _special(int(words[index])) & (-1 << ((at & 7) << 3))
+    before = _FILLERS & ((1 << ((at & 7) << 3)) - 1)  # bytes in front of ``at`` must neither match nor borrow
+    flags = _special(int(words[index]) | before)
     while flags == 0:
         index += 1
         flags = _special(int(words[index]))
-    end = index << 3
-    if flags & 0xFFFFFFFF == 0:
-        flags >>= 32
-        end += 4
-    if flags & 0xFFFF == 0:
-        flags >>= 16
-        end += 2
-    if flags & 0xFF == 0:
-        end += 1
-    return end
+    return (index << 3) + _lowest(flags)
 
 
-@kernel
+@inlined
 def chunk(words: Words, at: int, length: int) -> int:
     """Up to eight ASCII bytes from ``at`` on as one integer, zeros above ``length``; 0 < length."""
     shift = (at & 7) << 3
@@ -126,7 +145,7 @@ def chunk(words: Words, at: int, length: int) -> int:
     return value
 
 
-@kernel
+@inlined
 def skip_space(words: Words, at: int) -> int:
     """Cursor past white space."""
     found = byte(words, at)
@@ -136,7 +155,7 @@ def skip_space(words: Words, at: int) -> int:
     return at
 
 
-@kernel
+@inlined
 def enter(words: Words, at: int, closer: int) -> tuple[int, bool]:
     """Step into a list or object: cursor at its first element and True, or past it and False."""
     at = skip_space(words, at + 1)
@@ -145,7 +164,7 @@ def enter(words: Words, at: int, closer: int) -> tuple[int, bool]:
     return at, True
 
 
-@kernel
+@inlined
 def after_value(words: Words, at: int, closer: int) -> tuple[int, bool]:
     """Step past a value: cursor at the next one and True, past the closer and False, or UNSURE and False."""
     at = skip_space(words, at)
@@ -157,7 +176,7 @@ def after_value(words: Words, at: int, closer: int) -> tuple[int, bool]:
     return UNSURE, False
 
 
-@kernel
+@inlined
 def key_end(words: Words, at: int) -> int:
     """End of the member name whose quote is at ``at``; UNSURE when there is none."""
     if byte(words, at) != QUOTE:
@@ -166,7 +185,7 @@ def key_end(words: Words, at: int) -> int:
     return end if byte(words, end) == QUOTE else UNSURE
 
 
-@kernel
+@inlined
 def after_key(words: Words, end: int) -> int:
     """Cursor of the value behind the name that ends at ``end``; UNSURE without a colon."""
     at = skip_space(words, end + 1)
@@ -211,7 +230,7 @@ def _word_end(words: Words, at: int) -> int:
     return at + 5 if five == _FALSE else UNSURE
 
 
-@kernel
+@inlined
 def scalar(words: Words, at: int) -> tuple[int, int]:
     """Kind of the string, number or literal at ``at``, and the end of its text (no quotes) or UNSURE."""
     found = byte(words, at)
@@ -223,51 +242,85 @@ def scalar(words: Words, at: int) -> tuple[int, int]:
     return WORD, _word_end(words, at)
 
 
-@kernel
+@inlined
 def text_start(kind: int, at: int) -> int:
     """Where the text of a scalar of this kind at ``at`` begins."""
     return at + 1 if kind == TEXT else at
 
 
-@kernel
+@inlined
 def after_scalar(kind: int, end: int) -> int:
     """Cursor past a scalar of this kind whose text ends at ``end``."""
     return end + 1 if kind == TEXT else end
 
 
+@inlined
+def _eight_digits(text: int, count: int) -> int:
+    """Value of 1 to 8 ASCII digits, the first in the lowest byte and zeros above; BAD for anything else.
+
+    The digits are moved to the top and zeros put before them; then pairs, fours and all eight are joined by
+    one multiplication each.
+    """
+    text = (text << ((8 - count) << 3)) | ((_ZEROS >> 8) >> ((count - 1) << 3))
+    if text & _HIGH_NIBBLES != _ZEROS or (text + _SIXES) & _HIGH_NIBBLES != _ZEROS:
+        return BAD
+    text = ((text & _LOW_NIBBLES) * 2561) >> 8
+    text = ((text & _EVEN_BYTES) * 6553601) >> 16
+    return (((text & _EVEN_PAIRS) * 42949672960001) >> 32) & 0xFFFFFFFF
+
+
+@kernel
+def _short_decimal(text: int, length: int, decimals: int) -> int:
+    """As ``decimal`` for up to eight characters without a sign, in one word."""
+    digits = length
+    places = 0
+    found = ((text ^ _POINTS) - _ONES) & _HIGHS
+    if found:
+        whole = _lowest(found)
+        shift = whole << 3
+        text = (text & ((1 << shift) - 1)) | (((text >> shift) >> 8) << shift)
+        digits -= 1
+        places = digits - whole
+    value = BAD if digits == 0 else _eight_digits(text, digits)
+    while places > decimals and value != BAD:
+        value = BAD if value % 10 else value // 10
+        places -= 1
+    return value if value == BAD else value * int(_POWERS[decimals - places])
+
+
+@kernel
+def _long_decimal(words: Words, start: int, length: int, decimals: int) -> int:
+    """As ``decimal`` for up to DECIMAL_CHARS_MAX characters without a sign."""
+    value = 0
+    whole = 0  # digits before the point
+    places = -1  # digits behind it, as far as they count; -1: no point yet
+    for at in range(start, start + length):
+        digit = byte(words, at) - ZERO
+        if digit == POINT - ZERO and places < 0:
+            places = 0
+        elif digit < 0 or digit > 9 or (places == decimals and digit):
+            return BAD
+        elif places < decimals:
+            value = value * 10 + digit
+            whole += places < 0
+            places += places >= 0
+    places = max(places, 0)
+    return BAD if whole > WHOLE_DIGITS_MAX else value * int(_POWERS[decimals - places])
+
+
 @kernel
 def decimal(words: Words, start: int, end: int, decimals: int) -> int:
     """Decimal text as an integer of 10**-decimals, exact; BAD when it is not plain or has more precision."""
+    negative = byte(words, start) == MINUS
+    start += negative
     length = end - start
     if length <= 0 or length > DECIMAL_CHARS_MAX:
         return BAD
-    value = 0
-    digits = 0
-    places = -1  # digits behind the point; -1: no point yet
-    rest = 0
-    for index in range(length):
-        if index & 7 == 0:
-            rest = chunk(words, start + index, length - index)
-        digit = (rest & 0xFF) - ZERO
-        rest >>= 8
-        if 0 <= digit <= 9:
-            digits += 1
-            if places >= decimals:
-                if digit:
-                    return BAD
-                continue
-            value = value * 10 + digit
-            if places >= 0:
-                places += 1
-        elif digit == POINT - ZERO and places < 0:
-            places = 0
-        elif digit != MINUS - ZERO or index:
-            return BAD
-    if digits == 0 or digits - max(places, 0) > WHOLE_DIGITS_MAX:
-        return BAD
-    for _ in range(max(places, 0), decimals):
-        value *= 10
-    return -value if byte(words, start) == MINUS else value
+    if length <= 8:
+        value = _short_decimal(chunk(words, start, length), length, decimals)
+    else:
+        value = _long_decimal(words, start, length, decimals)
+    return -value if negative and value != BAD else value
 
 
 @kernel
@@ -276,14 +329,8 @@ def integer(words: Words, start: int, end: int) -> int:
     length = end - start
     if length <= 0 or length > DIGITS_MAX:
         return BAD
-    value = 0
-    rest = 0
-    for index in range(length):
-        if index & 7 == 0:
-            rest = chunk(words, start + index, length - index)
-        digit = (rest & 0xFF) - ZERO
-        rest >>= 8
-        if digit < 0 or digit > 9:
-            return BAD
-        value = value * 10 + digit
-    return value
+    if length <= 8:
+        return _eight_digits(chunk(words, start, length), length)
+    high = _eight_digits(chunk(words, start, length - 8), length - 8)
+    low = _eight_digits(chunk(words, end - 8, 8), 8)
+    return BAD if high == BAD or low == BAD else high * 100_000_000 + low

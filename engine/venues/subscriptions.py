@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.jit import kernel
+from engine.book.jit import inlined, kernel
 from engine.venues.emit import put_doubt
 from engine.venues.symbols import GENERATION, LENGTH, SLOT
 from engine.venues.workspace import (
@@ -62,7 +62,7 @@ if TRACKERS_MAX & _MASK:
     raise AssertionError("TRACKERS_MAX is not a power of two")
 
 
-@kernel
+@inlined
 def _first_place(conn: int, sid: int) -> int:
     """Index where the search for (conn, sid) begins."""
     mixed = (conn & 0xFFFFF) * 0x9E3779B1 + (sid & 0x7FFFFFFF) * 0x2545F491
@@ -84,7 +84,7 @@ def find_tracker(words: Words, conn: int, sid: int) -> int:
     return NONE
 
 
-@kernel
+@inlined
 def is_tracker_of(words: Words, tracker: int, conn: int) -> bool:
     """Whether the place at offset ``tracker`` holds a subscription of ``conn``."""
     return int(words[tracker + STATE]) == USED and int(words[tracker + CONN]) == conn
@@ -152,7 +152,7 @@ def drop_tracker(words: Words, tracker: int) -> None:
         index = (index - 1) & _MASK
 
 
-@kernel
+@inlined
 def _is_current(words: Words, table: Words, member: int) -> bool:
     """Whether the member's row still means the market it joined as."""
     row = int(words[member + MEMBER_ROW])

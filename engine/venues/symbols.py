@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.book.jit import inlined, kernel
 from engine.records import Outcome
 from engine.venues.scan import chunk
 from engine.venues.workspace import NONE, Words
@@ -64,7 +64,7 @@ def symbol_hash(words: Words, start: int, length: int) -> int:
     return ((high & 0x7FFFFFFF) << 32) | low
 
 
-@kernel
+@inlined
 def _same(table: Words, row: int, words: Words, start: int, length: int) -> bool:
     for at in range(0, length, 8):
         if chunk(words, start + at, length - at) != int(table[row, KEY + (at >> 3)]):

@@ -6,7 +6,7 @@ they are wherever the text is not plain.
 
 from __future__ import annotations
 
-from engine.jit import kernel
+from engine.book.jit import inlined, kernel
 from engine.records import NO_PRICE
 from engine.units import LEVEL_SIZE_MAX_E6, NS_PER_MS, PRICE_ONE_E4
 from engine.venues.keys import has, span
@@ -15,35 +15,35 @@ from engine.venues.scan import BAD, TEXT, WORD, chunk, decimal, integer
 from engine.venues.workspace import NONE, Words
 
 
-@kernel
+@inlined
 def price_text(words: Words, kind: int, start: int, end: int) -> int:
     """price_e4 of a string or number; BAD off 0..1."""
     price_e4 = BAD if kind == WORD else decimal(words, start, end, PRICE_DECIMALS)
     return price_e4 if 0 <= price_e4 <= PRICE_ONE_E4 else BAD
 
 
-@kernel
+@inlined
 def size_text(words: Words, kind: int, start: int, end: int, lowest_e6: int) -> int:
     """size_e6 of a string or number; BAD below ``lowest_e6`` and beyond the bound of a level."""
     size_e6 = BAD if kind == WORD else decimal(words, start, end, SIZE_DECIMALS)
     return size_e6 if lowest_e6 <= size_e6 <= LEVEL_SIZE_MAX_E6 else BAD
 
 
-@kernel
+@inlined
 def price_field(words: Words, field: int) -> int:
     """price_e4 of a field; BAD when there is none."""
     kind, start, end = span(words, field)
     return price_text(words, kind, start, end)
 
 
-@kernel
+@inlined
 def size_field(words: Words, field: int) -> int:
     """size_e6 of a field with an absolute size."""
     kind, start, end = span(words, field)
     return size_text(words, kind, start, end, 0)
 
 
-@kernel
+@inlined
 def change_field(words: Words, field: int) -> int:
     """size_e6 of a field with a signed change."""
     kind, start, end = span(words, field)
@@ -78,7 +78,7 @@ def time_field(words: Words, field: int) -> int:
     return 0 if time_ms == NONE else time_ms * NS_PER_MS
 
 
-@kernel
+@inlined
 def short_field(words: Words, field: int) -> int:
     """String of one to eight characters as ``name_word`` has it; 0 for anything else."""
     kind, start, end = span(words, field)
@@ -87,7 +87,7 @@ def short_field(words: Words, field: int) -> int:
     return chunk(words, start, end - start)
 
 
-@kernel
+@inlined
 def first_of(words: Words, field: int, other: int) -> int:
     """``field`` when the object has it, else ``other``."""
     return field if has(words, field) else other

@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from engine.errors import ConfigError, UnknownMarket
 from engine.units import NS_PER_S, units_to_decimal
 from procs.cli.exit_codes import ExitCode
+from procs.cli.render_table import right, show, table
 from procs.importers import open_source
 from procs.recording_merge import merge
 from procs.replay import Book, Levels, Replay
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "market", metavar="MARKET", help="kalshi:TICKER, polymarket:TOKEN, or the bare symbol"
     )
     parser.add_argument(
-        "--at", metavar="TIME", help="ISO 8601, nanoseconds, or +SECONDS from the start; default: the end"
+        "--at", metavar="TIME", help="ISO 8601, nanoseconds, or +SECONDS after the start (default: the end)"
     )
     parser.add_argument("--depth", type=int, default=20, metavar="N", help="levels shown a side (default 20)")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, in full depth")
@@ -102,21 +103,17 @@ def _show(args: argparse.Namespace, replay: Replay, slot: int, at_ns: int) -> No
         print(json.dumps(document, indent=2))
         return
     moment = datetime.fromtimestamp(at_ns / NS_PER_S, UTC).isoformat() if at_ns else "no time"
-    print(f"{book.name}  {trust}  {moment}  {len(bids)} bids, {len(asks)} asks")
-    Console().print(_table(bids[: args.depth], asks[: args.depth]))
+    moment = datetime.fromtimestamp(at_ns // NS_PER_S, UTC).isoformat(sep=" ") if at_ns else "no time"
+    columns = [right(head) for head in ("bid size", "bid", "ask", "ask size")]
+    heading = f"{book.name}  {trust}  {moment}  {len(bids)} bids, {len(asks)} asks"
+    show([heading, table(columns, _rows(bids[: args.depth], asks[: args.depth]))], sys.stdout)
 
 
-def _table(bids: Levels, asks: Levels) -> Table:
-    table = Table(box=None)
-    for head in ("bid size", "bid", "ask", "ask size"):
-        table.add_column(head, justify="right")
-    for row in range(max(len(bids), len(asks))):
-        bid = _texts(*bids[row]) if row < len(bids) else ["", ""]
-        ask = _texts(*asks[row]) if row < len(asks) else ["", ""]
-        table.add_row(
-            bid[1] or "unknown" if bid[0] else "", bid[0], ask[0], ask[1] or "unknown" if ask[0] else ""
-        )
-    return table
+def _rows(bids: Levels, asks: Levels) -> Iterator[list[str]]:
+    for bid, ask in zip_longest(bids, asks):
+        bid_cells = [text or "unknown" for text in reversed(_texts(*bid))] if bid else ["", ""]
+        ask_cells = [text or "unknown" for text in _texts(*ask)] if ask else ["", ""]
+        yield bid_cells + ask_cells
 
 
 def _texts(price_e4: int, size_e6: int) -> list[str | None]:

@@ -10,33 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from engine.errors import ConfigError
 from procs.check import BookDump, Check, CheckReport
 from procs.cli.exit_codes import ExitCode
+from procs.cli.render_table import Column, paragraph, right, show, table
 
-# Column heads, and the field or the text of a report under each.
-COLUMNS: Final = (
-    ("kind", "kind"),
-    ("frames", "frames"),
-    ("rejected", "rejected"),
-    ("updates", "updates"),
-    ("markets", "markets"),
-    ("gaps", "seq_gaps"),
-    ("resyncs", "resyncs"),
-    ("crossed", "crossed"),
-    ("tob ok", "tob_checked"),
-    ("mismatch", "tob_mismatch"),
-    ("unsynced", "tob_unsynced"),
-    ("ticker", "ticker_agree"),
-    ("late", "ticker_late"),
-    ("never", "ticker_never"),
-)
 _BREAKS_SHOWN: Final = 20
-TABLE_CHARS: Final = 250  # wider than any terminal: rows are never folded
+_NAME_CHARS: Final = 24  # of a file in the tables: its end says more than its beginning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,20 +72,46 @@ def _run_with_progress(check: Check, *, quiet: bool) -> CheckReport:
 
 
 def _print(reports: Sequence[CheckReport]) -> None:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("file", no_wrap=True)
-    for head, _ in COLUMNS:
-        table.add_column(head, justify="left" if head == "kind" else "right", no_wrap=True)
-    table.add_column("trust", no_wrap=True)
-    for report in reports:
-        cells = [getattr(report, name) for _, name in COLUMNS]
-        texts = [cell if isinstance(cell, str) else f"{cell:,}" for cell in cells]
-        trust = ", ".join(f"{name} {count}" for name, count in report.trust.items() if count)
-        table.add_row(Path(report.path).name, *texts, trust)
-    Console(width=TABLE_CHARS).print(table)
-    for report in reports:
-        for line in _notes(report):
-            print(f"{Path(report.path).name}: {line}")
+    stream_heads = map(right, ("frames", "rejected", "updates", "markets", "gaps", "resyncs", "crossed"))
+    word_heads = map(right, ("checked", "mismatch", "explained", "unsynced", "agree", "late", "never"))
+    parts: list[RenderableType] = [
+        table([Column("file"), Column("kind"), *stream_heads], map(_stream_row, reports)),
+        "",
+        table([Column("best prices"), *word_heads, Column("trust")], map(_word_row, reports)),
+    ]
+    notes = [f"{_name(report)}: {line}" for report in reports for line in _notes(report)]
+    if notes:
+        parts += ["", *map(paragraph, notes)]
+    show(parts, sys.stdout)
+
+
+def _name(report: CheckReport) -> str:
+    name = Path(report.path).name
+    return name if len(name) <= _NAME_CHARS else "..." + name[3 - _NAME_CHARS :]
+
+
+def _stream_row(report: CheckReport) -> list[str]:
+    """What came in."""
+    breaks = report.seq_gaps + report.seq_restarts
+    numbers = (
+        report.frames,
+        report.rejected,
+        report.updates,
+        report.markets,
+        breaks,
+        report.resyncs,
+        report.crossed,
+    )
+    return [_name(report), report.kind, *(f"{number:,}" for number in numbers)]
+
+
+def _word_row(report: CheckReport) -> list[str]:
+    """How it compares with the venue's own words."""
+    explained = sum(report.tob_explained.values())
+    numbers = (report.tob_checked, report.tob_mismatch, explained, report.tob_unsynced)
+    tickers = (report.ticker_agree, report.ticker_late, report.ticker_never)
+    trust = ", ".join(f"{name} {count}" for name, count in report.trust.items() if count)
+    return [_name(report), *(f"{number:,}" for number in (*numbers, *tickers)), trust]
 
 
 def _notes(report: CheckReport) -> Iterator[str]:

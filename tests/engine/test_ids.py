@@ -81,7 +81,17 @@ def test_the_intent_decides_and_nothing_else(venue: Venue) -> None:
     assert int(later["request_ns"]) == 99
     changed = {
         order_identity(request(venue, **{name: 3}))
-        for name in ("order_id", "plan_id", "size_e6", "slot", "price_e4", "direction", "outcome", "tif", "leg")
+        for name in (
+            "order_id",
+            "plan_id",
+            "size_e6",
+            "slot",
+            "price_e4",
+            "direction",
+            "outcome",
+            "tif",
+            "leg",
+        )
     }
     assert len(changed | {named}) == 10
 

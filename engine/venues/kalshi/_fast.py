@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.book.jit import kernel
+from engine.jit import kernel as entry_kernel
 from engine.records import BOOK_UPDATE, Side, Venue
 from engine.units import PRICE_ONE_E4
 from engine.venues.continuity import Action, commit
@@ -28,12 +29,13 @@ from engine.venues.emit import (
     put,
 )
 from engine.venues.kalshi import vocabulary as wire
-from engine.venues.keys import END, fields, has, keep_span, name_code, span
+from engine.venues.keys import END, fields, has, is_only_container, keep_span, name_code, span
 from engine.venues.scan import (
     BAD,
     CLOSE_LIST,
     CLOSE_OBJECT,
     COMMA,
+    CONTAINER,
     OPEN_LIST,
     OPEN_OBJECT,
     TEXT,
@@ -149,7 +151,7 @@ def _message(words: Words, out: Records, start: int, cursor: int, yes_scale: boo
         if cursor < 0 or code == END:
             return cursor, at
         no_side = code == wire.NO_LEVELS
-        if (not no_side and code != wire.YES_LEVELS) or not keep_span(words, code, TEXT, 0, 0):
+        if (not no_side and code != wire.YES_LEVELS) or not keep_span(words, code, CONTAINER, 0, 0):
             return UNSURE, at
         side = _ASK if no_side else _BID
         turned = no_side and not yes_scale
@@ -173,7 +175,7 @@ def _envelope(words: Words, out: Records, start: int, yes_scale: bool) -> tuple[
         cursor, code = fields(words, cursor, wire.FRAME_NAMES)
         if cursor < 0 or code == END:
             break
-        if code != wire.MSG or not keep_span(words, code, TEXT, 0, 0):
+        if code != wire.MSG or not keep_span(words, code, CONTAINER, 0, 0):
             return UNSURE, at
         cursor, at = _message(words, out, start, cursor, yes_scale)
         if cursor < 0:
@@ -188,11 +190,13 @@ def _put_delta(words: Words, out: Records, start: int, yes_scale: bool) -> bool:
     price_e4 = price_field(words, wire.PRICE)
     size_e6 = change_field(words, wire.DELTA)
     side = short_field(words, wire.SIDE)
+    if price_e4 == BAD or size_e6 == BAD:
+        return False
     if side == wire.YES:
         put(out, start, LEVEL_ADD, _BID, price_e4, size_e6, 0)
-    else:
-        put(out, start, LEVEL_ADD, _ASK, price_e4 if yes_scale else PRICE_ONE_E4 - price_e4, size_e6, 0)
-    return price_e4 != BAD and size_e6 != BAD and (side == wire.YES or side == wire.NO)
+        return True
+    put(out, start, LEVEL_ADD, _ASK, price_e4 if yes_scale else PRICE_ONE_E4 - price_e4, size_e6, 0)
+    return side == wire.NO
 
 
 @kernel
@@ -200,8 +204,10 @@ def _put_ticker(words: Words, out: Records, start: int) -> bool:
     """Write the record of a ticker; False when it is not sure."""
     bid_e4 = best_price_field(words, wire.YES_BID)
     ask_e4 = best_price_field(words, wire.YES_ASK)
+    if bid_e4 == BAD or ask_e4 == BAD:
+        return False
     put(out, start, TICKER, _BID, bid_e4, 0, ask_e4)
-    return bid_e4 != BAD and ask_e4 != BAD
+    return True
 
 
 @kernel
@@ -224,14 +230,18 @@ def _put_trade(words: Words, out: Records, start: int) -> bool:
     price_e4 = price_field(words, wire.YES_PRICE)
     size_e6 = size_field(words, wire.COUNT)
     side = _side_taken(words)
-    put(out, start, TRADE, max(side, 0), price_e4, size_e6, 0)
-    return price_e4 != BAD and size_e6 != BAD and side != UNSURE
+    if price_e4 == BAD or size_e6 == BAD or side == UNSURE:
+        return False
+    put(out, start, TRADE, side, price_e4, size_e6, 0)
+    return True
 
 
 @kernel
 def _put_records(words: Words, out: Records, start: int, end: int, code: int, yes_scale: bool) -> int:
     """Write the frame's records; -> their number, UNSURE when it is not sure."""
     if code == wire.TYPE_SNAPSHOT:
+        if not is_only_container(words, wire.YES_LEVELS) or not is_only_container(words, wire.NO_LEVELS):
+            return UNSURE
         put(out, start, SNAPSHOT_BEGIN, 0, 0, end - start - 1, 0)
         put(out, end, SNAPSHOT_END, 0, 0, 0, 0)
         return end - start + 1
@@ -313,7 +323,7 @@ def _read(
     return finish(words, out, start, count, recv_ns, _KALSHI)
 
 
-@kernel
+@entry_kernel
 def read_one(
     words: Words, table: Words, out_words: Words, start: int, length: int, recv_ns: int, conn: int, skip: bool
 ) -> int:
@@ -325,11 +335,12 @@ def read_one(
     return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
 
 
-@kernel
+@entry_kernel
 def read_many(
     words: Words,
     table: Words,
     out_words: Words,
+    start: int,
     source: FrameBytes,
     offsets: Words,
     lengths: Words,
@@ -338,10 +349,13 @@ def read_many(
     count: int,
     skip: bool,
 ) -> tuple[int, int]:
-    """Read frames of ``source`` until one needs Python or the records are half full; -> frames, records."""
+    """Read frames of ``source`` until one needs Python or the records are half full; -> frames, records.
+
+    ``start`` is an argument for the reason that ``read_one`` gives.
+    """
     out = out_words.view(BOOK_UPDATE)
     memory = words.view(np.uint8)
-    at = 0
+    at = start
     for index in range(count):
         length = int(lengths[index])
         if at > OUT_RECORDS // 2 or length > FRAME_BYTES_MAX:

@@ -180,7 +180,10 @@ class _Reader:
     def _levels(self, symbol: Symbol, message: Message, name: str, side: Side) -> None:
         if not name.endswith("_fp"):
             self.frame.old_shapes = 1
-        for at, level in enumerate(as_list(message[name], f"msg.{name}")):
+        levels = (
+            [] if message[name] is None else message[name]
+        )  # null is an empty side, as one that is absent
+        for at, level in enumerate(as_list(levels, f"msg.{name}")):
             where = f"msg.{name}[{at}]"
             pair = as_list(level, where)
             if len(pair) != 2:

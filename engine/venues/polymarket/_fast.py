@@ -11,31 +11,31 @@ from typing import Final
 
 import numpy as np
 
-from engine.jit import kernel
-from engine.records import BOOK_UPDATE, NO_PRICE, Side, Venue
+from engine.book.jit import kernel
+from engine.jit import kernel as entry_kernel
+from engine.records import BOOK_UPDATE, Side, Venue
 from engine.units import PRICE_ONE_E4
 from engine.venues.continuity import Action, commit_unnumbered
 from engine.venues.counts import Count
 from engine.venues.emit import (
     DECLARED_TOP,
-    GRID_CHANGE,
     LEVEL_SET,
-    SIBLING,
     SNAPSHOT_BEGIN,
     SNAPSHOT_END,
-    TICKER,
-    TRADE,
     address,
     finish,
     put,
 )
-from engine.venues.keys import END, fields, has, keep_span, name_code, span
+from engine.venues.keys import END, fields, has, is_only_container, keep_span, name_code, span
 from engine.venues.polymarket import vocabulary as wire
+from engine.venues.polymarket._assets import asset_row, is_turned, put_pair, sibling_flag, side_of, touch
+from engine.venues.polymarket._events import put_event
 from engine.venues.polymarket._levels import read_levels
 from engine.venues.scan import (
     BAD,
     CLOSE_LIST,
     CLOSE_OBJECT,
+    CONTAINER,
     OPEN_LIST,
     OPEN_OBJECT,
     TEXT,
@@ -48,8 +48,7 @@ from engine.venues.scan import (
     seal,
     skip_space,
 )
-from engine.venues.symbols import TRAIT_NO, TRAITS, TRAITS_SIBLING, symbol_row
-from engine.venues.values import best_price_field, price_field, short_field, size_field, time_field
+from engine.venues.values import best_price_field, price_field, size_field, time_field
 from engine.venues.workspace import (
     ACTION,
     BODY_RECORDS_MAX,
@@ -68,13 +67,10 @@ from engine.venues.workspace import (
     SKIPPED,
     TOP_ASK,
     TOP_BID,
-    TOP_STAMP,
     TOP_STATE,
     TOUCHED,
     TOUCHED_ROW,
-    UNKNOWN_AT,
     UNKNOWN_COUNT,
-    UNKNOWN_MAX,
     VENUE_NS,
     FrameBytes,
     Records,
@@ -90,7 +86,6 @@ _FRAMES: Final = COUNTS_AT + int(Count.FRAMES)
 _FAST: Final = COUNTS_AT + int(Count.FAST)
 _SEQUENCED: Final = int(Action.SEQUENCED)
 
-_NOT_A_SYMBOL: Final = -2  # as a row: the message names no asset
 _HASHED_FIELDS: Final = (
     1 << wire.HASH
     | 1 << wire.MIN_ORDER_SIZE
@@ -103,38 +98,9 @@ _SIDES: Final = 1 << wire.BIDS | 1 << wire.ASKS
 
 
 @kernel
-def _asset_row(words: Words, table: Words, field: int) -> int:
-    """Symbol row of a field; NONE, noted, for a symbol nobody registered; _NOT_A_SYMBOL without one."""
-    kind, start, end = span(words, field)
-    if kind != TEXT:
-        return _NOT_A_SYMBOL
-    row = symbol_row(table, words, start, end - start)
-    if row == NONE:
-        words[SKIPPED] += 1
-        count = int(words[UNKNOWN_COUNT])
-        if count < UNKNOWN_MAX:
-            words[UNKNOWN_AT + 2 * count] = start
-            words[UNKNOWN_AT + 2 * count + 1] = end
-            words[UNKNOWN_COUNT] = count + 1
-    return row
-
-
-@kernel
-def _touch(words: Words, row: int) -> int:
-    """Note that the frame changes the book of a symbol row; -> offset of what is kept about the row."""
-    at = ROWS_AT + ROW_WORDS * row
-    if int(words[at + TOP_STAMP]) != int(words[FRAME_STAMP]):
-        words[at + TOP_STAMP] = words[FRAME_STAMP]
-        words[ROWS_AT + ROW_WORDS * int(words[TOUCHED]) + TOUCHED_ROW] = row
-        words[TOUCHED] += 1
-    words[at + TOP_STATE] = 0
-    return at
-
-
-@kernel
 def _declare(words: Words, row: int) -> bool:
     """Take the best prices an entry declares: the last entry of an asset counts. False when not sure."""
-    at = _touch(words, row)
+    at = touch(words, row)
     if not has(words, wire.ENTRY_BEST_BID) or not has(words, wire.ENTRY_BEST_ASK):
         return True
     words[at + TOP_STATE] = 1
@@ -144,42 +110,21 @@ def _declare(words: Words, row: int) -> bool:
 
 
 @kernel
-def _flags(table: Words, row: int) -> int:
-    """Flags of a symbol's records."""
-    return SIBLING if int(table[row, TRAITS]) == TRAITS_SIBLING else 0
-
-
-@kernel
-def _turned(table: Words, row: int) -> bool:
-    """Whether the symbol's prices are those of NO."""
-    return int(table[row, TRAITS]) & TRAIT_NO != 0
-
-
-@kernel
-def _side_of(words: Words, field: int) -> int:
-    """BID for a BUY, ASK for a SELL; UNSURE for anything else."""
-    side = short_field(words, field)
-    if side == wire.BUY:
-        return _BID
-    return _ASK if side == wire.SELL else UNSURE
-
-
-@kernel
 def _entry(words: Words, table: Words, out: Records, at: int) -> int:
     """Write the record of an entry of price_changes; -> the record behind it, UNSURE when it is not sure."""
-    row = _asset_row(words, table, wire.ENTRY_ASSET_ID)
+    row = asset_row(words, table, wire.ENTRY_ASSET_ID)
     if row < 0:
         return at if row == NONE else UNSURE
     price_e4 = price_field(words, wire.ENTRY_PRICE)
     size_e6 = size_field(words, wire.ENTRY_SIZE)
-    side = _side_of(words, wire.ENTRY_SIDE)
+    side = side_of(words, wire.ENTRY_SIDE)
     if price_e4 == BAD or size_e6 == BAD or side == UNSURE or not _declare(words, row):
         return UNSURE
-    if _turned(table, row):
+    if is_turned(table, row):
         price_e4 = PRICE_ONE_E4 - price_e4
         side = 1 - side
     put(out, at, LEVEL_SET, side, price_e4, size_e6, 0)
-    address(out, at, at + 1, table, row, 0, 0, _flags(table, row))
+    address(out, at, at + 1, table, row, 0, 0, sibling_flag(table, row))
     return at + 1
 
 
@@ -221,7 +166,7 @@ def _lists(words: Words, table: Words, out: Records, start: int, limit: int, cur
             break
         if int(words[FIELDS_SEEN]) & _SIDES == 0 and (code == wire.BIDS or code == wire.ASKS):
             at += 1
-        if (1 << max(code, 0)) & _LISTS == 0 or not keep_span(words, code, TEXT, 0, 0):
+        if (1 << max(code, 0)) & _LISTS == 0 or not keep_span(words, code, CONTAINER, 0, 0):
             return UNSURE, at
         if code == wire.PRICE_CHANGES:
             cursor, at = _entries(words, table, out, at, limit, cursor)
@@ -249,66 +194,26 @@ def _book(words: Words, table: Words, out: Records, start: int, end: int) -> int
     hashed = int(words[CHECK_HASH]) != 0 and seen & _HASHED_FIELDS == _HASHED_FIELDS
     if seen & _LISTS != _SIDES or hashed:
         return UNSURE
-    row = _asset_row(words, table, wire.ASSET_ID)
+    row = asset_row(words, table, wire.ASSET_ID)
     if row < 0:
         return start if row == NONE else UNSURE
-    _touch(words, row)
-    if _turned(table, row):
+    touch(words, row)
+    if is_turned(table, row):
         _turn_levels(out, start + 1, end)
     put(out, start, SNAPSHOT_BEGIN, 0, 0, end - start - 1, 0)
     put(out, end, SNAPSHOT_END, 0, 0, 0, 0)
-    address(out, start, end + 1, table, row, 0, 0, _flags(table, row))
+    address(out, start, end + 1, table, row, 0, 0, sibling_flag(table, row))
     return end + 1
 
 
 @kernel
-def _put_pair(out: Records, at: int, kind: int, bid_e4: int, ask_e4: int, turned: bool) -> None:
-    """Write best prices, turned when they are those of NO."""
-    if turned:
-        bid_e4, ask_e4 = (
-            NO_PRICE if ask_e4 == NO_PRICE else PRICE_ONE_E4 - ask_e4,
-            NO_PRICE if bid_e4 == NO_PRICE else PRICE_ONE_E4 - bid_e4,
-        )
-    put(out, at, kind, _BID, bid_e4, 0, ask_e4)
-
-
-@kernel
-def _put_trade(words: Words, out: Records, at: int, turned: bool) -> bool:
-    """Write a trade: a buyer takes asks. False when it is not sure."""
-    price_e4 = price_field(words, wire.PRICE)
-    size_e6 = size_field(words, wire.SIZE)
-    side = _side_of(words, wire.SIDE)
-    if price_e4 == BAD or size_e6 == BAD or side == UNSURE:
-        return False
-    taken = side if turned else 1 - side
-    put(out, at, TRADE, taken, PRICE_ONE_E4 - price_e4 if turned else price_e4, size_e6, 0)
-    return True
-
-
-@kernel
-def _flat(words: Words, table: Words, out: Records, at: int, code: int) -> int:
-    """Write the record of an event without lists; -> the record behind it, UNSURE when it is not sure."""
-    row = _asset_row(words, table, wire.ASSET_ID)
-    if row < 0:
-        return at if row == NONE else UNSURE
-    turned = _turned(table, row)
-    sure = True
-    if code == wire.TYPE_LAST_TRADE:
-        sure = _put_trade(words, out, at, turned)
-    elif code == wire.TYPE_BEST_BID_ASK:
-        bid_e4 = best_price_field(words, wire.BEST_BID)
-        ask_e4 = best_price_field(words, wire.BEST_ASK)
-        sure = bid_e4 != BAD and ask_e4 != BAD
-        _put_pair(out, at, TICKER, bid_e4, ask_e4, turned)
-    else:
-        tick_e4 = price_field(words, wire.NEW_TICK)
-        old_e4 = price_field(words, wire.OLD_TICK)
-        sure = tick_e4 > 0 and old_e4 > 0
-        put(out, at, GRID_CHANGE, 0, tick_e4, 0, old_e4)
-    if not sure:
-        return UNSURE
-    address(out, at, at + 1, table, row, 0, 0, _flags(table, row))
-    return at + 1
+def _has_only_lists(words: Words) -> bool:
+    """Whether the message's sides and changes, if it has them, are lists."""
+    return (
+        is_only_container(words, wire.BIDS)
+        and is_only_container(words, wire.ASKS)
+        and is_only_container(words, wire.PRICE_CHANGES)
+    )
 
 
 @kernel
@@ -321,7 +226,7 @@ def _message(
     cursor, at = _lists(words, table, out, start, limit, cursor)
     kind, first, last = span(words, wire.EVENT_TYPE)
     venue_ns = time_field(words, wire.TIMESTAMP)
-    if cursor < 0 or kind != TEXT or venue_ns == BAD:
+    if cursor < 0 or kind != TEXT or venue_ns == BAD or not _has_only_lists(words):
         return UNSURE, start
     code = name_code(words, wire.TYPE_NAMES, first, last)
     lists = int(words[FIELDS_SEEN]) & _LISTS
@@ -330,7 +235,7 @@ def _message(
     elif code == wire.TYPE_PRICE_CHANGE:
         at = at if lists == 1 << wire.PRICE_CHANGES else UNSURE
     else:
-        at = UNSURE if code == 0 or lists else _flat(words, table, out, start, code)
+        at = UNSURE if code == 0 or lists else put_event(words, table, out, start, code)
     if at < 0:
         return UNSURE, start
     words[VENUE_NS] = venue_ns
@@ -363,10 +268,10 @@ def _declare_tops(words: Words, table: Words, out: Records, at: int) -> int:
         top = ROWS_AT + ROW_WORDS * row
         if int(words[top + TOP_STATE]) == 0:
             continue
-        _put_pair(
-            out, at, DECLARED_TOP, int(words[top + TOP_BID]), int(words[top + TOP_ASK]), _turned(table, row)
+        put_pair(
+            out, at, DECLARED_TOP, int(words[top + TOP_BID]), int(words[top + TOP_ASK]), is_turned(table, row)
         )
-        address(out, at, at + 1, table, row, int(words[VENUE_NS]), 0, _flags(table, row))
+        address(out, at, at + 1, table, row, int(words[VENUE_NS]), 0, sibling_flag(table, row))
         at += 1
     return at
 
@@ -400,7 +305,7 @@ def _read(
     return finish(words, out, start, count, recv_ns, _POLYMARKET)
 
 
-@kernel
+@entry_kernel
 def read_one(
     words: Words, table: Words, out_words: Words, start: int, length: int, recv_ns: int, conn: int, skip: bool
 ) -> int:
@@ -412,11 +317,12 @@ def read_one(
     return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
 
 
-@kernel
+@entry_kernel
 def read_many(
     words: Words,
     table: Words,
     out_words: Words,
+    start: int,
     source: FrameBytes,
     offsets: Words,
     lengths: Words,
@@ -425,10 +331,13 @@ def read_many(
     count: int,
     skip: bool,
 ) -> tuple[int, int]:
-    """Read frames of ``source`` until one needs Python or the records are half full; -> frames, records."""
+    """Read frames of ``source`` until one needs Python or the records are half full; -> frames, records.
+
+    ``start`` is an argument for the reason that ``read_one`` gives.
+    """
     out = out_words.view(BOOK_UPDATE)
     memory = words.view(np.uint8)
-    at = 0
+    at = start
     for index in range(count):
         length = int(lengths[index])
         if at > OUT_RECORDS // 2 or length > FRAME_BYTES_MAX:
