@@ -18,6 +18,7 @@ from tests.engine.venues import frames
 SYMBOLS = frames.polymarket_symbols()
 SPACE = Workspace(len(SYMBOLS.table), wire.NAMES)
 NO_TOKEN = frames.NO_TOKEN
+BID, ASK = Side.BID, Side.ASK
 TRADE, TICKER, TICK = wire.TYPE_LAST_TRADE, wire.TYPE_BEST_BID_ASK, wire.TYPE_TICK_SIZE
 NO_BID = frames.best_bid_ask() | {"best_bid": ""}
 
@@ -41,8 +42,8 @@ SIBLING = int(UpdateFlag.SIBLING)
 @pytest.mark.parametrize(
     ("message", "code", "record"),
     [
-        (frames.last_trade(), TRADE, (UpdateKind.TRADE, 3, 7, Side.BID, 4_910, 85_360_000, 0, 0)),
-        (frames.last_trade(NO_TOKEN), TRADE, (UpdateKind.TRADE, 3, 7, Side.ASK, 5_090, 85_360_000, 0, SIBLING)),
+        (frames.last_trade(), TRADE, (UpdateKind.TRADE, 3, 7, BID, 4_910, 85_360_000, 0, 0)),
+        (frames.last_trade(NO_TOKEN), TRADE, (UpdateKind.TRADE, 3, 7, ASK, 5_090, 85_360_000, 0, SIBLING)),
         (frames.best_bid_ask(), TICKER, (UpdateKind.TICKER, 3, 7, 0, 7_300, 0, 7_700, 0)),
         (NO_BID, TICKER, (UpdateKind.TICKER, 3, 7, 0, NO_PRICE, 0, 7_700, 0)),
         (frames.best_bid_ask(NO_TOKEN), TICKER, (UpdateKind.TICKER, 3, 7, 0, 2_300, 0, 2_700, SIBLING)),
