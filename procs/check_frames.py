@@ -59,7 +59,7 @@ _LIVE, _UNSYNCED, _SUSPECT, _RESYNC = (
     int(Trust.RESYNC),
 )
 _DOUBT, _BEGIN, _LEVEL = int(UpdateKind.DOUBT), int(UpdateKind.SNAPSHOT_BEGIN), int(UpdateKind.SNAPSHOT_LEVEL)
-_SET, _ADD = int(UpdateKind.LEVEL_SET), int(UpdateKind.LEVEL_ADD)
+_ADD: Final = int(UpdateKind.LEVEL_ADD)
 _GAP, _RESTART = int(Reason.SEQUENCE_GAP), int(Reason.SEQUENCE_RESTART)
 _MIRROR_REASON: Final = int(Reason.MIRROR_BROKEN)
 _AFTER_JUDGEMENT: Final = (int(Reason.TOP_DISAGREES), _MIRROR_REASON, int(Reason.CROSSED_TOO_LONG))

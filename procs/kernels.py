@@ -7,6 +7,7 @@ Python, numba, llvmlite and numpy. Another hash is another directory; old ones a
 
 ``set_cache_dir`` has to come before numba is imported, so this module does not import it. ``warm`` compiles
 under a file lock: of several processes that start together one compiles, and the others find the result.
+Kernels that no changed file can reach are taken over from an older directory.
 Run as ``python -m procs.kernels`` it warms the cache and says how long that took.
 """
 
@@ -21,10 +22,10 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from procs.places import PACKAGES_ROOT, cache_root
 
@@ -87,31 +88,55 @@ def _imports(text: str) -> Iterator[str]:
     yield from _PLAIN_IMPORT.findall(text)
 
 
-def kernel_sources(root: Path = PACKAGES_ROOT) -> list[Path]:
-    """Files under ``root`` that can end up in compiled code, sorted: kernels, and all they import of ours."""
-    modules = _modules(root)
-    texts = {name: path.read_text(encoding="utf-8") for name, path in modules.items()}
-    pending = [name for name, text in texts.items() if _DEFINES_KERNEL.search(text)]
-    reached: set[str] = set()
-    while pending:
-        name = pending.pop()
-        if name not in modules or name in reached:
-            continue
-        reached.add(name)
-        pending.extend(_imports(texts[name]))
-    return sorted(modules[name] for name in reached)
+class SourceTree:
+    """The modules under a root, what each imports of ours, and which define kernels."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.modules = _modules(root)
+        self.texts = {name: path.read_text(encoding="utf-8") for name, path in self.modules.items()}
+        self.with_kernels = [name for name, text in self.texts.items() if _DEFINES_KERNEL.search(text)]
+        self._imports: dict[str, list[str]] = {}
+
+    def _imported(self, name: str) -> list[str]:
+        if name not in self._imports:
+            self._imports[name] = [found for found in _imports(self.texts[name]) if found in self.modules]
+        return self._imports[name]
+
+    def reach(self, names: Sequence[str]) -> list[str]:
+        """Sorted names of these modules and of all that they import, directly or not."""
+        pending = list(names)
+        reached: set[str] = set()
+        while pending:
+            name = pending.pop()
+            if name not in reached:
+                reached.add(name)
+                pending.extend(self._imported(name))
+        return sorted(reached)
+
+    def hash(self, names: Sequence[str]) -> str:
+        """16 hex digits over all that these modules reach and the versions of what compiles it."""
+        digest = hashlib.sha256(sys.version.encode())
+        for name in COMPILERS:
+            digest.update(f"{name}={version(name)}\n".encode())
+        for name in self.reach(names):
+            content = self.texts[name].encode()
+            path = self.modules[name].relative_to(self.root).as_posix()
+            digest.update(f"{path} {len(content)}\n".encode())
+            digest.update(content)
+        return digest.hexdigest()[:16]
 
 
 def sources_hash(root: Path = PACKAGES_ROOT) -> str:
     """16 hex digits over the kernel sources and the versions of what compiles them."""
-    digest = hashlib.sha256(sys.version.encode())
-    for name in COMPILERS:
-        digest.update(f"{name}={version(name)}\n".encode())
-    for path in kernel_sources(root):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()[:16]
+    tree = SourceTree(root)
+    return tree.hash(tree.with_kernels)
+
+
+def module_hashes(root: Path = PACKAGES_ROOT) -> dict[str, str]:
+    """For each module with kernels the hash of all that can end up in its compiled code."""
+    tree = SourceTree(root)
+    return {name: tree.hash([name]) for name in tree.with_kernels}
 
 
 def _remove_stale(parent: Path, current: Path, now_s: float) -> list[Path]:
@@ -148,15 +173,46 @@ def cold_kernels(directory: Path, root: Path = PACKAGES_ROOT) -> list[str]:
     return sorted(
         f"{name}.{kernel}"
         for name, path in _modules(root).items()
+        if not name.startswith("bench.")  # a bench compiles its own peers before it measures them
         for kernel in _KERNEL.findall(path.read_text(encoding="utf-8"))
         # numba's own naming: FOLDER_<hash of its path>/MODULE.FUNCTION-LINE.pyXY.nbi
         if not any(directory.glob(f"{path.parent.name}_*/{path.stem}.{kernel}-*.nbi"))
     )
 
 
-def _read_stamp(stamp: Path) -> dict[str, list[str]]:
-    content: dict[str, list[str]] = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+class _Stamp(TypedDict, total=False):
+    """What ``warm`` writes last."""
+
+    modules: list[str]  # whose warm() ran
+    cold: list[str]  # kernels that none of them reached
+    hashes: dict[str, str]  # as module_hashes
+
+
+def _read_stamp(stamp: Path) -> _Stamp:
+    content: _Stamp = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
     return content
+
+
+def inherit(directory: Path, hashes: Mapping[str, str], root: Path = PACKAGES_ROOT) -> list[str]:
+    """Take over from other complete generations what no change reached; answer the modules, sorted.
+
+    numba itself refuses a file whose source has another time stamp, so nothing foreign is ever loaded.
+    """
+    modules = _modules(root)
+    others = [path for path in directory.parent.glob(_DIRECTORY_PREFIX + "*") if path != directory]
+    taken: set[str] = set()
+    for other in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+        known = _read_stamp(other / _STAMP).get("hashes", {})
+        for name in sorted(hashes.keys() - taken):
+            if known.get(name) != hashes[name]:
+                continue
+            path = modules[name]
+            for compiled in other.glob(f"{path.parent.name}_*/{path.stem}.*"):
+                target = directory / compiled.parent.name / compiled.name
+                target.parent.mkdir(exist_ok=True)
+                shutil.copy2(compiled, target)
+            taken.add(name)
+    return sorted(taken)
 
 
 def warm(modules: Sequence[str] = WARM_MODULES) -> bool:
@@ -172,12 +228,13 @@ def warm(modules: Sequence[str] = WARM_MODULES) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _read_stamp(stamp).get("modules") == list(modules):
             return False
+        hashes = module_hashes()
+        inherit(directory, hashes)
         for name in modules:
             importlib.import_module(name).warm()
+        complete = _Stamp(modules=list(modules), cold=cold_kernels(directory), hashes=hashes)
         partial = stamp.with_suffix(".partial")
-        partial.write_text(
-            json.dumps({"modules": list(modules), "cold": cold_kernels(directory)}), encoding="utf-8"
-        )
+        partial.write_text(json.dumps(complete), encoding="utf-8")
         partial.replace(stamp)
     return True
 

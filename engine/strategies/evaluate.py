@@ -1,6 +1,7 @@
 """One candidate against the books as they are: its edge, its best size, or what is in the way.
 
-The reasons apply in the order of REASON_ORDER; the first that holds is the answer. Edges are computed
+The checks run in the order written here and in ``filters``: what the books allow, what the prices leave, what
+capital, inventory and depth permit. The first that fails is the answer. Edges are computed
 whenever the books are to be believed and every leg has a price, whatever the reason: they are what the log is
 read for.
 """
@@ -37,30 +38,6 @@ from engine.strategies.filters import State, distrust, emptiness, staleness
 from engine.units import CASH_ONE_MICROS, MICROS_PER_PRICE, NS_PER_DAY, PPM, SIDE_SIZE_MAX_E6, muldiv_ceil
 
 YEAR_NS: Final = 365 * NS_PER_DAY
-
-REASON_ORDER: Final = (
-    Reason.BOOK_NOT_LIVE,
-    Reason.MARKET_CLOSED,
-    Reason.BOOK_CROSSED,
-    Reason.MIRROR_BOOK,
-    Reason.BOOK_STALE,
-    Reason.LEGS_TOO_FAR_APART,
-    Reason.ONE_SIDED,
-    Reason.SIZE_UNKNOWN,
-    Reason.NO_EDGE,
-    Reason.FEE_SCHEDULE_UNKNOWN,
-    Reason.EDGE_EATEN_BY_FEES,
-    Reason.EDGE_BELOW_MINIMUM,
-    Reason.NOT_EXHAUSTIVE,
-    Reason.TOO_MANY_LEGS,
-    Reason.CLOSE_TIME_UNKNOWN,
-    Reason.CAPITAL_COST,
-    Reason.NO_INVENTORY,
-    Reason.DEPTH_TOO_SMALL,
-    Reason.BELOW_MINIMUM_SIZE,
-    Reason.ALREADY_SIGNALLED,
-    Reason.RING_FULL,
-)
 
 _MIRROR: Final = int(Reason.MIRROR_BOOK)
 _ONE_SIDED: Final = int(Reason.ONE_SIDED)

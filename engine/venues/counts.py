@@ -73,11 +73,6 @@ def level_updates(counts: npt.NDArray[np.int64]) -> int:
     return int(counts[Count.SNAPSHOT_LEVELS] + counts[Count.LEVEL_SETS] + counts[Count.LEVEL_ADDS])
 
 
-def counts_by_name(counts: npt.NDArray[np.int64]) -> dict[str, int]:
-    """Every counter under its lower-case name, for summaries."""
-    return {counter.name.lower(): int(counts[counter]) for counter in Count}
-
-
 class TypeTally(dict[str, int]):
     """How often each message type was seen; at most ``TYPES_MAX`` names, names cut to a bounded length."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 import orjson
 
@@ -15,8 +14,6 @@ from engine.venues.symbols import Symbol
 from engine.venues.workspace import NONE
 
 Find = Callable[[bytes], Symbol | None]
-
-SYMBOL_CHARS_SHOWN: Final = 40
 
 
 @dataclass(slots=True)

@@ -8,7 +8,6 @@ from typing import Final
 from engine.units import NS_PER_DAY, NS_PER_S, units_to_decimal
 
 MICROS_DECIMALS: Final = 6
-CENTS: Final = 2
 PROFIT_DECIMALS: Final = 4  # fees are fractions of a cent
 NOTHING: Final = "-"  # a table cell without a value
 _MIB: Final = 1 << 20

@@ -271,7 +271,11 @@ def test_a_pair_that_disagrees_for_more_than_one_frame_is_counted(tmp_path: Path
             change("0.41", "7", ("0.41", "0.6")),
             change("0.59", size, ("0.4", "0.59"), "SELL", made.NO_TOKEN),
         )
-        entries = [entry for frame in (yes, no) for entry in frame["price_changes"]]  # type: ignore[attr-defined]
+        entries = [
+            entry
+            for frame in (yes, no)
+            for entry in frame["price_changes"]  # type: ignore[attr-defined]
+        ]
         return {**yes, "price_changes": entries}
 
     opening = [OPENING, book_event(made.NO_TOKEN, [("0.40", "5")], [("0.60", "5")])]

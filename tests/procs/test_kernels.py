@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def tree(tmp_path: Path) -> Path:
 
 
 def _names(tree: Path) -> set[str]:
-    return {path.relative_to(tree).as_posix() for path in kernels.kernel_sources(tree)}
+    found = kernels.SourceTree(tree)
+    reached = found.reach(found.with_kernels)
+    return {found.modules[name].relative_to(tree).as_posix() for name in reached}
 
 
 def test_sources_are_kernels_and_what_they_import(tree: Path) -> None:
@@ -241,3 +244,49 @@ def _defines_warm(path: Path) -> bool:
 def test_every_module_with_a_warm_up_is_listed() -> None:
     found = {name for name, path in kernels._modules(PACKAGES_ROOT).items() if _defines_warm(path)}
     assert found - {"procs.kernels"} == set(kernels.WARM_MODULES), "mend WARM_MODULES in procs/kernels.py"
+
+
+def _complete(directory: Path, hashes: dict[str, str]) -> Path:
+    """A generation whose warming ended, with compiled files of each module."""
+    for name in hashes:
+        *_, folder, stem = name.split(".")
+        (directory / f"{folder}_0123").mkdir(parents=True, exist_ok=True)
+        (directory / f"{folder}_0123" / f"{stem}.f-7.py311.nbi").write_text(directory.name)
+    (directory / "warm.json").write_text(json.dumps({"modules": [], "cold": [], "hashes": hashes}))
+    return directory
+
+
+def test_what_no_change_reached_is_inherited(tree: Path, tmp_path: Path) -> None:
+    (tree / "engine/book/other.py").write_text("@kernel\ndef f(x): ...\n")
+    (tmp_path / "cache").mkdir()
+    old = _complete(tmp_path / "cache/kernels-old", kernels.module_hashes(tree))
+    assert sorted(path.name for path in old.glob("book_*/*")) == [
+        "ladder.f-7.py311.nbi",
+        "other.f-7.py311.nbi",
+    ]
+    (tree / "engine/base.py").write_text("UNIT = 2\n")  # only the ladder imports it
+    new = tmp_path / "cache/kernels-new"
+    new.mkdir()
+    assert kernels.inherit(new, kernels.module_hashes(tree), tree) == ["engine.book.other"]
+    assert [path.name for path in new.glob("book_*/*")] == ["other.f-7.py311.nbi"]
+
+
+def test_nothing_is_inherited_from_an_interrupted_generation(tree: Path, tmp_path: Path) -> None:
+    hashes = kernels.module_hashes(tree)
+    (tmp_path / "cache").mkdir()
+    (_complete(tmp_path / "cache/kernels-old", hashes) / "warm.json").unlink()
+    new = tmp_path / "cache/kernels-new"
+    new.mkdir()
+    assert kernels.inherit(new, hashes, tree) == []
+    assert list(new.iterdir()) == []
+
+
+def test_the_newest_generation_is_the_heir(tree: Path, tmp_path: Path) -> None:
+    hashes = kernels.module_hashes(tree)
+    (tmp_path / "cache").mkdir()
+    for age_s, name in ((9, "kernels-a"), (5, "kernels-b"), (7, "kernels-c")):
+        os.utime(_complete(tmp_path / "cache" / name, hashes), (1_000 - age_s, 1_000 - age_s))
+    new = tmp_path / "cache/kernels-new"
+    new.mkdir()
+    assert kernels.inherit(new, hashes, tree) == ["engine.book.ladder"]
+    assert [path.read_text() for path in new.glob("book_*/*")] == ["kernels-b"]

@@ -120,13 +120,16 @@ def recorded(path: Path, frames: int) -> Path:
     return path
 
 
-def test_a_recording_is_run_without_relations_and_trades_nothing(tmp_path: Path) -> None:
-    path = recorded(tmp_path / "a.ndjson.zst", 400)
+def test_a_recording_is_run_without_the_relations_of_its_session(tmp_path: Path) -> None:
+    session = build_session(SEED)
+    path = recorded(tmp_path / "a.ndjson.zst", len(session.frames))
     options = PaperOptions(config=load_config(), files=(path,), latency_scales=(1,))
     result = run_recordings("one", options, lambda progress: None)
-    assert result.data.frames == 400
-    assert result.data.markets == len(build_session(SEED).markets)
-    assert result.outcomes[0].orders == 0
+    assert result.data.frames == len(session.frames)
+    assert result.data.markets == len(session.markets)
+    seen = {kind for kind, count in result.kinds.items() if count.candidates}
+    assert seen.isdisjoint({"complement_sell", "cross_venue", "implication"})  # these need a relation
+    assert "partition_buy_yes" in seen  # groups come with the markets
     assert result.planted == ()
     assert result.damage is None
     assert result.as_expected

@@ -43,7 +43,7 @@ def test_one_line() -> None:
 
 
 def test_both_venues_and_every_simple_escape() -> None:
-    raw = '"\\/\b\f\n\r\té€😀'
+    raw = '"\\/\b\f\n\r\té€\U0001f600'
     line = b'{"recv_ns":1,"venue":"polymarket","conn":0,"raw":%s}\n' % orjson.dumps(raw)
     slash = line.replace(b"/", b"\\/")
     assert _split(line)[0] == [(1, 1, 0, raw.encode())]

@@ -68,6 +68,7 @@ class KalshiCodec(MarketDataCodec):
 
 
 _WARM_FRAMES: tuple[bytes, ...] = (
+    b'{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"WARM"}}',  # ``ok`` makes it leave
     b'{"type":"orderbook_delta","sid":1,"msg":{"market_ticker":"WARM","price_dollars":"0","delta_fp":"1"}}',
     b'{"type":"ok","sid":1,"seq":2,"msg":{"market_tickers":[]}}',
 )

@@ -52,12 +52,3 @@ def check_book(message: dict[str, object]) -> bool | None:
     replaced = {"hash": "", "bids": bids, "asks": asks}
     text = orjson.dumps({name: replaced.get(name, message[name]) for name in _KEYS})
     return hashlib.sha1(text, usedforsecurity=False).hexdigest() == message["hash"]
-
-
-def verify_book_hash(payload: bytes) -> bool | None:
-    """Whether a ``book`` message or REST book agrees with its hash; None when it cannot be checked."""
-    try:
-        message = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return None
-    return check_book(message) if isinstance(message, dict) else None

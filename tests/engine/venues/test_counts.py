@@ -13,7 +13,6 @@ from engine.venues.counts import (
     TYPES_MAX,
     Count,
     TypeTally,
-    counts_by_name,
     level_updates,
 )
 
@@ -30,14 +29,6 @@ def test_level_updates_are_the_three_kinds_of_level_writes() -> None:
     counts[Count.SNAPSHOT_LEVELS], counts[Count.LEVEL_SETS], counts[Count.LEVEL_ADDS] = 1, 20, 300
     counts[Count.TRADES] = 4_000
     assert level_updates(counts) == 321
-
-
-def test_counts_by_name_has_every_counter() -> None:
-    counts = np.arange(COUNTS_SIZE, dtype=np.int64)
-    named = counts_by_name(counts)
-    assert len(named) == len(Count)
-    assert named["seq_gaps"] == Count.SEQ_GAPS
-    assert named["doubts"] == RECORDS_OF_KIND + UpdateKind.DOUBT
 
 
 def test_a_tally_keeps_so_many_names_and_no_more() -> None:

@@ -24,9 +24,13 @@ def test_capture_rebuilds_wire_text(tmp_path: Path) -> None:
         SNAPSHOT % 2,
         (
             '{"type":"orderbook_delta","sid":2,"seq":2,"msg":{"market_ticker":"KXT-A","market_id":"u",'
-            '"price_dollars":"0.5000","delta_fp":"-2.50","side":"yes","ts":"2026-05-13T20:20:36.6Z","ts_ms":9}}'
+            '"price_dollars":"0.5000","delta_fp":"-2.50","side":"yes",'
+            '"ts":"2026-05-13T20:20:36.6Z","ts_ms":9}}'
         ),
-        '{"type":"ticker","sid":1,"msg":{"market_ticker":"KXT-A","price_dollars":"0.5000","yes_bid_dollars":"0.5000","yes_ask_dollars":"1.0000","ts":1}}',
+        (
+            '{"type":"ticker","sid":1,"msg":{"market_ticker":"KXT-A","price_dollars":"0.5000",'
+            '"yes_bid_dollars":"0.5000","yes_ask_dollars":"1.0000","ts":1}}'
+        ),
         '{"type":"subscribed","id":1,"msg":{"channel":"ticker","sid":1}}',
         '{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":4}}',
         SNAPSHOT % 4,
@@ -162,8 +166,8 @@ def test_rest_books_have_neither_sid_nor_seq(tmp_path: Path) -> None:
     path = foreign.kalshi_rest(tmp_path / "x")
     assert texts(path) == [
         (
-            '{"type":"orderbook_snapshot","msg":{"market_ticker":"KXT-A","yes_dollars_fp":[["0.0100","14.86"]],'
-            '"no_dollars_fp":[["0.7300","55.20"]]}}'
+            '{"type":"orderbook_snapshot","msg":{"market_ticker":"KXT-A",'
+            '"yes_dollars_fp":[["0.0100","14.86"]],"no_dollars_fp":[["0.7300","55.20"]]}}'
         ),
         '{"type":"orderbook_snapshot","msg":{"market_ticker":"KXT-B"}}',
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.venues.polymarket.book_hash import check_book, verify_book_hash
+from engine.venues.polymarket.book_hash import check_book
 
 # The vector of the venue's own client library.
 GOLDEN: dict[str, Any] = {
@@ -27,7 +27,6 @@ GOLDEN: dict[str, Any] = {
 
 def test_the_golden_book() -> None:
     assert check_book(GOLDEN) is True
-    assert verify_book_hash(json.dumps(GOLDEN).encode()) is True
 
 
 def test_the_golden_book_is_that_of_the_samples(shared_data: Path) -> None:
@@ -77,8 +76,3 @@ def test_a_book_that_lacks_a_field_cannot_be_checked(name: str) -> None:
 )
 def test_a_book_spelled_otherwise_cannot_be_checked(change: dict[str, Any]) -> None:
     assert check_book(GOLDEN | change) is None
-
-
-@pytest.mark.parametrize("payload", [b"", b"[]", b"PONG", b"{}"])
-def test_what_is_no_book_cannot_be_checked(payload: bytes) -> None:
-    assert verify_book_hash(payload) is None
