@@ -6,8 +6,8 @@ end up in compiled code: the files that define kernels and whatever of ours they
 Python, numba, llvmlite and numpy. Another hash is another directory; old ones are removed.
 
 ``set_cache_dir`` has to come before numba is imported, so this module does not import it. ``warm`` compiles
-under a file lock: of several processes that start together one compiles, and the others find the result.
-Kernels that no changed file can reach are taken over from an older directory.
+under a file lock: of several processes that start together one compiles, with as many children as there are
+cores, and the others find the result. Kernels that no changed file reaches come from an older directory.
 Run as ``python -m procs.kernels`` it warms the cache and says how long that took.
 """
 
@@ -17,12 +17,14 @@ import fcntl
 import hashlib
 import importlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, TypedDict
@@ -33,24 +35,15 @@ PACKAGES: Final = ("engine", "shm", "procs", "bench")
 COMPILERS: Final = ("llvmlite", "numba", "numpy")
 
 # Their ``warm()`` calls every kernel once, directly or through another, with the types used in production.
-WARM_MODULES: Final = (
-    "shm.atomics",
-    "shm.counters",
-    "shm.gating",
-    "shm.histogram",
-    "shm.ring",
-    "shm.table",
-    "engine.fees",
-    "engine.book.store",
-    "engine.venues.kalshi.codec",
-    "engine.venues.polymarket.codec",
-    "engine.strategies.warm",
-    "engine.optimizer.warm",
-    "engine.risk.gate",
-    "engine.sim.frame_scan",
-    "procs.recording_lines",
-    "procs.replay_apply",
-    "procs.check_frames",
+# What the others call comes first; the groups, longest first, share little beside it: compiled side by side.
+WARM_FIRST: Final = ("shm.atomics", "engine.fees")
+WARM_GROUPS: Final = (
+    ("engine.book.store", "procs.replay_apply", "procs.check_frames"),
+    ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec"),
+    ("engine.optimizer.warm",),
+    ("engine.strategies.warm",),
+    ("shm.counters", "shm.gating", "shm.histogram", "shm.ring", "shm.table"),
+    ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time
@@ -215,7 +208,23 @@ def inherit(directory: Path, hashes: Mapping[str, str], root: Path = PACKAGES_RO
     return sorted(taken)
 
 
-def warm(modules: Sequence[str] = WARM_MODULES) -> bool:
+def _warm_modules(names: Sequence[str]) -> None:
+    for name in names:
+        importlib.import_module(name).warm()
+
+
+def _warm_groups(groups: Sequence[Sequence[str]]) -> None:
+    """Warm each group in a process of its own, as many at a time as there are cores."""
+    if not groups:
+        return
+    cores = len(os.sched_getaffinity(0))
+    forked = multiprocessing.get_context("fork")  # with what WARM_FIRST has loaded
+    with ProcessPoolExecutor(min(cores, len(groups)), forked) as pool:
+        for done in [pool.submit(_warm_modules, group) for group in groups]:
+            done.result()
+
+
+def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WARM_GROUPS) -> bool:
     """Compile every kernel unless that has been done; True when this call did it.
 
     Needs ``set_cache_dir`` first. Blocks while another process compiles. The stamp is written last, so that a
@@ -224,15 +233,16 @@ def warm(modules: Sequence[str] = WARM_MODULES) -> bool:
     """
     directory = Path(os.environ["NUMBA_CACHE_DIR"])
     stamp = directory / _STAMP
+    modules = [*first, *(name for group in groups for name in group)]
     with (directory / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _read_stamp(stamp).get("modules") == list(modules):
+        if _read_stamp(stamp).get("modules") == modules:
             return False
         hashes = module_hashes()
         inherit(directory, hashes)
-        for name in modules:
-            importlib.import_module(name).warm()
-        complete = _Stamp(modules=list(modules), cold=cold_kernels(directory), hashes=hashes)
+        _warm_modules(first)
+        _warm_groups(groups)
+        complete = _Stamp(modules=modules, cold=cold_kernels(directory), hashes=hashes)
         partial = stamp.with_suffix(".partial")
         partial.write_text(json.dumps(complete), encoding="utf-8")
         partial.replace(stamp)
