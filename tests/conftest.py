@@ -21,7 +21,13 @@ OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 # Two busy cores make wall clock limits a matter of luck, so no test has one.
 _UNTIMED = [HealthCheck.too_slow]
 settings.register_profile(
-    "suite", derandomize=True, deadline=None, print_blob=True, database=None, suppress_health_check=_UNTIMED
+    "suite",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    max_examples=30 if kernels_are_plain() else 100,  # plain kernels are a hundred times slower
+    database=None,
+    suppress_health_check=_UNTIMED,
 )
 settings.register_profile(
     "fuzz", deadline=None, print_blob=True, max_examples=5000, database=None, suppress_health_check=_UNTIMED

@@ -15,7 +15,7 @@ from engine.optimizer.holds import Holds
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, INT64_MAX, SIZE_ONE_E6
 from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World
-from tests.plain_twin import PlainTwin
+from tests.plain_twin import PlainTwin, kernels_are_plain
 
 
 def shared_world() -> World:
@@ -128,7 +128,7 @@ def problems(draw: st.DrawFn) -> Problem:
 
 
 @given(problems(), st.integers(0, 300_000), st.integers(0, 300_000), st.integers(0, 900_000_000))
-@settings(max_examples=80)
+@settings(max_examples=15 if kernels_are_plain() else 80)
 def test_no_fill_is_worth_more_than_a_bound_at_any_prices(
     problem: Problem, one: int, other: int, floor: int
 ) -> None:

@@ -16,6 +16,7 @@ from engine.reasons import Reason
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, MICROS_PER_PRICE, SIZE_ONE_E6
 from tests.engine.optimizer.worlds import BUY_NO, WIDE, Leg, World, limits, reckon
+from tests.plain_twin import kernels_are_plain
 
 SLOTS = 1_000
 
@@ -233,7 +234,7 @@ def worth(world: World, holds: Holds, sizes: tuple[int, ...]) -> int | None:
 
 
 @given(crowded_worlds())
-@settings(max_examples=60)
+@settings(max_examples=15 if kernels_are_plain() else 60)
 def test_bound_is_above_every_allocation_and_the_fill_near_it(case: tuple[World, Holds]) -> None:
     world, holds = case
     solution = solve(world.problem(holds=holds, at_limit=False), SLOTS)

@@ -63,6 +63,7 @@ def test_many_frames_in_one_call_are_as_one_by_one(make: Callable[[], MarketData
     assert calls < len(payloads)
 
 
+@pytest.mark.compiled_only  # minutes of plain Python: thousands of levels
 def test_many_frames_stop_when_the_records_are_half_full() -> None:
     codec = KalshiCodec(frames.kalshi_symbols())
     levels = [[f"0.{price:04d}", "1.00"] for price in range(1, 10_000)]
@@ -144,6 +145,7 @@ def test_more_unknown_symbols_than_one_pass_can_hold() -> None:
     assert codec.counts[Count.FAST] == 1
 
 
+@pytest.mark.compiled_only  # minutes of plain Python: thousands of levels
 @pytest.mark.parametrize("make", MAKERS)
 def test_frames_beyond_the_bound_are_refused(make: Callable[[], MarketDataCodec]) -> None:
     codec = make()
@@ -163,6 +165,7 @@ def test_frames_beyond_the_bound_are_refused(make: Callable[[], MarketDataCodec]
     assert codec.feed(exact, 9, 0) == (0 if isinstance(codec, KalshiCodec) else 5)  # a duplicate there
 
 
+@pytest.mark.compiled_only  # minutes of plain Python: thousands of levels
 def test_frames_with_too_many_records_are_refused() -> None:
     codec = PolymarketCodec(frames.polymarket_symbols())
     codec.feed(frames.compact(frames.book()), 1, 0)

@@ -297,6 +297,7 @@ def test_what_continuity_has_no_room_for_is_in_doubt() -> None:
     assert codec.counts[Count.SUBSCRIPTIONS_BOUND] == 5
 
 
+@pytest.mark.compiled_only  # minutes of plain Python: thousands of levels
 def test_a_frame_too_large_to_go_with_its_doubts_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     levels = [[f"0.{price:04d}", "1.00"] for price in range(1, 10_000)]
     codec = opened()
