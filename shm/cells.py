@@ -218,7 +218,12 @@ def _jump(ring: int, cursor: int) -> int:
 
 @kernel
 def _recover(ring: int, cursor: int) -> int:
-    """After a lap: 1 when the reader can go on from a new place, 0 when later, READER_FENCED when never."""
+    """After a lap: 1 when the reader can go on from a new place, 0 when later, READER_FENCED when never.
+
+    The fence: what showed the lap may have been a relaxed load, and who was overwritten because it was fenced
+    must see that.
+    """
+    fence_acquire()
     if load_acquire(cursor + STATE_AT) == FENCED:
         return READER_FENCED
     return _jump(ring, cursor)

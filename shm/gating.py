@@ -10,7 +10,14 @@ from typing import Final
 
 import numpy as np
 
-from shm.atomics import address_of, compare_exchange, load_acquire, load_relaxed, store_relaxed
+from shm.atomics import (
+    address_of,
+    compare_exchange,
+    fence_release,
+    load_acquire,
+    load_relaxed,
+    store_relaxed,
+)
 from shm.jit import kernel
 from shm.layout import HOT_BYTES, READER, RING, WORD_SHIFT, ReaderState, SegmentKind, Status, offset_of
 
@@ -92,14 +99,21 @@ def fence_silent(ring: int, now_ns: int, silent_ns_max: int) -> int:
 
     Called by the producer only. A fenced reader gates no more and is told so at its next poll. The next
     message looks at the gate afresh, so that a ring without gating readers refuses at once.
+
+    The state is acquired before the heartbeat is read: a reader beats and then joins, so one that is seen to
+    have joined is never judged by a heartbeat from before. The fence behind the change makes whoever sees a
+    cell of its overwritten also see that it was fenced.
     """
     n_fenced = 0
     for reader in range(load_relaxed(ring + N_GATING_AT)):
         block = ring + READERS_AT + reader * HOT_BYTES
+        if load_acquire(block + STATE_AT) != JOINED:
+            continue
         silent_ns = now_ns - load_relaxed(block + HEARTBEAT_AT)
         if silent_ns > silent_ns_max and compare_exchange(block + STATE_AT, JOINED, FENCED) == 1:
             n_fenced += 1
     if n_fenced > 0:
+        fence_release()
         store_relaxed(ring + FENCED_AT, load_relaxed(ring + FENCED_AT) + n_fenced)
         head = load_relaxed(ring + HEAD_AT)
         store_relaxed(ring + GATE_POSITION_AT, head - load_relaxed(ring + CAPACITY_AT))

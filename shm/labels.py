@@ -46,7 +46,7 @@ def create_labelled(
     epoch: int,
     directory: Path | None,
 ) -> Segment:
-    """Make a segment with ``labels``, ``value_bytes`` of zeros each; raises RingRefused for bad labels."""
+    """Make a sealed segment with ``labels``, ``value_bytes`` of zeros each; RingRefused for bad labels."""
     check_labels(labels)
     size = values_at(len(labels)) + len(labels) * value_bytes
     segment = Segment.create(name, size, kind, labelled_layout_hash(value_bytes), epoch, directory)
@@ -54,6 +54,7 @@ def create_labelled(
         label.encode() for label in labels
     ]
     segment.bytes_at(0, LABELLED.itemsize).view(LABELLED)["n_labels"] = len(labels)
+    segment.seal()
     return segment
 
 

@@ -196,7 +196,7 @@ class _Ring:
         n_gating: int,
         where: tuple[str | None, int, Path | None],
     ) -> Self:
-        """Check the declaration and make the segment; raises RingRefused."""
+        """Check the declaration and make the segment, not sealed yet; raises RingRefused."""
         largest = min(capacity >> SHARE_SHIFT, MESSAGE_CELLS_MAX)
         bound = largest if message_cells_max is None else message_cells_max
         if payload_bytes not in PAYLOAD_BYTES:
@@ -301,7 +301,9 @@ class OverwritingRing(_Ring):
 
         ``message_cells_max`` is a quarter of the ring unless it is told. Raises RingRefused.
         """
-        return cls._create(capacity, payload_bytes, message_cells_max, 0, (name, epoch, directory))
+        ring = cls._create(capacity, payload_bytes, message_cells_max, 0, (name, epoch, directory))
+        ring.segment.seal()
+        return ring
 
     def reader(self, *, from_oldest: bool = True, batch_cells: int = READ_BATCH_CELLS) -> Reader:
         """Make a reader; all readers of this ring observe."""
@@ -338,6 +340,7 @@ class RefusingRing(_Ring):
         for index, reader in enumerate(names):
             ring.header["readers"]["name"][index] = reader.encode()
             ring.header["readers"]["state"][index] = ReaderState.DECLARED
+        ring.segment.seal()
         return ring
 
     def reader(self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS) -> Reader:
@@ -356,10 +359,11 @@ class RefusingRing(_Ring):
         reader = Reader(self, block.view(np.int64), block.view(READER)[0], batch_cells)
         if reader.state == ReaderState.FENCED:
             return reader
-        reader.beat(now_ns)
-        if change_state(reader.address, ReaderState.DECLARED, ReaderState.JOINED) != 1:
-            raise RingRefused(f"{name!r} has joined already; fence it first if it is dead")
-        return reader
+        if reader.state == ReaderState.DECLARED:  # else the beat would keep a dead reader from being fenced
+            reader.beat(now_ns)
+            if change_state(reader.address, ReaderState.DECLARED, ReaderState.JOINED) == 1:
+                return reader
+        raise RingRefused(f"{name!r} has joined already; fence it first if it is dead")
 
     def fence_silent(self, now_ns: int, silent_ns_max: int) -> int:
         """Fence joined gating readers that have not beaten for ``silent_ns_max``; how many. Producer only."""

@@ -58,6 +58,7 @@ class Segment:
     ) -> Segment:
         """Make a zeroed segment of ``size`` object bytes; private when ``directory`` is None, else a file.
 
+        Nobody can attach before ``seal``: whoever makes an object in it first writes what a reader needs.
         Raises ValueError for a size out of bounds, SegmentExists for a taken name, SegmentRefused for an
         unusable one, OSError when the file system cannot hold it.
         """
@@ -77,8 +78,11 @@ class Segment:
         header["epoch"] = epoch
         header["size_bytes"] = total
         header["owner_pid"] = os.getpid()
-        write_word(segment.address + MAGIC_AT, SEGMENT_MAGIC)  # last: before it nobody can attach
         return segment
+
+    def seal(self) -> None:
+        """Say that the object is complete, and let others attach: the magic, written last, by a release."""
+        write_word(self.address + MAGIC_AT, SEGMENT_MAGIC)
 
     @classmethod
     def attach(

@@ -152,6 +152,7 @@ class Table:
         table.header["row_words"] = dtype.itemsize >> WORD_SHIFT
         table.header["stride_bytes"] = stride
         table.header["n_rows"] = n_rows
+        segment.seal()
         return table
 
     @classmethod

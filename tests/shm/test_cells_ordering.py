@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shm import ring as rings
 from shm.layout import (
@@ -24,11 +25,13 @@ from tests.shm.weak_memory import Machine
 
 Plain = tuple[ModuleType, ModuleType]
 Ring = rings.OverwritingRing | rings.RefusingRing
+Words = NDArray[np.int64]
 
 CAPACITY = 8
 WORDS = PAYLOAD_BYTES[0] // 8
 SEEDS = 100
 REFUSING_SEEDS = 40
+FENCING_SEEDS = 200
 MESSAGES = 40
 TRIES_MAX = 3000
 
@@ -139,6 +142,70 @@ def test_refusing_ring_loses_nothing_in_any_schedule(plain: Plain) -> None:
     assert refused > REFUSING_SEEDS, "the schedules hardly fill the ring: the test proves nothing"
 
 
+class Fencing:
+    """A full ring that waits for two readers: the silent one is fenced while it reads, and overwritten."""
+
+    def __init__(self, plain: Plain, seed: int, broken: str = "") -> None:
+        self.cells, self.gating = plain
+        self.ring = rings.RefusingRing.create(CAPACITY, PAYLOAD_BYTES[0], ("silent", "quick"))
+        self.silent, self.quick = self.ring.reader("silent", 0), self.ring.reader("quick", 1_000)
+        self.received: list[int] = []
+        self.told = False
+        for message in range(CAPACITY):
+            self.publish(message)
+        size = RING.itemsize + CAPACITY * (CELL_HEADER_BYTES + PAYLOAD_BYTES[0])
+        shared = [(self.ring.address, self.ring.address + size)]
+        machine = Machine(seed, shared, frozenset([broken]))
+        with machine.installed(*plain):
+            machine.run(self.write, self.read)
+
+    def publish(self, message: int) -> None:
+        words = np.full(WORDS, message, np.int64)
+        assert self.cells.publish(self.ring.address, words.ctypes.data, 1, 0) == 1
+        assert self.poll(self.quick) == [message] * WORDS
+
+    def write(self) -> None:
+        assert self.gating.fence_silent(self.ring.address, 500, 100) == 1
+        for message in range(CAPACITY, 2 * CAPACITY):
+            self.publish(message)
+
+    def read(self) -> None:
+        for _ in range(TRIES_MAX):
+            if not (words := self.poll(self.silent)):
+                break
+            assert words == [words[0]] * WORDS, "torn"
+            self.received.append(words[0])
+
+    def poll(self, reader: rings.Reader) -> list[int]:
+        """Words of the next message; none for a fenced reader, which a gating reader in this ring ends as."""
+        out, tags = np.zeros(WORDS, np.int64), np.zeros(1, np.int64)
+        for _ in range(TRIES_MAX):
+            n_cells = self.cells.poll(
+                self.ring.address, reader.address, out.ctypes.data, tags.ctypes.data, 1, 1
+            )
+            if n_cells == 1:
+                return out.tolist()
+            if n_cells == Status.READER_FENCED:
+                self.told = True
+                break
+        return []
+
+    def settle(self) -> None:
+        assert self.told
+        assert self.silent.laps == self.quick.laps == 0, "a fence was taken for a lap"
+        assert self.received == list(range(len(self.received)))
+
+
+def test_a_fenced_reader_is_told_so_in_every_schedule(plain: Plain) -> None:
+    """Whoever sees its cell overwritten also sees that it was fenced: it takes a fence on either side."""
+    received = set()
+    for seed in range(FENCING_SEEDS):
+        trial = Fencing(plain, seed)
+        trial.settle()
+        received.add(len(trial.received))
+    assert received >= set(range(CAPACITY)), "the schedules hardly differ: the test proves nothing"
+
+
 @pytest.mark.parametrize("broken", ["fence_release", "fence_acquire", "store_release", "load_acquire"])
 def test_the_machine_notices_a_broken_order(plain: Plain, broken: str) -> None:
     """Without each of the four the protocol fails within the schedules above, so they prove that it holds."""
@@ -214,5 +281,6 @@ def test_what_another_core_waits_for_is_acquired_and_released(
     assert cells.join(ring.address, own, 0) == 1
     assert orders.take() == ([head, cell[0]], [own])
     ring.fence_silent(10, 1)
+    orders.take()
     assert cells.rejoin(ring.address, reader.address) == 1
     assert orders.take() == ([state, head, cell[0]], [position])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -102,6 +104,31 @@ def test_fencing(gates: list[tuple[ReaderState, int, int]], now_ns: int, silent_
     assert header["gate_position"][0] == (40 - CAPACITY if any(silent) else 33), (
         "the gate is looked at afresh"
     )
+
+
+@pytest.mark.parametrize("before", [ReaderState.DECLARED, ReaderState.FENCED])
+@pytest.mark.parametrize("accesses", range(6))
+def test_a_reader_that_joins_meanwhile_is_not_judged_by_its_past(
+    plain_twin: PlainTwin, monkeypatch: pytest.MonkeyPatch, before: ReaderState, accesses: int
+) -> None:
+    """Its heartbeat may be read before it beats, or its state after it joined, but not both."""
+    plain = plain_twin("shm.gating")
+    header = header_of([(before, 40, 0)])
+    left = [accesses]
+
+    def hooked(original: Callable[..., int]) -> Callable[..., int]:
+        def access(address: int, *values: int) -> int:
+            if left[0] == 0:
+                header["readers"]["heartbeat_ns"][0][0] = 1_000
+                header["readers"]["state"][0][0] = ReaderState.JOINED
+            left[0] -= 1
+            return original(address, *values)
+
+        return access
+
+    for name in ("load_relaxed", "load_acquire", "compare_exchange"):
+        monkeypatch.setattr(plain, name, hooked(getattr(plain, name)))
+    assert plain.fence_silent(address_of(header), 1_000, 100) == 0
 
 
 def test_fences_add_up() -> None:

@@ -309,7 +309,8 @@ def test_a_gating_reader_joins_once() -> None:
     ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
     ring.reader("executor", 0)
     with pytest.raises(RingRefused, match="has joined already"):
-        ring.reader("executor", 0)
+        ring.reader("executor", 150)
+    assert ring.fence_silent(200, 100) == 1, "who is refused does not beat for the one that has joined"
     with pytest.raises(RingRefused, match="'ledger' is not a gating reader of this ring; declared: executor"):
         ring.reader("ledger", 0)
 

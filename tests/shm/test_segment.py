@@ -5,22 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shm import segment as segments
+from shm.counters import Counters
 from shm.errors import LayoutMismatch, SegmentExists, SegmentRefused
+from shm.histogram import Histograms
 from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, SegmentKind
+from shm.ring import OverwritingRing, RefusingRing
 from shm.segment import Segment, owner_alive, segment_path
+from shm.table import Table
 
 KIND = SegmentKind.TABLE
 HASH = 123456
 
 
 def make(directory: Path | None, name: str | None = "books", size: int = 1000, epoch: int = 7) -> Segment:
-    return Segment.create(name, size, KIND, HASH, epoch, directory)
+    made = Segment.create(name, size, KIND, HASH, epoch, directory)
+    made.seal()
+    return made
 
 
 def corrupt(path: Path, field: str, value: int) -> None:
@@ -95,24 +102,44 @@ def test_any_epoch_will_do_unless_one_is_asked_for(tmp_path: Path) -> None:
         Segment.attach("books", KIND, HASH, tmp_path, epoch=12)
 
 
-def test_a_half_made_segment_cannot_be_attached(tmp_path: Path) -> None:
-    """The magic is written last: whoever comes earlier finds zero."""
-    make(tmp_path)
-    corrupt(tmp_path / "books", "magic", 0)
+def test_a_segment_without_its_seal_cannot_be_attached(tmp_path: Path) -> None:
+    made = Segment.create("books", 1000, KIND, HASH, 7, tmp_path)
     with pytest.raises(LayoutMismatch, match="not finished"):
         Segment.attach("books", KIND, HASH, tmp_path)
+    assert made.attached == 0
+    made.seal()
+    assert int(made.header["magic"]) == SEGMENT_MAGIC
+    assert Segment.attach("books", KIND, HASH, tmp_path).epoch == 7
 
 
-def test_magic_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(address: int, value: int) -> None:
-        assert value == SEGMENT_MAGIC
-        raise KeyboardInterrupt
+OBJECTS: list[tuple[str, Callable[[Path], object]]] = [
+    ("overwriting ring", lambda path: OverwritingRing.create(8, 48, name="books", directory=path)),
+    ("refusing ring", lambda path: RefusingRing.create(8, 48, ("a", "b"), name="books", directory=path)),
+    ("table", lambda path: Table.create(3, np.dtype("i8,i8"), name="books", directory=path)),
+    ("counters", lambda path: Counters.create(("frames", "gaps"), name="books", directory=path)),
+    ("histograms", lambda path: Histograms.create(("feed",), name="books", directory=path)),
+]
 
-    monkeypatch.setattr(segments, "write_word", stop)
-    with pytest.raises(KeyboardInterrupt):
-        make(tmp_path)
-    header = np.fromfile(tmp_path / "books", SEGMENT, 1)[0]
-    assert (header["magic"], header["version"], header["layout_hash"]) == (0, LAYOUT_VERSION, HASH)
+
+@pytest.mark.parametrize("create", [row[1] for row in OBJECTS], ids=[row[0] for row in OBJECTS])
+def test_objects_are_complete_before_anybody_can_attach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, create: Callable[[Path], object]
+) -> None:
+    """A reader that came between the seal and the geometry would read with strides of zero."""
+    at_seal: list[bytes] = []
+    original = Segment.seal
+
+    def seal(segment: Segment) -> None:
+        at_seal.append((tmp_path / "books").read_bytes())
+        original(segment)
+
+    monkeypatch.setattr(Segment, "seal", seal)
+    create(tmp_path)
+    (before,) = at_seal
+    after = (tmp_path / "books").read_bytes()
+    assert before[:8] == bytes(8)
+    assert after[:8] == SEGMENT_MAGIC.to_bytes(8, "little")
+    assert after[8:] == before[8:], "something was written behind the seal"
 
 
 def test_foreign_files(tmp_path: Path) -> None:
