@@ -2,7 +2,8 @@
 
 A report is journaled before anything follows from it; then the ledger takes it over, then the gate learns
 what is held and what it may spend. Equity is marked at most once per MARK_EVERY_NS of engine time, on the
-executable side.
+executable side and without what we have taken from it already. The day of the loss limit begins at midnight
+UTC.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 
 from engine.ledger.journal import OPENING, EntryKind, Journal
 from engine.ledger.ledger import Ledger, Position
-from engine.ledger.marks import mark_ledger_micros
+from engine.ledger.marks import is_believed, mark_ledger_micros
 from engine.reasons import Reason
 from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
 from engine.risk.gate import Gate
-from engine.units import NS_PER_S
+from engine.units import NS_PER_DAY, NS_PER_S
 from procs.view import BookView
 from procs.wires import Wires
 from shm.ring import Records
@@ -72,6 +73,8 @@ class Desk:
         self._position: Records = np.zeros(1, POSITION_ROW)
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
         self._stale = True
+        self._day = 0  # since 1970, UTC
+        self._sure_micros = 0  # equity when every holding was last marked on a book that is believed
 
     def open(self, cash_micros: Mapping[Venue, int], now_ns: int) -> None:
         """Journal the opening cash of each venue and start the day with it."""
@@ -81,7 +84,9 @@ class Desk:
             self.journal.append(EntryKind.OPENING, record)
             self.ledger.open_account(int(venue), cash)
             self._tell_account(int(venue))
-        self.gate.start_day(sum(cash_micros.values()))
+        self._day = now_ns // NS_PER_DAY
+        self._sure_micros = sum(cash_micros.values())
+        self.gate.start_day(self._sure_micros)
 
     def append(self, kind: int, record: np.void) -> None:
         """Journal one record; a report then moves ledger and gate, before the executor acts on it."""
@@ -90,6 +95,10 @@ class Desk:
             self.watch(record)
         if kind == EntryKind.REPORT and int(record["kind"]) in _MOVES_CASH:
             self._follow(record)
+
+    def on_event(self, event: np.void) -> None:
+        """Take one ORDER_EVENT: what it took is no bid for what we still hold."""
+        self._view.on_event(event)
 
     def _follow(self, report: np.void) -> None:
         self.ledger.apply_report(report)
@@ -116,15 +125,26 @@ class Desk:
         self._wires.accounts.write(venue, self._account)
 
     def mark(self, now_ns: int) -> None:
-        """Compute equity when something changed, or positions are held, and the last mark is old enough."""
-        if now_ns - self.marked_ns < MARK_EVERY_NS:
+        """Compute equity when something changed, or positions are held, and the last mark is old enough.
+
+        A day that begins while a book is in doubt begins with what we had when none was.
+        """
+        day = now_ns // NS_PER_DAY
+        if now_ns - self.marked_ns < MARK_EVERY_NS and day == self._day:
             return
         held = [key for key, position in self.ledger.positions.items() if not position.flat]
-        if not (held or self._stale):
+        if not (held or self._stale or day > self._day):
             return
         for venue, slot, _ in held:
             self._view.refresh(venue, slot)
-        self.gate.set_equity(self.equity_micros())
+        equity = self.equity_micros()
+        rows = self._view.rows
+        sure = all(is_believed(rows[slot]) and rows[slot]["generation"] == gen for _, slot, gen in held)
+        self._sure_micros = equity if sure else max(equity, self._sure_micros)
+        if day > self._day:
+            self._day = day
+            self.gate.start_day(self._sure_micros)
+        self.gate.set_equity(equity, sure=sure)
         self.marked_ns, self._stale = now_ns, False
 
     def equity_micros(self) -> int:

@@ -1,6 +1,8 @@
 """Executor stage: plans and venue reports in, order requests and order events out.
 
-Reports come before plans: what a venue has said may free what a new plan needs.
+Reports come before plans: what a venue has said may free what a new plan needs. Between them equity is
+marked, so that the loss limits see the books as they are and not as they were at the last order. What our
+orders took is subtracted from the books that marks and unwinds are read from.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from engine.execution.plan import PlanResult
 from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
 from procs.agent import NEVER_NS
 from procs.desk import Desk
-from procs.wires import Wires, publish_each
+from procs.wires import Wires, publish_each, take
 from shm.ring import Reader, Records
 
 
@@ -42,12 +44,12 @@ class ExecutorAgent:
         """Handle reports, then plans, then what is due."""
         work = 0
         for reader, reports in self._reports.values():
-            n_reports = max(reader.poll(), 0)
+            n_reports = take(reader, "reports")
             for index in range(n_reports):
                 self.executor.on_report(reports[index], now_ns)
                 self._flush()
             work += n_reports
-        while (n_cells := self._plans.poll(1)) > 0:
+        while (n_cells := take(self._plans, "plans", 1)) > 0:
             self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
             self._flush()
             work += 1
@@ -74,6 +76,7 @@ class ExecutorAgent:
             ring = self._wires.requests[Venue(int(request["venue"][0]))]
             self.orders += publish_each(ring, request, "requests")
         for event in out.events[: out.n_events]:
+            self.desk.on_event(event)
             if int(event["order_id"]):
                 self.order_statuses[int(event["order_id"])] = int(event["status"])
         publish_each(self._wires.events, out.events[: out.n_events], "events")

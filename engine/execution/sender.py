@@ -124,8 +124,13 @@ class Sender:
             request[name] = getattr(wish, name)
         request["leg"] = wish.leg
         rules = RULES[Venue(wish.venue)]
+        deadline_ns = int(plan.head["deadline_ns"])
         if wish.tif in (TimeInForce.GTC, TimeInForce.GTC_POST_ONLY):
-            request["expire_ns"] = stated_expiry_ns(rules, int(plan.head["deadline_ns"]), now_ns)
+            request["expire_ns"] = stated_expiry_ns(rules, deadline_ns, now_ns)
+        elif wish.role == Role.LEG:
+            request["expire_ns"] = (
+                deadline_ns  # for the gate: an order that does not rest expires at no venue
+            )
         identity = order_identity(request)
         assert len(identity) == IDENTITY_BYTES, "an identity fills its field"
         request["identity"] = np.frombuffer(identity, np.uint8)

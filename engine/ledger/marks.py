@@ -19,9 +19,14 @@ from engine.units import PRICE_ONE_E4
 _UNFIT_FLAGS = int(TopFlag.CROSSED | TopFlag.SIZE_UNKNOWN)
 
 
+def is_believed(row: np.void) -> bool:
+    """Whether the BOOK_ROW may be marked on: LIVE, not crossed, sizes known."""
+    return int(row["trust"]) == Trust.LIVE and not int(row["flags"]) & _UNFIT_FLAGS
+
+
 def mark_position_micros(position: Position, row: np.void) -> int:
     """Micro-dollars from selling ``position`` into the BOOK_ROW ``row``, rounded down."""
-    if int(row["trust"]) != Trust.LIVE or int(row["flags"]) & _UNFIT_FLAGS:
+    if not is_believed(row):
         return 0
     bids = row["bid_e4"][: int(row["n_bids"])], row["bid_size_e6"]
     asks = row["ask_e4"][: int(row["n_asks"])], row["ask_size_e6"]

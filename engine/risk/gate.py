@@ -4,13 +4,15 @@ One kernel reads the order, the limits, the market, the book and what is already
 a reason. Checks run in the order below and the first that fails is the answer; an order that passes is
 reserved at once, so two orders can never use the same cash or the same limit.
 
-    halt -> market known, not seen before, in time -> book live, same epoch, fresh -> grid, lot, minimum
-    -> order limits -> nothing sold that is not held -> pause -> position, market, event, heat -> losses
+    halt -> market known, not seen before, in time -> book live, open, same epoch, fresh -> grid, lot, minimum
+    -> order limits -> nothing sold that is not held -> pause, stop -> position, market, event, heat -> losses
     -> count, rate -> cash
 
-An order that only reduces a holding skips pause, the exposure limits and the loss limits: being unable to
-get out is not safety. Nothing skips a halt. A sale beyond the holding is always refused: where a venue
-would make it a purchase of the other outcome, the order has to say so.
+A loss limit that equity has touched once stops the engine: nothing opens exposure any more, also when equity
+is back above it, until somebody resumes. An order that only reduces a holding skips pause, stop, the exposure
+limits and the loss limits: being unable to get out is not safety. Nothing skips a halt. A sale beyond the
+holding is always refused: where a venue would make it a purchase of the other outcome, the order has to say
+so.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy.typing as npt
 from engine.catalog.catalog import MARKET_ROW, NO_GROUP, MarketFlag, MarketRows
 from engine.jit import kernel
 from engine.reasons import Reason
-from engine.records import BOOK_ROW, ORDER_REQUEST, Direction, Outcome, RequestKind, Trust
+from engine.records import BOOK_ROW, ORDER_REQUEST, Direction, MarketState, Outcome, RequestKind, Trust
 from engine.risk.limits import GATE_LIMITS, GATE_MARKET, GATE_STATE, TOKEN_ONE, VENUES
 from engine.units import INT64_MAX, NS_PER_S, PPM, PRICE_ONE_E4, muldiv_ceil
 
@@ -35,6 +37,7 @@ _BUY: Final = int(Direction.BUY)
 _NEW: Final = int(RequestKind.NEW)
 _NO: Final = int(Outcome.NO)
 _LIVE: Final = int(Trust.LIVE)
+_OPEN: Final = int(MarketState.OPEN)
 _TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
 
 # kernels see plain integers
@@ -44,8 +47,9 @@ _UNKNOWN_MARKET, _DUPLICATE, _DEADLINE = (
     int(Reason.DUPLICATE_INTENT),
     int(Reason.DEADLINE),
 )
-_NOT_LIVE, _STALE_EPOCH, _STALE = (
+_NOT_LIVE, _CLOSED, _STALE_EPOCH, _STALE = (
     int(Reason.BOOK_NOT_LIVE),
+    int(Reason.MARKET_CLOSED),
     int(Reason.STALE_EPOCH),
     int(Reason.BOOK_STALE),
 )
@@ -83,6 +87,8 @@ def on_grid(market: np.void, price_e4: int) -> bool:
 def _check_book(limits: np.void, book: np.void, generation: int, epoch: int, now_ns: int) -> int:
     if book["generation"] != generation or book["trust"] != _LIVE:
         return _NOT_LIVE
+    if book["market_state"] != _OPEN:
+        return _CLOSED
     if book["epoch"] != epoch:
         return _STALE_EPOCH
     if now_ns - book["recv_ns"] > limits["book_age_max_ns"]:
@@ -112,6 +118,22 @@ def _check_shape(limits: np.void, market: np.void, request: np.void, notional_mi
 
 
 @kernel
+def drawdown_ppm(state: np.void) -> int:
+    """Fall of equity from its highest value, in parts per million, rounded up."""
+    peak = int(state["equity_peak_micros"])
+    return muldiv_ceil(max(peak - int(state["equity_micros"]), 0), PPM, max(peak, 1))
+
+
+@kernel
+def loss_reason(limits: np.void, state: np.void) -> int:
+    """The loss limit that equity as it is now has reached, 0 when none."""
+    if state["day_start_micros"] - state["equity_micros"] >= limits["daily_loss_max_micros"]:
+        return _DAILY
+    fall = drawdown_ppm(state)
+    return _DRAWDOWN if fall < 0 or fall >= limits["drawdown_stop_ppm"] else 0
+
+
+@kernel
 def _check_exposure(
     limits: np.void, state: np.void, held: np.void, outcome: int, size_e6: int, worst_micros: int, event: int
 ) -> int:
@@ -122,16 +144,11 @@ def _check_exposure(
         return _MARKET
     if event < 0 or event + worst_micros > limits["event_exposure_max_micros"]:
         return _EVENT
-    equity = state["equity_micros"]
-    total = state["exposure_micros"] + worst_micros
-    if equity <= 0 or muldiv_ceil(total, PPM, equity) > limits["heat_max_ppm"]:
+    equity = int(state["equity_micros"])
+    heat = muldiv_ceil(int(state["exposure_micros"]) + worst_micros, PPM, equity) if equity > 0 else -1
+    if heat < 0 or heat > limits["heat_max_ppm"]:  # without equity, or over what can be counted
         return _HEAT
-    if state["day_start_micros"] - equity >= limits["daily_loss_max_micros"]:
-        return _DAILY
-    peak = state["equity_peak_micros"]
-    if muldiv_ceil(max(peak - equity, 0), PPM, max(peak, 1)) >= limits["drawdown_stop_ppm"]:
-        return _DRAWDOWN
-    return 0
+    return loss_reason(limits, state)
 
 
 @kernel
@@ -198,6 +215,8 @@ def check(
     if buys:
         if state["paused"] != 0:
             return _PAUSED
+        if state["stopped"] != 0:
+            return int(state["stopped"])
         reason = _check_exposure(limits, state, held, outcome, size, max(worst_micros, 0), event_micros)
         if reason != 0:
             return reason
@@ -219,7 +238,8 @@ class Gate:
     """Limits, reservations and the halt word of one engine. The only writer of its state.
 
     ``market_rows`` and ``book_rows`` are read, by slot. ``latch`` is called once with the reason when a
-    halt is set, to make it survive the process; a failing latch leaves the gate halted.
+    halt or a stop is set, to make it survive the process; a failing latch leaves the gate halted or stopped.
+    ``drawdown_max_ppm``: the deepest fall of equity from its highest value so far.
     """
 
     def __init__(
@@ -233,6 +253,7 @@ class Gate:
         self.state: np.void = np.zeros(1, GATE_STATE)[0]
         self.markets: Rows = np.zeros(len(market_rows), GATE_MARKET)
         self.denials: dict[Reason, int] = {}
+        self.drawdown_max_ppm = 0
         self._market_rows = market_rows
         self._book_rows = book_rows
         self._latch = latch
@@ -298,10 +319,20 @@ class Gate:
         """Take over a venue's cash from the ledger."""
         self.state["cash_micros"][venue] = cash_micros
 
-    def set_equity(self, equity_micros: int) -> None:
-        """Take over cash plus marked positions; the highest value seen is kept for the drawdown."""
+    def set_equity(self, equity_micros: int, *, sure: bool = True) -> None:
+        """Take over cash plus marked positions and keep the highest value; stop when that is a loss too many.
+
+        ``sure``: every holding was marked on a book that is believed. Otherwise a loss only refuses, for as
+        long as it lasts: a book in doubt marks at nothing, and most come back.
+        """
         self.state["equity_micros"] = equity_micros
         self.state["equity_peak_micros"] = max(int(self.state["equity_peak_micros"]), equity_micros)
+        if not sure:
+            return
+        self.drawdown_max_ppm = max(self.drawdown_max_ppm, int(drawdown_ppm(self.state)))
+        reached = int(loss_reason(self.limits, self.state))
+        if reached:
+            self.stop(Reason(reached))
 
     def start_day(self, equity_micros: int) -> None:
         """Start the daily loss count at this equity."""
@@ -312,6 +343,19 @@ class Gate:
     def halted(self) -> bool:
         """Whether the halt word is set. Nothing here clears it."""
         return int(self.state["halted"]) != 0
+
+    @property
+    def stopped_by(self) -> Reason:
+        """The limit that stopped everything that opens exposure; NONE while none has. Nothing clears it."""
+        return Reason(int(self.state["stopped"]))
+
+    def stop(self, reason: Reason) -> None:
+        """Refuse from now on, with ``reason``, every order that opens exposure; then make that durable."""
+        first = self.stopped_by is Reason.NONE
+        if first:
+            self.state["stopped"] = int(reason)
+        if first and self._latch is not None:
+            self._latch(reason)
 
     def halt(self, reason: Reason) -> None:
         """Set the halt word, then make it durable through the latch."""

@@ -37,6 +37,7 @@ GATE_STATE: Final = np.dtype(
     [
         ("halted", "<i8"),  # Reason + 1 of the halt, 0 when running: fails closed and latches
         ("paused", "<i8"),
+        ("stopped", "<i8"),  # Reason of the loss limit that was reached, 0 while none was: latches
         ("last_order_id", "<i8"),
         ("open_orders", "<i8"),
         ("exposure_micros", "<i8"),  # all markets: held plus in flight

@@ -12,6 +12,7 @@ from engine.reasons import Reason
 from engine.records import (
     ACCOUNT_ROW,
     BOOK_ROW,
+    ORDER_EVENT,
     ORDER_REQUEST,
     POSITION_ROW,
     VENUE_REPORT,
@@ -25,7 +26,7 @@ from engine.records import (
 from engine.risk.gate import Gate
 from engine.risk.limits import gate_limits
 from engine.sim.session.scenario import market
-from engine.units import NS_PER_S
+from engine.units import NS_PER_DAY, NS_PER_S
 from procs.config_files import load_config
 from procs.desk import MARK_EVERY_NS, Desk, FreshGate
 from procs.view import BookView
@@ -52,10 +53,10 @@ class Bench:
         self.desk.open({Venue.POLYMARKET: CASH, Venue.KALSHI: CASH}, NOW)
         self.quote(bid_e4=4_800)
 
-    def quote(self, bid_e4: int) -> None:
+    def quote(self, bid_e4: int, trust: Trust = Trust.LIVE) -> None:
         rows = np.zeros(1, BOOK_ROW)
         rows["slot"], rows["generation"] = self.ref
-        rows["trust"], rows["recv_ns"], rows["epoch"] = Trust.LIVE, NOW, 3
+        rows["trust"], rows["recv_ns"], rows["epoch"] = trust, NOW, 3
         rows["n_bids"], rows["n_asks"] = 1, 1
         rows["bid_e4"][0, 0], rows["ask_e4"][0, 0] = bid_e4, 5_000
         rows["bid_size_e6"][0, 0] = rows["ask_size_e6"][0, 0] = 100 * CONTRACT
@@ -128,6 +129,53 @@ def test_without_positions_and_news_nothing_is_marked() -> None:
     bench.desk.mark(NOW)
     bench.desk.mark(NOW + 5 * MARK_EVERY_NS)
     assert bench.desk.marked_ns == NOW
+
+
+def test_what_we_have_taken_is_no_bid_for_what_we_still_hold() -> None:
+    bench = Bench()
+    bench.desk.append(EntryKind.REPORT, bench.bought(100, 50_000_000))
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    event["slot"], event["generation"] = bench.ref
+    event["venue"], event["direction"], event["price_e4"] = Venue.POLYMARKET, Direction.SELL, 4_800
+    event["fill_size_e6"] = 70 * CONTRACT
+    bench.desk.on_event(event)
+    bench.desk.mark(NOW)
+    assert bench.desk.equity_micros() == 2 * CASH - 50_000_000 + 30 * 480_000
+
+
+def test_a_loss_stops_at_the_next_mark_and_a_book_in_doubt_does_not() -> None:
+    bench = Bench()
+    bench.desk.append(EntryKind.REPORT, bench.bought(2_000, 600_000_000))
+    bench.quote(bid_e4=4_800, trust=Trust.SUSPECT)
+    bench.desk.mark(NOW)
+    assert int(bench.gate.state["equity_micros"]) == 2 * CASH - 600_000_000
+    assert not bench.gate.state["stopped"]
+    bench.quote(bid_e4=4_800)
+    bench.desk.mark(NOW + MARK_EVERY_NS)
+    assert bench.gate.stopped_by is Reason.DAILY_LOSS
+
+
+def test_a_day_of_losses_begins_at_midnight() -> None:
+    bench = Bench()
+    bench.desk.append(EntryKind.REPORT, bench.bought(900, 490_000_000))
+    bench.quote(bid_e4=100)
+    midnight = NOW // NS_PER_DAY * NS_PER_DAY + NS_PER_DAY
+    bench.desk.mark(midnight - 1)
+    lost = 2 * CASH - 490_000_000 + 1_000_000
+    assert int(bench.gate.state["day_start_micros"]) == 2 * CASH
+    bench.desk.mark(midnight)
+    assert int(bench.gate.state["day_start_micros"]) == int(bench.gate.state["equity_micros"]) == lost
+    assert bench.gate.stopped_by is Reason.NONE
+
+
+def test_a_day_that_begins_in_doubt_begins_with_what_was_believed_before() -> None:
+    bench = Bench()
+    bench.desk.append(EntryKind.REPORT, bench.bought(100, 50_000_000))
+    bench.desk.mark(NOW)
+    bench.quote(bid_e4=4_800, trust=Trust.SUSPECT)
+    bench.desk.mark(NOW + NS_PER_DAY)
+    assert int(bench.gate.state["equity_micros"]) == 2 * CASH - 50_000_000
+    assert int(bench.gate.state["day_start_micros"]) == 2 * CASH - 2_000_000
 
 
 def test_the_gate_reads_the_book_anew_for_each_order() -> None:

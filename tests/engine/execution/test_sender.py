@@ -72,7 +72,7 @@ def test_orders_sent_together_are_complete(desk: Desk) -> None:
         assert request["identity"].tobytes() == order_identity(request)
         assert (int(request["request_ns"]), int(request["recv_ns"])) == (NOW, NOW - 1)
         assert (int(request["plan_id"]), int(request["relation"])) == (6, -1)
-        assert int(request["expire_ns"]) == 0
+        assert int(request["expire_ns"]) == int(desk.plan.head["deadline_ns"])
         assert order.reserved
     assert desk.kinds == [EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
     assert [asked[1] for asked in desk.gate.asked] == [9, 9]

@@ -15,6 +15,7 @@ from engine.records import (
     BOOK_ROW,
     ORDER_REQUEST,
     Direction,
+    MarketState,
     Outcome,
     RequestKind,
     Trust,
@@ -142,6 +143,10 @@ def equity(dollars: int) -> Change:
     return lambda desk: desk.gate.set_equity(dollars * DOLLAR)
 
 
+def in_doubt(dollars: int) -> Change:
+    return lambda desk: desk.gate.set_equity(dollars * DOLLAR, sure=False)
+
+
 def cash(dollars: int) -> Change:
     return lambda desk: desk.gate.set_cash(Venue.POLYMARKET, dollars * DOLLAR)
 
@@ -163,6 +168,8 @@ REFUSALS: list[tuple[Reason, Change, dict[str, int], dict[str, int]]] = [
     (Reason.DEADLINE, nothing, {"expire_ns": NOW - 1}, {}),
     (Reason.BOOK_NOT_LIVE, book("trust", Trust.SUSPECT), {}, {}),
     (Reason.BOOK_NOT_LIVE, book("generation", 9), {}, {}),
+    (Reason.MARKET_CLOSED, book("market_state", MarketState.PAUSED), {}, {}),
+    (Reason.MARKET_CLOSED, book("market_state", MarketState.SETTLED), {}, {}),
     (Reason.STALE_EPOCH, book("epoch", EPOCH + 1), {}, {}),
     (Reason.BOOK_STALE, book("recv_ns", NOW - 5 * NS_PER_S - 1), {}, {}),
     (Reason.PRICE_OFF_GRID, nothing, {"price_e4": 5_050}, {}),
@@ -184,7 +191,7 @@ REFUSALS: list[tuple[Reason, Change, dict[str, int], dict[str, int]]] = [
     (Reason.MARKET_EXPOSURE_LIMIT, nothing, {}, {"market_exposure_max_micros": 50 * DOLLAR - 1}),
     (Reason.EVENT_EXPOSURE_LIMIT, nothing, {}, {"event_exposure_max_micros": 50 * DOLLAR - 1}),
     (Reason.PORTFOLIO_HEAT, nothing, {}, {"heat_max_ppm": 4_999}),
-    (Reason.PORTFOLIO_HEAT, equity(0), {}, {}),
+    (Reason.PORTFOLIO_HEAT, in_doubt(0), {}, {}),
     (Reason.DAILY_LOSS, equity(9_500), {}, {}),
     (Reason.DRAWDOWN, equity(7_500), {}, {"daily_loss_max_micros": 10**12}),
     (Reason.OPEN_ORDER_LIMIT, nothing, {}, {"open_orders_max": 0}),
@@ -297,6 +304,51 @@ def test_a_halt_latches_once_and_nothing_clears_it() -> None:
     assert desk.ask(slot=-1) is Reason.HALTED
 
 
+@pytest.mark.parametrize(
+    ("dollars", "reason"), [(9_500, Reason.DAILY_LOSS), (7_500, Reason.DRAWDOWN), (0, Reason.DRAWDOWN)]
+)
+def test_a_loss_limit_once_reached_stops_what_opens_exposure_and_nothing_resumes_it(
+    dollars: int, reason: Reason
+) -> None:
+    desk = Desk(daily_loss_max_micros=10**12 if reason is Reason.DRAWDOWN else 500 * DOLLAR)
+    desk.gate.set_position(desk.refs[2].slot, 100 * CONTRACT, 0, 60 * DOLLAR)
+    desk.gate.set_equity(dollars * DOLLAR)
+    desk.gate.set_equity(20_000 * DOLLAR)
+    desk.gate.start_day(20_000 * DOLLAR)
+    assert (desk.gate.stopped_by, desk.latched) == (reason, [reason])
+    assert desk.ask() is reason
+    assert desk.ask(direction=Direction.SELL, worst=0, size_e6=60 * CONTRACT) is Reason.NONE
+    assert not desk.gate.halted
+
+
+def test_a_loss_on_books_in_doubt_refuses_only_while_it_lasts() -> None:
+    desk = Desk()
+    desk.gate.set_equity(9_500 * DOLLAR, sure=False)
+    assert desk.ask() is Reason.DAILY_LOSS
+    assert (desk.gate.stopped_by, desk.latched, desk.gate.drawdown_max_ppm) == (Reason.NONE, [], 0)
+    desk.gate.set_equity(9_501 * DOLLAR)
+    assert desk.ask() is Reason.NONE
+    assert desk.gate.drawdown_max_ppm == 49_900
+
+
+def test_the_deepest_fall_from_the_highest_equity_is_remembered() -> None:
+    desk = Desk()
+    for dollars in (12_000, 11_700, 11_994):
+        desk.gate.set_equity(dollars * DOLLAR)
+    assert desk.gate.drawdown_max_ppm == 25_000
+    assert desk.gate.stopped_by is Reason.NONE
+
+
+def test_heat_beyond_what_can_be_counted_is_over_every_limit() -> None:
+    """A micro-dollar of equity under ten million dollars of exposure: the quotient passes int64."""
+    desk = Desk(heat_max_ppm=INT64_MAX, daily_loss_max_micros=INT64_MAX, drawdown_stop_ppm=2_000_000)
+    desk.gate.set_equity(1)
+    desk.gate.state["exposure_micros"] = 9_300_000 * DOLLAR
+    assert desk.ask() is Reason.PORTFOLIO_HEAT
+    desk.gate.state["exposure_micros"] = 9_000_000 * DOLLAR
+    assert desk.ask() is Reason.NONE
+
+
 def test_a_latch_that_fails_leaves_the_gate_halted() -> None:
     desk = Desk()
 
@@ -304,6 +356,9 @@ def test_a_latch_that_fails_leaves_the_gate_halted() -> None:
         raise OSError(reason.name)
 
     gate = Gate(limits(), desk.catalog.rows, desk.books, failing)
+    with pytest.raises(OSError, match="DAILY_LOSS"):
+        gate.stop(Reason.DAILY_LOSS)
+    assert gate.stopped_by is Reason.DAILY_LOSS
     with pytest.raises(OSError, match="DRAWDOWN"):
         gate.halt(Reason.DRAWDOWN)
     assert gate.halted

@@ -101,7 +101,7 @@ def test_heat_and_drawdown_round_against_us() -> None:
     assert desk.ask(worst=49_990_001) is Reason.PORTFOLIO_HEAT
     assert desk.ask(worst=49_990_000) is Reason.NONE
     desk = Desk(daily_loss_max_micros=10**12)
-    desk.gate.set_equity(PEAK - 2_499_990_001)
+    desk.gate.set_equity(PEAK - 2_499_990_001, sure=False)
     assert desk.ask() is Reason.DRAWDOWN
     desk.gate.set_equity(PEAK - 2_499_990_000)
     assert desk.ask() is Reason.NONE
