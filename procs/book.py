@@ -1,7 +1,8 @@
 """Book stage: BOOK_UPDATE messages of one venue in, TOP messages and book rows out.
 
 One compiled call applies a batch of frames. Rows are published before the tops that announce them, so that
-a reader of a top finds a row at least as new.
+a reader of a top finds a row at least as new. Frames that were overwritten before they were read may have
+changed any book: all of them are in doubt from the first frame behind the gap, until a newer snapshot.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, Venue
 from procs.agent import NEVER_NS
 from shm.ring import OverwritingRing, Records
@@ -26,6 +28,10 @@ class Store(Protocol):
 
     def apply(self, updates: Records, n: int, now_ns: int) -> int:
         """Apply ``updates[:n]``, whole frames; the number of TOP records in ``tops``."""
+        ...
+
+    def doubt_all(self, reason: Reason, at_ns: int, now_ns: int) -> int:
+        """Doubt every open book since ``at_ns``; the number of TOP records in ``tops``."""
         ...
 
     def on_time(self, now_ns: int) -> int:
@@ -46,6 +52,7 @@ class BookAgent:
         self.role = f"book-{venue.name.lower()}"
         self.store = store
         self.applied = 0
+        self.laps = 0
         self._tops = tops
         self._table = table
         self._reader = updates.reader(batch_cells=BATCH_CELLS)
@@ -63,6 +70,7 @@ class BookAgent:
         """Apply what the feed has published since; then what is due by the clock."""
         work = self._reader.poll()
         if work > 0:
+            self._follow_laps(now_ns)
             self.applied += work
             self._publish(self.store.apply(self._updates, work, now_ns))
         if self.store.next_due_ns() <= now_ns:
@@ -76,6 +84,13 @@ class BookAgent:
     def next_due_ns(self) -> int:
         """When a book will have been crossed for too long."""
         return min(self.store.next_due_ns(), NEVER_NS)
+
+    def _follow_laps(self, now_ns: int) -> None:
+        """Before anything from behind a gap is applied: it was received after all that is missing."""
+        if self._reader.laps != self.laps:
+            self.laps = self._reader.laps
+            at_ns = int(self._updates[0]["recv_ns"])
+            self._publish(self.store.doubt_all(Reason.RING_LAPPED, at_ns, now_ns))
 
     def _publish(self, n_tops: int) -> None:
         if not n_tops:

@@ -10,7 +10,7 @@ from engine.reasons import Reason
 from engine.records import DECISION, DecisionStage, SignalKind
 from procs.decision_log import DecisionLog
 from procs.paper_result import KindCount
-from procs.wires import LOG_READER, Wires
+from procs.wires import LOG_READER, Wires, take
 from shm.ring import Reader, Records
 
 
@@ -42,7 +42,7 @@ class DecisionAgent:
         del now_ns
         work = 0
         for reader, decisions in self._readers:
-            n_cells = max(reader.poll(), 0)
+            n_cells = take(reader, "decisions")
             for index in range(n_cells):
                 self._take(decisions[index])
             work += n_cells

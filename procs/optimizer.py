@@ -19,7 +19,7 @@ from engine.records import (
     Venue,
 )
 from procs.view import BookView
-from procs.wires import Wires, publish, publish_each
+from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records, cell_index
 
 
@@ -51,8 +51,8 @@ class OptimizerAgent:
     def do_work(self, now_ns: int) -> int:
         """Take in what orders did, then decide on the signals that wait."""
         work = self._take_events()
-        while n_cells := self._signals.poll(SIGNALS_MAX):
-            work += max(n_cells, 0)
+        while (n_cells := take(self._signals, "signals", SIGNALS_MAX)) > 0:
+            work += n_cells
             self._decide(self._split(n_cells), now_ns)
         return work
 
@@ -60,7 +60,7 @@ class OptimizerAgent:
         """Nothing to let go of."""
 
     def _take_events(self) -> int:
-        n_events = max(self._events.poll(), 0)
+        n_events = take(self._events, "events")
         for index in range(n_events):
             event = self._event_rows[index]
             self._view.on_event(event)

@@ -24,7 +24,7 @@ from engine.records import (
 )
 from engine.sim.venue import SimVenue
 from procs.agent import NEVER_NS
-from procs.wires import Wires, publish_each
+from procs.wires import Wires, publish_each, take
 from shm.ring import Records
 
 BATCH_CELLS: Final = 4_096
@@ -78,7 +78,7 @@ class SimVenueAgent:
     def do_work(self, now_ns: int) -> int:
         """Take market data frame by frame, then requests, then whatever is due."""
         work = self._market_data(now_ns)
-        requests = max(self._requests.poll(), 0)
+        requests = take(self._requests, "requests")
         for index in range(requests):
             self.sim.on_request(self._orders[index], now_ns)
         work += requests

@@ -13,7 +13,7 @@ import numpy as np
 from engine.records import ORDER_EVENT, POSITION_ROW, TOP, DecisionStage
 from engine.strategies.scanner import ArbitrageScanner
 from procs.view import BookView
-from procs.wires import Wires, publish, publish_each
+from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records
 
 BATCH_CELLS: Final = 1_024
@@ -62,7 +62,7 @@ class StrategyAgent:
         """Nothing to let go of."""
 
     def _take_events(self) -> int:
-        n_events = max(self._events.poll(), 0)
+        n_events = take(self._events, "events")
         for index in range(n_events):
             event = self._event_rows[index]
             self._view.on_event(event)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from engine.execution.own_takes import OwnTakes
-from engine.records import BOOK_ROW, Venue
+from engine.records import BOOK_ROW, Trust, Venue
 from shm.ring import Records
 from shm.table import Table
 
@@ -32,11 +32,12 @@ class BookView:
     def refresh(self, venue: int, slot: int) -> None:
         """Fetch a row.
 
-        One that stays busy keeps its old content, which the epoch and age checks then refuse.
+        One that stays busy may be torn, and is SUSPECT here until it is fetched whole.
         """
         row = self.rows[slot : slot + 1]
         if not self._tables[Venue(venue)].read(slot, row):
             self.stale_reads += 1
+            row["trust"] = Trust.SUSPECT
             return
         if len(self.takes):
             self.takes.subtract(row[0])

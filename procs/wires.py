@@ -33,7 +33,8 @@ from engine.records import (
     DecisionStage,
     Venue,
 )
-from shm.ring import OverwritingRing, Records, RefusingRing
+from shm.layout import Status
+from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
 from shm.table import Table
 
 UPDATE_CELLS: Final = 1 << 18  # a quarter of it holds the largest frame
@@ -46,6 +47,10 @@ LOG_READER: Final = "log"
 
 class RingFull(Pr3dictError):
     """A ring of decisions or order events has no room: its reader has stopped, and so does its writer."""
+
+
+class ReaderFenced(Pr3dictError):
+    """A stage was silent for so long that its writer stopped waiting: what it missed it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,17 @@ def publish_each(ring: RefusingRing, records: Records, what: str) -> int:
     if sent != records.size:
         raise RingFull(f"{what}: the ring took {sent} of {records.size} messages")
     return sent
+
+
+def take(reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
+    """Bring waiting messages into a gating reader's buffer: cells, 0 for none; ReaderFenced.
+
+    A fenced stage must not go on as if nothing had come: it knows neither orders nor positions any more.
+    """
+    n_cells = reader.poll(messages_max)
+    if n_cells == Status.READER_FENCED:
+        raise ReaderFenced(f"{what}: this reader was silent for too long and nobody waits for it any more")
+    return n_cells
 
 
 def publish(ring: RefusingRing, head: Records, legs: Records, what: str) -> None:

@@ -146,6 +146,15 @@ class BookStore:
         _doubt(self.state, slot, int(event), int(reason), now_ns)
         return self._announce(slot, now_ns)
 
+    def doubt_all(self, reason: Reason, at_ns: int, now_ns: int) -> int:
+        """Doubt every open book since ``at_ns``, for a loss of unknown markets; TOP records written."""
+        event = int(_EVENTS.get(reason, TrustEvent.DOUBT))
+        slots = np.flatnonzero(self.books["is_open"]).tolist()
+        for place, slot in enumerate(slots):
+            _doubt(self.state, slot, event, int(reason), at_ns)
+            announce(self.state, slot, place, now_ns, 0)
+        return len(slots)
+
     def resync_requested(self, slot: int, now_ns: int) -> int:
         """A snapshot of a suspect book was asked for; TOP records written: 1."""
         return self._follow(slot, TrustEvent.RESYNC_REQUESTED, now_ns)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from engine.records import BOOK_ROW, ORDER_EVENT, Direction, Outcome, Trust, Venue
 from procs.view import BookView
@@ -56,7 +57,7 @@ def test_an_event_without_a_fill_fetches_nothing() -> None:
     assert int(view.rows[SLOT]["epoch"]) == 0
 
 
-def test_a_row_that_is_being_written_keeps_its_old_content_and_is_counted() -> None:
+def test_a_row_that_is_being_written_is_not_trusted_and_counted() -> None:
     tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
     table = tables[Venue.KALSHI]
     table.write(SLOT, row(7, 30))
@@ -64,5 +65,21 @@ def test_a_row_that_is_being_written_keeps_its_old_content_and_is_counted() -> N
     view.refresh(Venue.KALSHI, SLOT)
     begin_row(table.address, SLOT)
     view.refresh(Venue.KALSHI, SLOT)
-    assert (view.stale_reads, int(view.rows[SLOT]["epoch"])) == (1, 7)
+    assert (view.stale_reads, int(view.rows[SLOT]["trust"])) == (1, Trust.SUSPECT)
     end_row(table.address, SLOT)
+    view.refresh(Venue.KALSHI, SLOT)
+    assert (view.stale_reads, int(view.rows[SLOT]["trust"])) == (1, Trust.LIVE)
+
+
+def test_a_row_that_was_torn_at_every_try_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader's copy then mixes two writes under the epoch of one of them."""
+    tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
+    view = BookView(tables, 4)
+
+    def torn(table: Table, slot: int, out: np.ndarray) -> bool:
+        out[:] = row(7, 30)
+        return False
+
+    monkeypatch.setattr(Table, "read", torn)
+    view.refresh(Venue.KALSHI, SLOT)
+    assert int(view.rows[SLOT]["trust"]) != Trust.LIVE

@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.catalog.catalog import Catalog
+from engine.optimizer.allocator import Allocator
 from engine.records import (
     DECISION,
     ORDER_EVENT,
@@ -12,7 +14,10 @@ from engine.records import (
     Venue,
 )
 from procs import wires
-from procs.wires import RingFull, Wires, publish, publish_each
+from procs.optimizer import OptimizerAgent
+from procs.view import BookView
+from procs.wires import ReaderFenced, RingFull, Wires, publish, publish_each, take
+from tests.engine.optimizer.worlds import limits
 
 
 def test_every_ring_is_read_by_those_it_is_declared_for() -> None:
@@ -39,6 +44,29 @@ def test_a_plan_travels_as_one_message() -> None:
     assert int(reader.records(PLAN_HEAD)["plan_id"][0]) == 5
     assert list(reader.records(PLAN_LEG)["slot"][1:4]) == [1, 2, 3]
     assert reader.poll(1) == 2
+
+
+def test_a_fenced_stage_does_not_go_on_as_if_nothing_had_come() -> None:
+    made = Wires.private(list(Venue), 8)
+    strategy, optimizer = made.events.reader("strategy", 0), made.events.reader("optimizer", 950)
+    assert take(strategy, "events") == 0
+    assert publish_each(made.events, np.zeros(3, ORDER_EVENT), "events") == 3
+    assert take(strategy, "events", 2) == 2
+    assert made.events.fence_silent(1_000, 100) == 1
+    with pytest.raises(ReaderFenced, match="events: this reader was silent for too long"):
+        take(strategy, "events")
+    assert take(optimizer, "events") == 3
+
+
+@pytest.mark.parametrize(("name", "ring"), [("events", "events"), ("signals", "signals")])
+def test_a_fenced_optimizer_ends_its_run(name: str, ring: str) -> None:
+    """It once asked for signals until there were none, and an answer below zero is not none."""
+    made = Wires.private(list(Venue), 8)
+    view = BookView(made.books, 8)
+    agent = OptimizerAgent(Allocator(Catalog(8).rows, view.rows, limits()), view, made)
+    assert getattr(made, ring).fence_silent(1_000, 100) == 1
+    with pytest.raises(ReaderFenced, match=name):
+        agent.do_work(1_000)
 
 
 def test_a_ring_without_room_stops_its_writer(monkeypatch: pytest.MonkeyPatch) -> None:

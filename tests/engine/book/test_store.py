@@ -13,7 +13,7 @@ from engine.book.state import APPLY_UPDATES_MAX, Count
 from engine.book.store import BookStore
 from engine.book.vwap import Impact, Walk
 from engine.reasons import Reason
-from engine.records import BOOK_UPDATE, NO_PRICE, TOP, Direction, Side, Trust, UpdateKind, Venue
+from engine.records import BOOK_UPDATE, NO_PRICE, TOP, Direction, Side, Trust, UpdateFlag, UpdateKind, Venue
 from tests.engine.book.one_market import ASKS, BIDS, CENT, OneMarket
 from tests.engine.book.plain_books import PlainBooks
 from tests.engine.book.streams import GRIDS, UNIT, Stream, prices_of, snapshot, update
@@ -131,6 +131,27 @@ def test_doubt_resync_and_its_failure_are_announced() -> None:
     assert market.trust == Trust.RESYNC
     market.send(snapshot(BIDS, ASKS), recv_ns=2_000)
     assert market.trust == Trust.LIVE
+
+
+def test_a_loss_of_unknown_markets_doubts_every_open_book() -> None:
+    store = BookStore(4, 1, 16)
+    for slot in (0, 1, 3):
+        store.open_market(slot, 1, Venue.KALSHI, CENT, mirror=True)
+    store.close_market(1)
+    records = snapshot(BIDS, ASKS)
+    records["generation"] = 1
+    records["flags"][-1] |= UpdateFlag.LAST_OF_FRAME
+    assert store.apply(records, len(records), 900) == 1
+    assert store.rows[0]["trust"] == Trust.LIVE
+    assert store.doubt_all(Reason.RING_LAPPED, 1_000, 1_500) == 2
+    tops = store.tops[:2]
+    assert tops["slot"].tolist() == [0, 3]
+    assert tops["trust"].tolist() == [Trust.SUSPECT, Trust.UNSYNCED]
+    assert tops["prev_trust"].tolist() == [Trust.LIVE, Trust.UNSYNCED]
+    assert tops["book_ns"].tolist() == [1_500, 1_500]
+    assert int(tops["doubt"][0]) == Reason.RING_LAPPED
+    assert int(store.books[0]["doubt_ns"]) == 1_000
+    assert store.rows[1]["trust"] == Trust.DEAD
 
 
 def test_a_grid_announced_outside_the_stream() -> None:

@@ -1,0 +1,99 @@
+"""The book stage over real rings, tables and books: what it publishes, and what a lap does to trust."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.book.store import BookStore
+from engine.reasons import Reason
+from engine.records import BOOK_ROW, BOOK_UPDATE, TOP, Side, Trust, UpdateFlag, UpdateKind, Venue
+from procs.book import BookAgent
+from shm.ring import OverwritingRing
+from shm.table import Table
+
+GRID = ((0, 10_000, 100),)
+CONTRACT = 1_000_000
+SNAPSHOT = (
+    (UpdateKind.SNAPSHOT_BEGIN, Side.BID, 0, 2),
+    (UpdateKind.SNAPSHOT_LEVEL, Side.BID, 4_000, 10 * CONTRACT),
+    (UpdateKind.SNAPSHOT_LEVEL, Side.ASK, 4_100, 10 * CONTRACT),
+    (UpdateKind.SNAPSHOT_END, Side.BID, 0, 0),
+)
+
+
+class Floor:
+    """Two open markets behind a ring of 32 cells."""
+
+    def __init__(self) -> None:
+        self.updates = OverwritingRing.create(32, BOOK_UPDATE.itemsize)
+        tops = OverwritingRing.create(64, TOP.itemsize)
+        self.table = Table.create(3, BOOK_ROW)
+        self.store = BookStore(3, 1, 64)
+        for slot in (0, 1):
+            self.store.open_market(slot, 1, Venue.KALSHI, GRID, mirror=True)
+        self.agent = BookAgent(Venue.KALSHI, self.store, self.updates, tops, self.table)
+        self.tops = tops.reader()
+
+    def say(self, slot: int, recv_ns: int, *what: tuple[UpdateKind, Side, int, int]) -> None:
+        rows = np.zeros(len(what), BOOK_UPDATE)
+        for row, (kind, side, price, size) in zip(rows, what, strict=True):
+            row["kind"], row["side"], row["price_e4"], row["size_e6"] = kind, side, price, size
+        rows["slot"], rows["generation"], rows["venue"], rows["recv_ns"] = slot, 1, Venue.KALSHI, recv_ns
+        rows["flags"][-1] = UpdateFlag.LAST_OF_FRAME | UpdateFlag.LAST_OF_MARKET
+        assert self.updates.publish(rows)
+
+    def work(self, now_ns: int) -> list[tuple[int, int]]:
+        """(slot, trust) of the tops that one call of the agent published."""
+        self.agent.do_work(now_ns)
+        n_tops = max(self.tops.poll(), 0)
+        tops = self.tops.records(TOP)[:n_tops]
+        return list(zip(tops["slot"].tolist(), tops["trust"].tolist(), strict=True))
+
+    def row(self, slot: int) -> np.void:
+        out = np.zeros(1, BOOK_ROW)
+        assert self.table.read(slot, out)
+        row: np.void = out[0]
+        return row
+
+
+def test_a_frame_gives_its_row_and_then_its_top() -> None:
+    floor = Floor()
+    floor.say(1, 10, *SNAPSHOT)
+    assert floor.work(11) == [(1, Trust.LIVE)]
+    assert (floor.row(1)["trust"], floor.row(1)["bid_e4"][0], floor.row(0)["generation"]) == (1, 4_000, 0)
+    assert (floor.agent.applied, floor.agent.lost, floor.agent.laps) == (4, 0, 0)
+    assert floor.work(12) == []
+
+
+def test_a_lap_puts_every_book_in_doubt_before_anything_behind_it_is_applied() -> None:
+    floor = Floor()
+    for slot in (0, 1):
+        floor.say(slot, 10, *SNAPSHOT)
+    assert floor.work(11) == [(0, Trust.LIVE), (1, Trust.LIVE)]
+    for frame in range(40):
+        floor.say(0, 20 + frame, (UpdateKind.LEVEL_SET, Side.BID, 3_900, (frame + 1) * CONTRACT))
+    seen = floor.work(100)
+    assert seen[:2] == [(0, Trust.SUSPECT), (1, Trust.SUSPECT)]
+    assert {trust for _, trust in seen} == {Trust.SUSPECT}
+    assert (floor.agent.lost, floor.agent.laps) == (16, 1)
+    for slot in (0, 1):
+        assert floor.row(slot)["trust"] == Trust.SUSPECT
+        assert floor.store.books[slot]["doubt"] == Reason.RING_LAPPED
+
+
+def test_a_snapshot_from_behind_the_gap_brings_its_book_back() -> None:
+    floor = Floor()
+    for slot in (0, 1):
+        floor.say(slot, 10, *SNAPSHOT)
+    floor.work(11)
+    for frame in range(28):
+        floor.say(0, 20 + frame, (UpdateKind.LEVEL_SET, Side.BID, 3_900, CONTRACT))
+    floor.say(0, 50, *SNAPSHOT)
+    for frame in range(4):
+        floor.say(0, 60 + frame, (UpdateKind.LEVEL_SET, Side.BID, 3_900, CONTRACT))
+    floor.work(100)
+    assert floor.agent.laps == 1
+    assert floor.row(0)["trust"] == Trust.LIVE
+    assert floor.row(1)["trust"] == Trust.SUSPECT
+    floor.say(1, 70, *SNAPSHOT)
+    assert floor.work(101) == [(1, Trust.LIVE)]
