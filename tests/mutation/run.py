@@ -3,12 +3,14 @@
 ``python -m tests.mutation.run --count 60 --seed 1`` draws mutants evenly over the kinds of mistake and over
 the sources, makes each in a copy of the tree, and runs the tests that mirror the broken module, then those
 beside them, with kernels as plain Python. Exit 1 when fewer than ``--floor`` percent are noticed, 2 when the
-tests fail without any mistake. A mutant that does not come to an end within its time has been noticed.
+tests fail without any mistake. A mutant that does not come to an end within its time has been noticed; it is
+said so, for a machine that is busy with something else makes tests slow as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import queue
 import random
@@ -22,7 +24,9 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from tests.mutation.operators import KINDS, Mutant, find_edits, make_mutant
 from tests.tidy_rules import tracked_files
@@ -34,10 +38,10 @@ MUTATED = ("engine/", "shm/")
 COPIED_BYTES_MAX = 16 << 20
 SELECTED = "not shared_data and not compiled_only and not soak"
 TIMES_SLOWER_MAX = 4
-TIMEOUT_S_MIN = 30.0
-TIMEOUT_S_MAX = 300.0
+TIMEOUT_S_MIN = 60.0
+UNBROKEN_S_MAX = 1800.0  # for the tests of one folder without any mistake
 
-Limits = dict[tuple[str, ...], float]
+Seconds = dict[str, float]  # by test file, without any mistake
 
 PYTEST_OK = 0
 PYTEST_NO_TESTS = 5
@@ -53,6 +57,14 @@ class Site:
     index: int
 
 
+class Outcome(Enum):
+    """How a run of tests ended."""
+
+    PASSED = "SURVIVED"
+    FAILED = "killed"
+    ENDLESS = "endless"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a mutant: ``by`` names the tests that noticed, and is empty for a survivor."""
@@ -60,6 +72,7 @@ class Verdict:
     site: Site
     mutant: Mutant
     by: str
+    outcome: Outcome
 
     @property
     def line(self) -> str:
@@ -139,8 +152,8 @@ class Workplace:
             "PYTHONPATH": str(self._tree),
         }
 
-    def passes(self, tests: Sequence[str], timeout_s: float) -> bool:
-        """Whether the tests pass in time."""
+    def run(self, tests: Sequence[str], timeout_s: float, *options: str) -> Outcome:
+        """Run tests until the first that fails, or the time is over."""
         command = [
             sys.executable,
             "-m",
@@ -151,6 +164,7 @@ class Workplace:
             "no:cacheprovider",
             "-m",
             SELECTED,
+            *options,
             *tests,
         ]
         try:
@@ -163,10 +177,21 @@ class Workplace:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return False
-        return done.returncode in (PYTEST_OK, PYTEST_NO_TESTS)
+            return Outcome.ENDLESS
+        return Outcome.PASSED if done.returncode in (PYTEST_OK, PYTEST_NO_TESTS) else Outcome.FAILED
 
-    def try_mutant(self, site: Site, limits_s: Limits) -> Verdict:
+    def measure(self, tests: Sequence[str]) -> Seconds:
+        """Seconds that each test file takes as it is; empty when one fails or they take too long."""
+        written = self._tree / "measured.xml"
+        options = (f"--junitxml={written}", "-o", "junit_family=xunit1")  # the one that names files
+        if self.run(tests, UNBROKEN_S_MAX, *options) is not Outcome.PASSED:
+            return {}
+        seconds = dict.fromkeys(tests, 0.0)
+        for case in ET.parse(written).iter("testcase"):
+            seconds[case.attrib["file"]] += float(case.attrib["time"])
+        return seconds
+
+    def try_mutant(self, site: Site, seconds: Seconds) -> Verdict:
         """Make the mutant, run its tests until some notice, and put the original back."""
         path = self._tree / site.path
         original = path.read_text(encoding="utf-8")
@@ -174,48 +199,55 @@ class Workplace:
         path.write_text(mutant.source, encoding="utf-8")
         try:
             for tests in mirrored_tests(site.path):
-                if not self.passes(tests, limits_s[tests]):
-                    return Verdict(site, mutant, tests[0])
+                outcome = self.run(tests, limit_s(tests, seconds))
+                if outcome is not Outcome.PASSED:
+                    return Verdict(site, mutant, tests[0], outcome)
         finally:
             path.write_text(original, encoding="utf-8")
-        return Verdict(site, mutant, "")
+        return Verdict(site, mutant, "", Outcome.PASSED)
 
 
-def measure_limits(workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], workers: int) -> Limits:
-    """Seconds each group of tests may take with a mutant, from what it takes without; empty if one fails."""
-    groups = sorted({tests for site in sites for tests in mirrored_tests(site.path)})
+def limit_s(tests: Iterable[str], seconds: Seconds) -> float:
+    """How long tests may take with a mutant, from what they take without."""
+    return max(TIMEOUT_S_MIN, TIMES_SLOWER_MAX * sum(seconds[test] for test in tests))
 
-    def measure(tests: tuple[str, ...]) -> float:
+
+def measure_all(workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], workers: int) -> Seconds:
+    """Seconds of every test file that some mutant of ``sites`` may meet; empty if one fails.
+
+    A folder at a time: the files that mirror a source and the others of their folder are all there is.
+    """
+    folders = sorted(
+        {tuple(sorted(itertools.chain.from_iterable(mirrored_tests(site.path)))) for site in sites}
+    )
+
+    def measure(tests: tuple[str, ...]) -> Seconds:
         place = workplaces.get()
-        began_s = time.monotonic()
-        passed = place.passes(tests, TIMEOUT_S_MAX)
-        spent_s = time.monotonic() - began_s
-        workplaces.put(place)
-        if not passed:
-            sys.stdout.write(
-                f"fails, or takes over {TIMEOUT_S_MAX:.0f} s, without any mutant: {' '.join(tests)}\n"
-            )
-        return spent_s if passed else -1.0
+        try:
+            measured = place.measure(tests)
+        finally:
+            workplaces.put(place)
+        if not measured:
+            sys.stdout.write(f"fails, or takes {UNBROKEN_S_MAX:.0f} s, without a mutant: {' '.join(tests)}\n")
+        return measured
 
     with ThreadPoolExecutor(workers) as pool:
-        spent = dict(zip(groups, pool.map(measure, groups), strict=True))
-    if any(spent_s < 0 for spent_s in spent.values()):
-        return {}
-    return {tests: max(TIMEOUT_S_MIN, TIMES_SLOWER_MAX * spent_s) for tests, spent_s in spent.items()}
+        found = list(pool.map(measure, folders))
+    return {test: spent for measured in found for test, spent in measured.items()} if all(found) else {}
 
 
 def try_all(
-    workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], limits_s: Limits, workers: int
+    workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], seconds: Seconds, workers: int
 ) -> list[Verdict]:
     """Verdicts in the order of ``sites``."""
 
     def attempt(site: Site) -> Verdict:
         place = workplaces.get()
         try:
-            verdict = place.try_mutant(site, limits_s)
+            verdict = place.try_mutant(site, seconds)
         finally:
             workplaces.put(place)
-        sys.stdout.write(f"{'killed  ' if verdict.by else 'SURVIVED'} {verdict.line}\n")
+        sys.stdout.write(f"{verdict.outcome.value:<8} {verdict.line}\n")
         sys.stdout.flush()
         return verdict
 
@@ -233,8 +265,10 @@ def report(verdicts: Sequence[Verdict], floor_percent: float) -> int:
             )
     survivors = [verdict for verdict in verdicts if not verdict.by]
     rate = 100.0 * (len(verdicts) - len(survivors)) / max(1, len(verdicts))
+    endless = sum(verdict.outcome is Outcome.ENDLESS for verdict in verdicts)
     sys.stdout.write("".join(f"survived: {verdict.line}\n" for verdict in survivors))
-    sys.stdout.write(f"{len(verdicts)} mutants, {rate:.1f} % killed, floor {floor_percent:g} %\n")
+    killed = f"{rate:.1f} % killed ({endless} by never ending)"
+    sys.stdout.write(f"{len(verdicts)} mutants, {killed}, floor {floor_percent:g} %\n")
     return int(not verdicts or rate < floor_percent)
 
 
@@ -269,10 +303,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         workplaces: queue.SimpleQueue[Workplace] = queue.SimpleQueue()
         for number in range(args.workers):
             workplaces.put(Workplace(Path(folder) / str(number)))
-        limits_s = measure_limits(workplaces, sites, args.workers)
-        if sites and not limits_s:
+        began_s = time.monotonic()
+        seconds = measure_all(workplaces, sites, args.workers)
+        if sites and not seconds:
             return 2
-        return report(try_all(workplaces, sites, limits_s, args.workers), args.floor)
+        sys.stdout.write(f"{len(seconds)} test files pass unbroken in {time.monotonic() - began_s:.0f} s\n")
+        sys.stdout.flush()
+        return report(try_all(workplaces, sites, seconds, args.workers), args.floor)
 
 
 if __name__ == "__main__":

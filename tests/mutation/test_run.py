@@ -9,7 +9,7 @@ import pytest
 
 from tests.mutation import run
 from tests.mutation.operators import Mutant
-from tests.mutation.run import Site
+from tests.mutation.run import Outcome, Site
 
 SOURCE = "def checked(a, b):\n    return a < b\n\n\ndef unchecked(a, b):\n    return a > b\n"
 TEST = "from engine.thing import checked\n\ndef test_checked():\n    assert not checked(1, 1)\n"
@@ -47,9 +47,12 @@ def test_a_killed_mutant_is_told_from_a_survivor(tree: Path, monkeypatch: pytest
     monkeypatch.setattr(run, "mirrored_tests", lambda path: [("tests/engine/test_thing.py",)])
     place = run.Workplace(tree.parent / "place", tree)
     sites = run.find_sites(["engine/thing.py"], tree)
-    limits_s: run.Limits = {("tests/engine/test_thing.py",): 60.0}
-    verdicts = [place.try_mutant(site, limits_s) for site in sites]
-    assert [(verdict.site.line, bool(verdict.by)) for verdict in verdicts] == [(2, True), (6, False)]
+    verdicts = [place.try_mutant(site, {"tests/engine/test_thing.py": 1.0}) for site in sites]
+    assert [(verdict.site.line, verdict.outcome) for verdict in verdicts] == [
+        (2, Outcome.FAILED),
+        (6, Outcome.PASSED),
+    ]
+    assert [verdict.by for verdict in verdicts] == ["tests/engine/test_thing.py", ""]
     assert verdicts[1].line == "engine/thing.py:6: compare: a > b -> a >= b"
     assert (tree / "engine/thing.py").read_text() == SOURCE
     assert (tree.parent / "place/checkout/engine/thing.py").read_text() == SOURCE
@@ -58,7 +61,23 @@ def test_a_killed_mutant_is_told_from_a_survivor(tree: Path, monkeypatch: pytest
 def test_a_mutant_without_end_is_noticed(tree: Path) -> None:
     (tree / "tests/engine/test_thing.py").write_text("def test_endless():\n    while True:\n        pass\n")
     place = run.Workplace(tree.parent / "place", tree)
-    assert not place.passes(["tests/engine/test_thing.py"], timeout_s=3.0)
+    assert place.run(["tests/engine/test_thing.py"], 3.0) is Outcome.ENDLESS
+
+
+def test_files_are_measured_and_a_mutant_may_take_some_times_as_long(tree: Path) -> None:
+    place = run.Workplace(tree.parent / "place", tree)
+    tests = ("tests/engine/test_thing.py", "tests/engine/test_neighbour.py")
+    measured = place.measure(tests)
+    assert set(measured) == set(tests)
+    assert all(0 <= seconds < run.UNBROKEN_S_MAX for seconds in measured.values())
+    assert run.limit_s(tests, {"tests/engine/test_neighbour.py": 30.0, tests[0]: 5.0}) == 140.0
+    assert run.limit_s(tests, measured) == run.TIMEOUT_S_MIN
+
+
+def test_tests_that_fail_without_a_mutant_measure_nothing(tree: Path) -> None:
+    (tree / "tests/engine/test_neighbour.py").write_text("def test_neighbour():\n    assert False\n")
+    place = run.Workplace(tree.parent / "place", tree)
+    assert place.measure(("tests/engine/test_thing.py", "tests/engine/test_neighbour.py")) == {}
 
 
 def _sites() -> list[Site]:
@@ -81,7 +100,8 @@ def test_draw_follows_its_seed_and_is_bounded() -> None:
 def _verdicts(n_killed: int, n_survived: int) -> list[run.Verdict]:
     mutant = Mutant("compare", 1, "a < b", "a <= b", "")
     site = Site("engine/a.py", "compare", 1, 0)
-    return [run.Verdict(site, mutant, "t")] * n_killed + [run.Verdict(site, mutant, "")] * n_survived
+    killed = [run.Verdict(site, mutant, "t", outcome) for outcome in (Outcome.FAILED, Outcome.ENDLESS)]
+    return (killed * n_killed)[:n_killed] + [run.Verdict(site, mutant, "", Outcome.PASSED)] * n_survived
 
 
 @pytest.mark.parametrize(("n_killed", "n_survived", "code"), [(9, 1, 0), (89, 11, 1), (10, 0, 0), (0, 0, 1)])
@@ -89,7 +109,9 @@ def test_report_holds_the_floor(
     capsys: pytest.CaptureFixture[str], n_killed: int, n_survived: int, code: int
 ) -> None:
     assert run.report(_verdicts(n_killed, n_survived), 90.0) == code
-    assert capsys.readouterr().out.count("survived: engine/a.py:1: compare: a < b -> a <= b\n") == n_survived
+    said = capsys.readouterr().out
+    assert said.count("survived: engine/a.py:1: compare: a < b -> a <= b\n") == n_survived
+    assert f"({n_killed // 2} by never ending)" in said
 
 
 def test_known_equivalents_are_left_out(tree: Path) -> None:
