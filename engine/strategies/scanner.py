@@ -183,7 +183,7 @@ def scan(tops: Rows, index: int, now_ns: int, state: State, table: Table, desk: 
             if out.filled[HEADS] < out.heads.shape[0] and room:
                 signal_id = _signal(number, payoff, capital, top, state, table, desk, out, now_ns)
             else:
-                reason = _FULL
+                reason = table.last_reason[number] = _FULL  # to be tried again at the next change
         _decide(table.rows[number], reason, signal_id, top, desk, out, now_ns)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shm import atomics
+from shm import atomics_llvm as compiled
+from shm import atomics_plain as plain
 from shm.atomics import (
     address_of,
     bit_length,
@@ -28,7 +33,9 @@ from shm.atomics import (
     store_seq_cst,
 )
 from shm.jit import kernel
+from tests.plain_twin import kernels_are_plain
 
+FENCES = {"fence_acquire", "fence_release", "fence_seq_cst", "pause"}
 Words = NDArray[np.int64]
 INT64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -141,3 +148,46 @@ def test_address_of_wants_what_kernels_can_use() -> None:
 
 def test_warm_compiles() -> None:
     atomics.warm()
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (
+            load_each_way,
+            ["load atomic i64, ptr {}acquire, align 8", "load atomic i64, ptr {}monotonic, align 8"],
+        ),
+        (
+            store_each_way,
+            [
+                "store atomic i64 {}release, align 8",
+                "store atomic i64 {}monotonic, align 8",
+                "store atomic i64 {}seq_cst, align 8",
+            ],
+        ),
+        (change, ["atomicrmw add ptr {}seq_cst", "cmpxchg ptr {}acq_rel acquire"]),
+        (all_fences, ["fence acquire", "fence release", "fence seq_cst"]),
+    ],
+)
+@pytest.mark.compiled_only
+def test_the_orders_are_in_what_the_compiler_made(function: Any, what: list[str]) -> None:
+    """After all of LLVM's passes; read from a compilation of its own, since a cached one keeps no text."""
+    fresh = numba.njit(nogil=True, error_model="numpy")(function.py_func)
+    fresh.compile((numba.int64,) * function.py_func.__code__.co_argcount)
+    text = fresh.inspect_llvm(fresh.signatures[0])
+    for line in what:
+        assert re.search(re.escape(line).replace(r"\{\}", ".*"), text), line
+
+
+def test_the_menu_is_compiled_or_plain_and_never_mixed() -> None:
+    taken = {name for name in vars(compiled) if name in atomics.__all__}
+    assert len(taken) == 13
+    for name in taken - {"load_relaxed", "store_relaxed", "store_seq_cst"} - FENCES:
+        assert getattr(atomics, name) is getattr(plain if kernels_are_plain() else compiled, name)
+    if kernels_are_plain():
+        assert atomics.load_relaxed is plain.load_acquire
+        assert atomics.store_relaxed is atomics.store_seq_cst is plain.store_release
+        assert {getattr(atomics, name) for name in FENCES} == {plain.no_fence}
+    else:
+        for name in taken:
+            assert getattr(atomics, name) is getattr(compiled, name)

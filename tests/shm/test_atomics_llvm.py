@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from llvmlite import ir
+from numba.core import types
 
 from shm import atomics_llvm as llvm
 
@@ -25,7 +27,20 @@ EMITTED = [
     ("fence_seq_cst", llvm.emit_fence("seq_cst"), 0, "fence seq_cst", ""),
     ("read_tsc", llvm.emit_read_tsc, 0, "llvm.readcyclecounter", "()"),
     ("bit_length", llvm.emit_bit_length, 1, "llvm.ctlz", "i1 0"),
+    *(
+        [("pause", llvm.emit_pause, 0, "llvm.x86.sse2.pause", "()")]
+        if platform.machine() in llvm.X86_NAMES
+        else []
+    ),
 ]
+
+
+class Context:
+    """What an intrinsic asks of the compiler for an answer that is nothing."""
+
+    @staticmethod
+    def get_dummy_value() -> str:
+        return "nothing"
 
 
 def emitted(emit: Callable[[Any, list[Any]], Any], n_args: int) -> str:
@@ -46,7 +61,30 @@ def test_instruction_and_order(
 ) -> None:
     line = next(line for line in emitted(emit, n_args).splitlines() if what in line)
     assert order in line
-    assert hasattr(llvm, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_args", "what", "order"),
+    [(name, n_args, what, order) for name, _, n_args, what, order in EMITTED],
+    ids=[row[0] for row in EMITTED],
+)
+def test_a_name_of_the_menu_emits_what_it_says(name: str, n_args: int, what: str, order: str) -> None:
+    """The processor under the tests orders more than most names ask for: a mix-up would never show."""
+    intrinsic = getattr(llvm, name)
+    signature, generate = intrinsic._defn(*[None] * (n_args + 1))
+    assert signature.args == (types.int64,) * n_args
+    answers: list[Any] = []
+
+    def emit(builder: Any, args: list[Any]) -> None:
+        answers.append(generate(Context, builder, signature, args))
+
+    line = next(line for line in emitted(emit, n_args).splitlines() if what in line)
+    assert order in line
+    if signature.return_type == types.void:
+        assert answers == ["nothing"]
+        assert name.startswith(("store", "fence", "pause"))
+    else:
+        assert (signature.return_type, answers[0].type) == (types.int64, WORD)
 
 
 def test_bit_length_is_of_64_bits() -> None:

@@ -140,3 +140,31 @@ def test_the_view_is_what_the_simulated_venue_has_left(steps: list[tuple[bool, i
         ]
         assert shown(record)[1] == [(price, size) for price, size in expected if size]
         assert len(takes) == len(venue)
+
+
+@pytest.mark.parametrize("first", [(5_000, 7), (4_900, 7)])
+def test_a_level_that_disappears_is_forgotten(first: tuple[int, int]) -> None:
+    takes = OwnTakes()
+    takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
+    takes.take(SLOT, GENERATION, Side.BID, 4_000, 10)
+    takes.subtract(row([(4_000, 30)], [(5_100, 20)]))
+    assert len(takes) == 1
+    record = row([(4_000, 30)], [first, (5_100, 20)])
+    takes.subtract(record)
+    assert shown(record) == ([(4_000, 20)], [first, (5_100, 20)])
+    takes.subtract(row([], []))
+    assert len(takes) == 0
+    takes.take(SLOT, GENERATION, Side.ASK, 5_100, 1)
+    takes.subtract(record)
+    assert shown(record)[1] == [first, (5_100, 19)]
+
+
+def test_a_yes_order_takes_its_own_price() -> None:
+    takes = OwnTakes()
+    event = np.zeros(1, ORDER_EVENT)[0]
+    event["slot"], event["generation"], event["outcome"] = SLOT, GENERATION, Outcome.YES
+    event["fill_size_e6"], event["price_e4"] = 3, 6_100
+    takes.on_fill(event)
+    record = row([(3_900, 7)], [(6_100, 7)])
+    takes.subtract(record)
+    assert shown(record) == ([(3_900, 7)], [(6_100, 4)])

@@ -21,6 +21,7 @@ from engine.records import (
     Trust,
     Venue,
 )
+from engine.risk import gate as gate_module
 from engine.risk.gate import Gate, check, on_grid
 from engine.risk.limits import GATE_LIMITS
 from engine.units import INT64_MAX, NS_PER_S
@@ -474,3 +475,22 @@ def test_a_removed_market_is_unknown() -> None:
     desk.catalog.remove_market(desk.refs[2].slot)
     assert not int(desk.catalog.rows[desk.refs[2].slot]["flags"]) & MarketFlag.IN_USE
     assert desk.ask() is Reason.UNKNOWN_MARKET
+
+
+def test_a_gate_without_a_latch_still_stops_and_halts() -> None:
+    desk = Desk()
+    gate = Gate(limits(), desk.catalog.rows, desk.books)
+    gate.stop(Reason.DAILY_LOSS)
+    gate.halt(Reason.DRAWDOWN)
+    assert (gate.stopped_by, gate.halted) == (Reason.DAILY_LOSS, True)
+
+
+def test_the_first_limit_that_was_reached_stays_the_reason() -> None:
+    desk = Desk()
+    desk.gate.stop(Reason.DAILY_LOSS)
+    desk.gate.stop(Reason.DRAWDOWN)
+    assert (desk.gate.stopped_by, desk.latched) == (Reason.DAILY_LOSS, [Reason.DAILY_LOSS])
+
+
+def test_warming_needs_nothing() -> None:
+    gate_module.warm()

@@ -15,6 +15,7 @@ from engine.records import (
     Trust,
     Venue,
 )
+from engine.strategies import candidates
 from engine.strategies.scanner import ArbitrageScanner
 from engine.units import SIZE_ONE_E6
 from tests.engine.strategies.stage import EPOCH, NOW, Stage, config
@@ -159,3 +160,36 @@ def test_a_market_that_joins_is_looked_at_and_what_is_in_flight_stays_in_flight(
     assert scanner.on_top(stage.top("k"), NOW)[1] == 0
     scanner.on_order_event(event(41, OrderStatus.FILLED, plan_done=True))
     assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+
+
+def test_a_signal_without_room_is_told_of_and_tried_again_at_the_next_change() -> None:
+    stage = stage_of_pair()
+    stage.add("q")
+    stage.relate(RelationKind.SAME, "q", "k")
+    stage.quote("q", [(5_300, 100)], [(5_500, 100)])
+    scanner = scanner_of(stage)
+    scanner._out = scanner._out._replace(legs=scanner.signal_legs[:3])
+    n_decisions, n_signals = scanner.on_top(stage.top("k"), NOW)
+    told = [reason for kind, reason in reasons(scanner, n_decisions) if kind is SignalKind.CROSS_VENUE]
+    assert sorted(told) == [Reason.NONE, Reason.NO_EDGE, Reason.NO_EDGE, Reason.RING_FULL]
+    assert (n_signals, int(scanner.signal_heads[0]["signal_id"])) == (1, 41)
+    assert scanner.on_top(stage.top("k", best_changed=False), NOW) == (1, 1)
+    assert int(scanner.signal_heads[0]["signal_id"]) == 42
+    assert scanner.on_top(stage.top("k", best_changed=False), NOW) == (0, 0)
+
+
+def test_relations_that_were_screened_again_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    stage.add("p")
+    stage.add("k", Venue.KALSHI)
+    stage.quote("p", [(5_300, 100)], [(5_500, 100)])
+    stage.quote("k", [(6_000, 100)], [(6_400, 100)])
+    scanner = scanner_of(stage)
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 0
+    stage.relate(RelationKind.SAME, "p", "k")
+    scanner.set_relations(stage.relations())
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+    assert scanner.refused == 0
+    monkeypatch.setattr(candidates, "PER_MARKET_MAX", 1)
+    scanner.set_relations(stage.relations())
+    assert scanner.refused > 0
