@@ -183,12 +183,13 @@ class Workplace:
     def measure(self, tests: Sequence[str]) -> Seconds:
         """Seconds that each test file takes as it is; empty when one fails or they take too long."""
         written = self._tree / "measured.xml"
-        options = (f"--junitxml={written}", "-o", "junit_family=xunit1")  # the one that names files
-        if self.run(tests, UNBROKEN_S_MAX, *options) is not Outcome.PASSED:
+        if self.run(tests, UNBROKEN_S_MAX, f"--junitxml={written}") is not Outcome.PASSED:
             return {}
         seconds = dict.fromkeys(tests, 0.0)
         for case in ET.parse(written).iter("testcase"):
-            seconds[case.attrib["file"]] += float(case.attrib["time"])
+            module = re.match(r"(?:\w+\.)*test_\w+", case.attrib["classname"])  # a class may follow
+            if module is not None:
+                seconds[module.group().replace(".", "/") + ".py"] += float(case.attrib["time"])
         return seconds
 
     def try_mutant(self, site: Site, seconds: Seconds) -> Verdict:

@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
         "tests/engine/__init__.py": "",
         "tests/engine/test_thing.py": TEST,
         "tests/engine/test_thing_more.py": "def test_more():\n    assert True\n",
-        "tests/engine/test_neighbour.py": "def test_neighbour():\n    assert True\n",
+        "tests/engine/test_neighbour.py": "class TestIt:\n    def test_it(self):\n        assert True\n",
         "pyproject.toml": "[tool.pytest.ini_options]\nmarkers = ['shared_data', 'compiled_only', 'soak']\n",
     }
     for name, text in sources.items():
