@@ -1,7 +1,8 @@
 """``pr3dict paper``: recordings or a seeded session through the whole engine, against simulated venues.
 
 The first run, at 1x latency, is the one that is reported: its decisions, orders, books. The others repeat
-it with every simulated way stretched, and give their profit and loss only.
+it with every simulated way stretched, and give their profit and loss only; they are spared when the first
+sent no order, for then they cannot differ.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -144,20 +145,22 @@ class _Pass:
 
 
 def _run(given: _Input, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
-    passes = []
-    frames_total: int | None = None
-    for scale in options.latency_scales:
-        done = _pass(given, options, scale, frames_total, on_progress)
-        frames_total = done.source.frames
-        passes.append(done)
-    return _result(given, options, passes)
+    """Run at the first latency; at the others too when an order was sent, since nothing else takes time."""
+    first = _pass(given, options, options.latency_scales[0], None, on_progress)
+    outcomes = [first.outcome]
+    for scale in options.latency_scales[1:]:
+        if first.outcome.orders:
+            outcomes.append(_pass(given, options, scale, first.source.frames, on_progress).outcome)
+        else:
+            outcomes.append(replace(first.outcome, latency_scale=scale))
+    return _result(given, options, first, outcomes)
 
 
 def _pass(
     given: _Input, options: PaperOptions, scale: int, frames_total: int | None, on_progress: OnProgress
 ) -> _Pass:
     first = scale == options.latency_scales[0]
-    pace = _Pacer(options.speed) if options.speed is not None else None
+    pace = _Pacer(options.speed) if first and options.speed is not None else None
     engine = InlineEngine(
         options.config,
         given.scene,
@@ -282,8 +285,7 @@ def _check_journal(engine: InlineEngine, ledger: Ledger) -> None:
         raise AssertionError("the journal does not give the accounts of the run")
 
 
-def _result(given: _Input, options: PaperOptions, passes: Sequence[_Pass]) -> PaperResult:
-    first = passes[0]
+def _result(given: _Input, options: PaperOptions, first: _Pass, outcomes: Sequence[Outcome]) -> PaperResult:
     engine = first.engine
     statuses = Counter(OrderStatus(status).name.lower() for status in engine.executor.order_statuses.values())
     refused = Counter(refused.reason.name.lower() for refused in engine.screened.refused)
@@ -296,7 +298,7 @@ def _result(given: _Input, options: PaperOptions, passes: Sequence[_Pass]) -> Pa
         funnel=engine.log.funnel,
         relations_refused=dict(refused),
         order_statuses=dict(statuses),
-        outcomes=tuple(done.outcome for done in passes),
+        outcomes=tuple(outcomes),
         planted=first.planted,
         decisions=engine.log.lines,
         wall_s=first.wall_s,

@@ -53,7 +53,9 @@ def summary(result: PaperResult) -> list[RenderableType]:
     ]
     if not any(outcome.fills for outcome in result.outcomes):
         parts.append(section("No trades", paragraph(story(result.funnel, result.relations_refused))))
-    if any(outcome.orders for outcome in result.outcomes):
+    if not any(outcome.orders for outcome in result.outcomes):
+        parts.append(paragraph("No order was sent: it would be the same at any latency."))
+    else:
         statuses = _statuses(result.order_statuses)
         parts.append(section("Result by latency", _outcomes(result.outcomes), *statuses))
     parts.append(section("Cash", _cash(result.outcomes)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -133,6 +134,15 @@ def test_a_recording_is_run_without_the_relations_of_its_session(tmp_path: Path)
     assert result.planted == ()
     assert result.damage is None
     assert result.as_expected
+
+
+def test_without_an_order_the_other_latencies_are_spared(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "a.ndjson.zst", 20)
+    steps: list[Progress] = []
+    result = run_recordings("quiet", PaperOptions(config=load_config(), files=(path,)), steps.append)
+    assert {step.phase for step in steps} == {"1x latency"}
+    assert [outcome.latency_scale for outcome in result.outcomes] == [1, 2, 5]
+    assert all(replace(outcome, latency_scale=1) == result.outcomes[0] for outcome in result.outcomes)
 
 
 def test_two_recordings_are_merged_and_can_be_aligned(tmp_path: Path) -> None:
