@@ -17,7 +17,7 @@ from engine.execution.intake import index_of_conversion, leg_size_e6
 from engine.execution.plan import Leg, Plan, PlanInput, PlanState
 from engine.execution.sender import Sender, Wish
 from engine.execution.tracked import Role, TrackedOrder
-from engine.execution.unwind import tradable_surplus_e6, unwind_wish
+from engine.execution.unwind import exit_price_e4, tradable_surplus_e6, unwind_wish
 from engine.execution.visible import depth_within_e6
 from engine.ids import index_set
 from engine.reasons import Reason
@@ -60,6 +60,8 @@ class PlanWorker:
     def start(self, plan: Plan, now_ns: int) -> None:
         """Put the legs in order and send what can be sent."""
         plan.unsent = plan.mains
+        for leg in plan.mains:
+            leg.exit_e4 = exit_price_e4(self._book(leg), leg)
         if not self._together:
             plan.unsent.sort(key=lambda leg: (self._visible_e6(leg), leg.index))
         self.advance(plan, now_ns)

@@ -21,7 +21,7 @@ import numpy as np
 from engine.execution.semantics import RULES, VenueRules
 from engine.execution.tracked import Role, Token, TrackedOrder, TradeState
 from engine.reasons import Reason
-from engine.records import Direction, Outcome, Venue
+from engine.records import NO_PRICE, Direction, Outcome, Venue
 from engine.units import INT64_MAX, PRICE_ONE_E4
 
 
@@ -85,6 +85,7 @@ class Leg:
     unwinds: list[TrackedOrder] = field(default_factory=list)
     attempts: int = 0  # to unwind
     retry_ns: int = 0
+    exit_e4: int = NO_PRICE  # worst price that trading it all back needed when the plan began
     buys_other: bool = False  # unwinding by buying the other outcome: the venue has netted the holding
     is_settled: bool = False  # its market has paid
 

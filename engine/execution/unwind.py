@@ -1,4 +1,9 @@
-"""How a surplus is traded back: best visible price, bounded loss, bounded attempts."""
+"""How a surplus is traded back: best visible price, bounded loss, bounded attempts.
+
+The loss a plan states for its worst case is that of trading back into the book it was made on. So what that
+book needed is always allowed, however far from the price paid; ``unwind_loss_max_e4`` is for books that have
+moved since.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,19 @@ from engine.records import NO_PRICE, Direction, TimeInForce
 from engine.units import PRICE_ONE_E4
 
 
+def exit_price_e4(book: np.void, leg: Leg) -> int:
+    """Worst price that trading back a whole leg would meet in a BOOK_ROW; NO_PRICE on an empty side."""
+    back = opposite(leg.direction)
+    any_price = 0 if back == Direction.SELL else PRICE_ONE_E4
+    return covering_price_e4(book, back, int(leg.record["outcome"]), leg.size_e6, any_price)
+
+
 def loss_bound_e4(leg: Leg, loss_max_e4: int) -> int:
     """Worst price at which the leg may be traded back, in the terms of its outcome, within 1..9,999."""
     sells = leg.is_sale or leg.direction == Direction.BUY
     bound = leg.entry_e4 - loss_max_e4 if sells else leg.entry_e4 + loss_max_e4
+    if leg.exit_e4 != NO_PRICE:
+        bound = min(bound, leg.exit_e4) if sells else max(bound, leg.exit_e4)
     return min(max(bound, 1), PRICE_ONE_E4 - 1)
 
 

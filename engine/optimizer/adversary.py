@@ -6,8 +6,9 @@ more than a full one: both semantics have the same worst case, at the corners. S
 does not, and what filled is unwound into the other side of its book as it is now; what finds no bid is worth
 nothing, what finds no offer costs one dollar.
 
-A conversion comes after its purchases and before its sales. If those fill and the sales do not, the tokens
-are worth nothing at worst.
+A conversion comes after its purchases and before its sales. It can be refused: then all purchases have filled
+and all are undone, but for whole sets that find no bid, which pay a dollar for each leg but one. If it is
+made and the sales do not fill, the tokens are worth nothing at worst.
 """
 
 from __future__ import annotations
@@ -30,16 +31,19 @@ _SELL: Final = int(Direction.SELL)
 @kernel
 def unwind_loss_micros(
     leg: int, size_e6: int, legs: Rows, books: Rows, markets: Rows, priced: Ints, levels: Ints, count: Ints
-) -> int:
-    """Loss of undoing one filled leg now; negative when undoing it earns. ``levels``, ``count``: scratch."""
+) -> tuple[int, int]:
+    """Loss of undoing one filled leg now, and the size that finds nobody; a gain is a negative loss.
+
+    ``levels``, ``count``: scratch.
+    """
     record = legs[leg]
     market = markets[record["slot"]]
     back = _SELL if record["direction"] == _BUY else _BUY
     gather_leg(books[record["slot"]], market, back, record["outcome"], leg, levels, count)
     cash, fee, _, left = leg_cost(market, back, leg, size_e6, levels, count)
     if back == _SELL:
-        return int(priced[leg, CASH] + priced[leg, FEE]) - max(cash - fee, 0)
-    return cash + fee + left - int(priced[leg, CASH] - priced[leg, FEE])
+        return int(priced[leg, CASH] + priced[leg, FEE]) - max(cash - fee, 0), left
+    return cash + fee + left - int(priced[leg, CASH] - priced[leg, FEE]), left
 
 
 @kernel
@@ -59,15 +63,23 @@ def worst_loss_micros(
     job = jobs[index]
     losses = 0
     least = INT64_MAX
+    stuck_e6 = size_e6
+    purchases = 0
     sales = 0
     converts = False
     for leg in range(job["first"], job["first"] + job["n_legs"]):
+        converts = converts or legs[leg]["convert"] != 0
         if legs[leg]["convert"] == FROM_CONVERSION:
-            converts = True
             sales += int(priced[leg, CASH] - priced[leg, FEE])
             continue
-        loss = max(unwind_loss_micros(leg, size_e6, legs, books, markets, priced, levels, count), 0)
+        undone, left = unwind_loss_micros(leg, size_e6, legs, books, markets, priced, levels, count)
+        loss = max(undone, 0)
         losses += loss
         least = min(least, loss)  # the leg that costs least to undo is the one that misses
-    unsold = sales - profit_micros if converts else 0
-    return max(losses - least, unsold, 0)
+        stuck_e6 = min(stuck_e6, left)
+        purchases += 1
+    if converts:
+        missed = losses - least
+        refused = losses - (purchases - 1) * stuck_e6  # a contract of 1e6 pays 1e6 micro-dollars
+        return max(missed, refused, sales - profit_micros, 0)
+    return max(losses - least, 0)

@@ -42,6 +42,11 @@ class _Level(NamedTuple):
     size_e6: int
 
 
+class _Undone(NamedTuple):
+    loss: Fraction  # micro-dollars
+    missing_e6: int  # what found nobody
+
+
 def payoff_micros(head: np.void, legs: Rows, markets: Rows) -> int | None:
     """Guaranteed payoff of one set by what the legs are; None when they do not make a set of the plan's kind.
 
@@ -169,7 +174,7 @@ class PlanCheck:
         size = int(head["size_e6"])
         paid = received = sales = 0
         worst: dict[int, int] = {}
-        unwind: list[Fraction] = []
+        unwind: list[_Undone] = []
         for leg in legs:
             problem = self._leg_fault(leg, size, left_of)
             if problem:
@@ -183,7 +188,7 @@ class PlanCheck:
             if leg["convert"] == _FROM_CONVERSION:
                 sales += cash - fee
             else:
-                unwind.append(max(self._undo(leg), Fraction(0)))
+                unwind.append(self._undo(leg))
         exact = (
             Fraction(payoff * size, SIZE_ONE_E6) + received - paid - Fraction(paid * capital_cost_ppm, PPM)
         )
@@ -195,7 +200,7 @@ class PlanCheck:
         profit: Fraction,
         cash: dict[int, int],
         free_cash: dict[int, int],
-        unwind: list[Fraction],
+        unwind: list[_Undone],
         sales: int,
     ) -> str:
         stated = int(head["profit_micros"])
@@ -208,9 +213,11 @@ class PlanCheck:
         for venue, micros in cash.items():
             if micros > free_cash.get(venue, 0):
                 return f"venue {venue} has not the cash"
-        loss = sum(unwind, Fraction(0)) - min(unwind)
-        if sales:
-            loss = max(loss, Fraction(sales - stated))
+        undone = [max(leg.loss, Fraction(0)) for leg in unwind]
+        loss = sum(undone, Fraction(0)) - min(undone)
+        if int(head["kind"]) == SignalKind.NEG_RISK_CONVERT:
+            kept = min(leg.missing_e6 for leg in unwind) * (len(unwind) - 1)  # sets that pay all but one
+            loss = max(loss, sum(undone, Fraction(0)) - kept, Fraction(sales - stated))
         if not loss <= int(head["worst_loss_micros"]) <= self._worst_loss_max:
             limits = f"{float(loss):.0f}..{self._worst_loss_max}"
             return f"worst loss {head['worst_loss_micros']} is not within {limits}"
@@ -254,7 +261,7 @@ class PlanCheck:
             return f"fee {leg['fee_micros']} is below {fee}"
         return ""
 
-    def _undo(self, leg: np.void) -> Fraction:
+    def _undo(self, leg: np.void) -> _Undone:
         """Loss of undoing a filled leg now, at least; missing depth is worth nothing, or costs a dollar."""
         book, market = self._books[leg["slot"]], self._markets[leg["slot"]]
         buys = leg["direction"] == Direction.BUY
@@ -262,8 +269,10 @@ class PlanCheck:
         taken, missing = _take(every, int(leg["size_e6"]))
         fee = order_fee_micros(market, taken, received=bool(buys)) or 0
         if buys:
-            return int(leg["cash_micros"]) + int(leg["fee_micros"]) - max(_cash(taken) - fee, Fraction(0))
-        return _cash(taken) + fee + missing - int(leg["cash_micros"]) + int(leg["fee_micros"])
+            paid = int(leg["cash_micros"]) + int(leg["fee_micros"])
+            return _Undone(paid - max(_cash(taken) - fee, Fraction(0)), missing)
+        received = int(leg["cash_micros"]) - int(leg["fee_micros"])
+        return _Undone(_cash(taken) + fee + missing - received, missing)
 
 
 def _side(leg: np.void, *, back: bool) -> BookSide:

@@ -24,12 +24,12 @@ def test_a_book_is_refreshed_before_it_is_read() -> None:
     seen: list[tuple[int, int]] = []
     made.executor._worker._refresh = lambda venue, slot: seen.append((venue, slot))
     made.plan(CROSS, 50 * ONE)
-    assert seen == [(1, 0), (2, 1)]
+    assert seen == [(1, 0), (2, 1)] * 2  # for the way back, and for the order of the legs
     made.show(1)
     made.run()
     assert made.result().reason in (Reason.UNWOUND, Reason.LEG_MISSED)
     unwinds = [r for r in made.orders() if int(r["direction"]) != BUY]
-    assert len(seen) == 2 + len(unwinds)
+    assert len(seen) == 4 + len(unwinds)
 
 
 def test_equal_depth_keeps_the_plans_order() -> None:

@@ -118,14 +118,28 @@ def test_dust_below_the_venues_minimum_stays_and_is_named() -> None:
 
 def test_an_unwind_that_finds_no_price_is_given_up_and_the_exposure_reported() -> None:
     floor = cross(config=ExecutionConfig(unwind_attempts_max=3, unwind_retry_ns=S))
-    floor.show(0, bids=[(4600, 500 * ONE)], asks=[(5000, 100 * ONE)])  # four cents below: too much
     floor.show(1)
     floor.plan(CROSS, 100 * ONE)
+    floor.show(
+        0, bids=[(4600, 500 * ONE)], asks=[(5000, 100 * ONE)]
+    )  # moved since, four cents below: too much
     floor.run()
     floor.assert_done()
     assert floor.result().reason == Reason.UNWIND_FAILED
     assert floor.result().surplus == floor.result().positions == (((0, 1, 0), 100 * ONE),)
     assert len(floor.orders()) == 2
+
+
+def test_an_unwind_goes_as_far_as_the_book_that_the_plan_was_made_on() -> None:
+    floor = cross()
+    floor.show(0, bids=[(4600, 60 * ONE), (1000, 500 * ONE)], asks=[(5000, 100 * ONE)])
+    floor.show(1)
+    floor.plan(CROSS, 100 * ONE)
+    floor.run()
+    floor.assert_done()
+    assert floor.result().reason == Reason.UNWOUND
+    assert floor.result().positions == ()
+    assert int(floor.orders()[-1]["price_e4"]) == 1000
 
 
 def test_an_unwind_is_tried_again_when_the_market_comes_back() -> None:

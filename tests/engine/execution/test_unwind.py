@@ -6,9 +6,10 @@ import pytest
 from engine.execution.config import ExecutionConfig
 from engine.execution.plan import Leg, Plan
 from engine.execution.tracked import Role, TrackedOrder, Trade
-from engine.execution.unwind import loss_bound_e4, tradable_surplus_e6, unwind_wish
+from engine.execution.unwind import exit_price_e4, loss_bound_e4, tradable_surplus_e6, unwind_wish
 from engine.records import (
     BOOK_ROW,
+    NO_PRICE,
     ORDER_REQUEST,
     PLAN_HEAD,
     PLAN_LEG,
@@ -48,6 +49,31 @@ def book(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> np.void:
         for index, (price, size) in enumerate(levels):
             row[f"{name}_e4"][index], row[f"{name}_size_e6"][index] = price, size
     return row
+
+
+@pytest.mark.parametrize(
+    ("direction", "exit_e4", "bound_e4"),
+    [(BUY, 4_500, 4_500), (BUY, 4_900, 4_800), (SELL, 5_500, 5_500), (SELL, 5_100, 5_200)],
+)
+def test_what_the_book_of_the_plan_needed_is_always_allowed(
+    direction: Direction, exit_e4: int, bound_e4: int
+) -> None:
+    _, leg = bought(10 * ONE, direction=direction)
+    leg.exit_e4 = exit_e4
+    assert loss_bound_e4(leg, 200) == bound_e4
+
+
+@pytest.mark.parametrize(
+    ("direction", "outcome", "exit_e4"),
+    [(BUY, YES, 4_700), (BUY, NO, 4_400), (SELL, YES, 5_600), (SELL, NO, 5_300)],
+)
+def test_the_way_back_ends_at_the_last_level_it_needs(
+    direction: Direction, outcome: Outcome, exit_e4: int
+) -> None:
+    _, leg = bought(10 * ONE, direction=direction, outcome=outcome)
+    row = book([(4_900, 4 * ONE), (4_700, 6 * ONE), (4_600, ONE)], [(5_500, 9 * ONE), (5_600, 5 * ONE)])
+    assert exit_price_e4(row, leg) == exit_e4
+    assert exit_price_e4(book([], []), leg) == NO_PRICE
 
 
 def test_a_purchase_is_sold_into_the_levels_within_the_bound() -> None:

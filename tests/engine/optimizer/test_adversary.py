@@ -67,7 +67,7 @@ class Plan:
     def undo(self, leg: int) -> int:
         job = self.job
         arrays = (job.legs, job.books, job.markets, self.priced, *self.scratch)
-        return int(unwind_loss_micros(leg, self.size, *arrays))
+        return int(unwind_loss_micros(leg, self.size, *arrays)[0])
 
     def worst(self) -> int:
         job = self.job
@@ -136,7 +136,22 @@ def test_what_is_not_sold_after_a_conversion_is_lost() -> None:
     assert Plan(sides, 100).profit == 3_000_000
     assert Plan(sides, 100).worst() == 22_000_000
     sides[0] = sides[0]._replace(back=[])
-    assert Plan(sides, 100).worst() == 60_000_000  # stuck with a NO is worse
+    assert Plan(sides, 100).worst() == 61_000_000  # stuck with a NO is worse, and the other is undone
+
+
+def test_a_conversion_that_is_refused_leaves_all_its_purchases_to_be_undone() -> None:
+    sides = [
+        Side(BUY, NO, [(6_000, 100)], [(4_000, 100)], 1),
+        Side(BUY, NO, [(6_200, 100)], [(4_100, 100)], 1),
+        Side(SELL, YES, [(2_500, 100)], [], 2),
+    ]
+    assert Plan(sides, 100).worst() == 41_000_000
+    nobody = [side._replace(back=[]) for side in sides]
+    assert Plan(nobody, 100).worst() == 62_000_000  # one misses; both together would pay 100 dollars of 122
+    nearly = [side._replace(back=[(4_000, depth)]) for side, depth in zip(sides, (30, 80, 0), strict=True)]
+    assert Plan(nearly, 100).worst() == 122_000_000 - 12_000_000 - 32_000_000 - 20_000_000
+    unsold = sides[:2]
+    assert Plan(unsold, 100, 2 * DOLLAR).worst() == 41_000_000  # nothing to sell, and still a conversion
 
 
 @st.composite

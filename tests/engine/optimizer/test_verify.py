@@ -296,10 +296,22 @@ def test_sales_after_a_conversion_may_find_nobody() -> None:
     plan.head["kind"], plan.head["n_legs"], plan.head["relation"] = SignalKind.NEG_RISK_CONVERT, 3, -1
     plan.head["profit_micros"] = plan.head["bound_micros"] = 3_000_000
     plan.head["cash_micros"], plan.free = 122_000_000, {int(Venue.KALSHI): 122_000_000}
-    plan.worst_max, plan.head["worst_loss_micros"] = 10**9, 22_000_000  # 25.00 that was to make 3.00
-    assert plan.fault() == ""
-    plan.head["worst_loss_micros"] -= 1
-    assert "worst loss" in plan.fault()
+    plan.worst_max = 10**9
+    for bids, worst in (
+        ([(5_900, 100)], 22_000_000),  # 25.00 that was to make 3.00
+        ([(3_000, 100)], 62_000_000),  # refused, and both are sold at 30 cents
+        (
+            [(3_000, 70)],
+            122_000_000 - 42_000_000 - 30_000_000,
+        ),  # thirty sets find nobody, and pay a dollar each
+        ([], 62_000_000),  # one misses, and the other is stuck
+    ):
+        for slot in (0, 1):
+            plan.desk.offer(slot, bids, SELL, NO)
+        plan.head["worst_loss_micros"] = worst
+        assert plan.fault() == ""
+        plan.head["worst_loss_micros"] -= 1
+        assert "worst loss" in plan.fault()
 
 
 Shape = tuple[int, Direction, Outcome, int]
