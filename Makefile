@@ -10,7 +10,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check --no-input --quiet
 # The lock names everything, so nothing is resolved: with resolution, a dependency written with an extra
 # (`coverage[toml]`) is taken for one without a pin as soon as a newer release than the pinned one exists.
-LOCKED := --no-deps --require-hashes
+# Byte code is left to the first import: most modules of most packages are never imported.
+LOCKED := --no-deps --require-hashes --no-compile
 
 WORKERS ?= 2
 COVERAGE_FLOOR ?= 90
