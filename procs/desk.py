@@ -135,8 +135,6 @@ class Desk:
         held = [key for key, position in self.ledger.positions.items() if not position.flat]
         if not (held or self._stale or day > self._day):
             return
-        for venue, slot, _ in held:
-            self._view.refresh(venue, slot)
         equity = self.equity_micros()
         rows = self._view.rows
         sure = all(is_believed(rows[slot]) and rows[slot]["generation"] == gen for _, slot, gen in held)
@@ -150,4 +148,11 @@ class Desk:
     def equity_micros(self) -> int:
         """Cash at all venues and what the positions would bring now."""
         cash = sum(account.cash_micros for account in self.ledger.accounts.values())
-        return cash + mark_ledger_micros(self.ledger, self._view.rows)
+        return cash + self.holdings_micros()
+
+    def holdings_micros(self) -> int:
+        """What the positions would bring now, on the books as they are."""
+        for (venue, slot, _), position in self.ledger.positions.items():
+            if not position.flat:
+                self._view.refresh(venue, slot)
+        return mark_ledger_micros(self.ledger, self._view.rows)

@@ -23,7 +23,6 @@ from engine.config import Config
 from engine.errors import ConfigError, RecordingDamaged
 from engine.ledger.journal import read_journal
 from engine.ledger.ledger import Ledger
-from engine.ledger.marks import mark_ledger_micros
 from engine.records import OrderStatus, Trust, Venue
 from engine.sim.session.build import Session, build_session
 from engine.venues.counts import Count
@@ -191,7 +190,7 @@ def _pass(
     wall_s = time.perf_counter() - start
     on_progress(_progress(engine, source, scale, source.frames, source.last_ns))
     planted = watch.outcomes() if watch else ()
-    return _Pass(engine, source, _outcome(engine, scale), planted, wall_s, damage)
+    return _Pass(engine, source, _outcome(engine, scale, planted), planted, wall_s, damage)
 
 
 class _Whole:
@@ -243,8 +242,8 @@ def _progress(
     )
 
 
-def _outcome(engine: InlineEngine, scale: int) -> Outcome:
-    ledger = engine.desk.ledger
+def _outcome(engine: InlineEngine, scale: int, planted: Sequence[PlantedOutcome]) -> Outcome:
+    gate, ledger = engine.desk.gate, engine.desk.ledger
     ledger.verify()
     _check_journal(engine, ledger)
     return Outcome(
@@ -253,7 +252,7 @@ def _outcome(engine: InlineEngine, scale: int) -> Outcome:
         fills=ledger.fills,
         fees_micros=ledger.fees_micros(),
         realised_micros=ledger.realised_micros(),
-        marked_micros=mark_ledger_micros(ledger, _all_rows(engine)),
+        marked_micros=engine.desk.holdings_micros(),
         cost_held_micros=ledger.locked_micros(),
         accounts={
             venue.name.lower(): VenueAccount(
@@ -264,16 +263,12 @@ def _outcome(engine: InlineEngine, scale: int) -> Outcome:
             )
             for venue in VENUES
         },
+        plantings_wrong=tuple(one.name for one in planted if not one.as_expected),
+        late_legs=sum(one.late_legs for one in planted),
+        drawdown_ppm=gate.drawdown_max_ppm,
+        drawdown_warns=gate.drawdown_max_ppm >= engine.config.risk.drawdown_warn_ppm,
+        stopped_by=gate.stopped_by.name.lower() if gate.stopped_by else "",
     )
-
-
-def _all_rows(engine: InlineEngine) -> np.ndarray:
-    """Rows of every market that is held, from its own venue's store."""
-    rows = engine.stores[Venue.POLYMARKET].rows.copy()
-    kalshi = engine.stores[Venue.KALSHI].rows
-    own = kalshi["venue"] == int(Venue.KALSHI)
-    rows[own] = kalshi[own]
-    return rows
 
 
 def _check_journal(engine: InlineEngine, ledger: Ledger) -> None:

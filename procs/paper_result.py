@@ -64,6 +64,11 @@ class Outcome:
     marked_micros: int  # executable value of what is still held
     cost_held_micros: int  # what it cost: the capital that is locked
     accounts: Mapping[str, VenueAccount] = field(default_factory=dict)
+    plantings_wrong: tuple[str, ...] = ()  # names of those that did not come out as they had to
+    late_legs: int = 0  # orders that came when what was planted had gone
+    drawdown_ppm: int = 0  # deepest fall of equity from its highest value
+    drawdown_warns: bool = False  # as deep as the configuration warns of
+    stopped_by: str = ""  # the loss limit that stopped everything that opens exposure
 
     @property
     def unrealised_micros(self) -> int:
@@ -86,6 +91,7 @@ class PlantedOutcome:
     expected_reasons: tuple[str, ...]
     reasons: tuple[str, ...]  # said of its markets while it was planted
     as_expected: bool
+    late_legs: int = 0  # orders that came when it had gone; what the others bought is then sold again
 
 
 @dataclass(slots=True)
@@ -114,10 +120,11 @@ class PaperResult:
 
     @property
     def as_expected(self) -> bool:
-        """Whether every planting came out as it had to, and the ledger agrees with the venues."""
+        """Whether every planting came out as it had to at every latency, and ledger and venues agree."""
         books = all(
             account.closing_micros == account.venue_says_micros
             for outcome in self.outcomes
             for account in outcome.accounts.values()
         )
-        return books and all(planted.as_expected for planted in self.planted)
+        plantings = not any(outcome.plantings_wrong for outcome in self.outcomes)
+        return books and plantings and all(planted.as_expected for planted in self.planted)

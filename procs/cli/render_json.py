@@ -59,6 +59,11 @@ def _outcome_tree(outcome: Outcome) -> Tree:
         "marked_micros": outcome.marked_micros,
         "cost_held_micros": outcome.cost_held_micros,
         "unrealised_micros": outcome.unrealised_micros,
+        "drawdown_ppm": outcome.drawdown_ppm,
+        "drawdown_warns": outcome.drawdown_warns,
+        "stopped_by": outcome.stopped_by,
+        "plantings_wrong": outcome.plantings_wrong,
+        "late_legs": outcome.late_legs,
         "accounts": accounts,
     }
 

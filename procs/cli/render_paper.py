@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from engine.records import Trust
+from engine.units import PPM
 from procs.cli import render_values as show
 from procs.cli.render_funnel import funnel_sections, story
 from procs.cli.render_table import (
@@ -144,6 +145,7 @@ def _kind_cells(found: KindCount) -> tuple[str, ...]:
 
 Row = tuple[str, Callable[[Outcome], str]]
 OUTCOME_ROWS: Final[tuple[Row, ...]] = (
+    ("deepest drawdown", lambda one: show.share(one.drawdown_ppm, PPM) + " !" * one.drawdown_warns),
     ("orders", lambda one: show.count(one.orders)),
     ("fills", lambda one: show.count(one.fills)),
     ("fees paid", lambda one: show.dollars(one.fees_micros, show.PROFIT_DECIMALS)),
@@ -153,11 +155,17 @@ OUTCOME_ROWS: Final[tuple[Row, ...]] = (
     ("unrealised", lambda one: show.gain(one.unrealised_micros)),
     ("profit and loss", lambda one: show.gain(one.realised_micros + one.unrealised_micros)),
 )
+# Shown when they say something of any run.
+RARE_ROWS: Final[tuple[tuple[Row, Callable[[Outcome], object]], ...]] = (
+    (("orders that came too late", lambda one: show.count(one.late_legs)), lambda one: one.late_legs),
+    (("stopped by", lambda one: one.stopped_by or show.NOTHING), lambda one: one.stopped_by),
+)
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> RenderableType:
     columns = (Column(""), *(right(f"{outcome.latency_scale}x") for outcome in outcomes))
-    rows = [(name, *(cell(outcome) for outcome in outcomes)) for name, cell in OUTCOME_ROWS]
+    shown = [*OUTCOME_ROWS, *(row for row, matters in RARE_ROWS if any(map(matters, outcomes)))]
+    rows = [(name, *(cell(outcome) for outcome in outcomes)) for name, cell in shown]
     return table(columns, rows)
 
 
@@ -190,8 +198,8 @@ def _account_cells(account: VenueAccount) -> tuple[str | Text, ...]:
 
 
 def _planted(planted: Sequence[PlantedOutcome]) -> Iterable[RenderableType]:
-    opportunities = [one for one in planted if one.expected_size_e6]
-    near_misses = [one for one in planted if not one.expected_size_e6]
+    opportunities = [one for one in planted if one.expected_size_e6 or one.late_legs]
+    near_misses = [one for one in planted if not (one.expected_size_e6 or one.late_legs)]
     if opportunities:
         columns = (
             Column(""),
@@ -263,9 +271,16 @@ def _faults_of(result: PaperResult) -> Iterable[str]:
                 where = f"{result.name}: {venue} at {outcome.latency_scale}x latency"
                 yield f"{where}: our cash less the venue's is {show.gain(difference, show.MICROS_DECIMALS)}"
     wrong = [planted.name for planted in result.planted if not planted.as_expected]
+    yield from _wrong_plantings(result, result.name, wrong)
+    for outcome in result.outcomes[1:]:
+        where = f"{result.name} at {outcome.latency_scale}x latency"
+        yield from _wrong_plantings(result, where, outcome.plantings_wrong)
+
+
+def _wrong_plantings(result: PaperResult, where: str, wrong: Sequence[str]) -> Iterable[str]:
     if wrong:
         planted = f"{len(wrong)} of {show.plural(len(result.planted), 'planting')}"
-        yield f"{result.name}: {planted} not as expected: {', '.join(wrong)}"
+        yield f"{where}: {planted} not as expected: {', '.join(wrong)}"
 
 
 def closing(results: Sequence[PaperResult]) -> list[RenderableType]:

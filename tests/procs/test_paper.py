@@ -39,7 +39,7 @@ def test_every_planting_comes_out_to_the_micro_dollar(
 ) -> None:
     result = seeded[0]
     assert [planted.name for planted in result.planted if not planted.as_expected] == []
-    assert sum(1 for planted in result.planted if planted.expected_size_e6) == 27
+    assert sum(1 for planted in result.planted if planted.expected_size_e6) == 30
     assert sum(1 for planted in result.planted if not planted.expected_size_e6) == 12
 
 
@@ -65,6 +65,18 @@ def test_five_times_the_latency_is_reported_beside_it(
     assert [outcome.latency_scale for outcome in seeded[0].outcomes] == [1, 5]
     slow = seeded[0].outcomes[1]
     assert all(a.closing_micros == a.venue_says_micros for a in slow.accounts.values())
+
+
+def test_latency_costs_what_the_orders_that_came_too_late_cost(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    """To the micro-dollar at 5x, too: what was missed, and the round trips of the legs that were not."""
+    fast, slow = seeded[0].outcomes
+    assert (fast.late_legs, fast.plantings_wrong) == (0, ())
+    assert slow.late_legs > 0
+    assert slow.plantings_wrong == ()
+    assert slow.realised_micros < fast.realised_micros
+    assert slow.cost_held_micros == 0
 
 
 def test_the_same_seed_gives_the_same_decision_log_byte_for_byte(

@@ -8,7 +8,7 @@ from engine.reasons import Reason
 from engine.records import DECISION, VENUE_REPORT, Direction, ReportKind, SignalKind, Venue
 from engine.sim.session.build import Planting
 from engine.sim.session.optimum import Optimum
-from engine.sim.session.scenario import Expected, market
+from engine.sim.session.scenario import Expected, RoundTrip, market
 from procs.session_watch import SessionWatch
 
 AT, UNTIL = 1_000, 2_000
@@ -16,18 +16,21 @@ CONTRACT = 1_000_000
 OPTIMUM = Optimum(20 * CONTRACT, 1_464_000, 536_000, (10_000_000, 8_000_000))
 PLANTED = Expected((SignalKind.CROSS_VENUE,), OPTIMUM, payoff_micros=CONTRACT)
 MISS = Expected((SignalKind.CROSS_VENUE,), reasons=(Reason.EDGE_EATEN_BY_FEES,))
+TRIPS = (RoundTrip(1_200_000, 500_000), RoundTrip(700_000, 300_000))
+FLEETING = Expected((SignalKind.CROSS_VENUE,), OPTIMUM, payoff_micros=CONTRACT, round_trips=TRIPS)
+GONE = (1_250, 1_260)
 TRAP = Expected((SignalKind.CROSS_VENUE,))
 
 
 class Stage:
     """One planting over a Polymarket and a Kalshi market."""
 
-    def __init__(self, expected: Expected) -> None:
+    def __init__(self, expected: Expected, gone_ns: tuple[int, ...] = ()) -> None:
         self.catalog = Catalog(4)
         specs = [market("p", Venue.POLYMARKET, 10**18), market("k", Venue.KALSHI, 10**18)]
         self.slots = [self.catalog.add_market(spec).slot for spec in specs]
         markets = tuple((spec.venue, spec.symbol) for spec in specs)
-        self.watch = SessionWatch([Planting("x", AT, UNTIL, markets, expected)], self.catalog)
+        self.watch = SessionWatch([Planting("x", AT, UNTIL, markets, expected, gone_ns)], self.catalog)
 
     def trade(self, leg: int, contracts: int, cash: int, fee: int, at_ns: int = AT, **changes: int) -> None:
         report: np.void = np.zeros(1, VENUE_REPORT)[0]
@@ -37,6 +40,12 @@ class Stage:
         for name, value in changes.items():
             report[name] = value
         self.watch.on_report(report)
+
+    def miss(self, leg: int, at_ns: int, reason: Reason = Reason.FOK_UNFILLED) -> None:
+        self.trade(leg, 0, 0, 0, at_ns, kind=int(ReportKind.REJECTED), reason=int(reason))
+
+    def sell(self, leg: int, contracts: int, cash: int, fee: int, at_ns: int = UNTIL) -> None:
+        self.trade(leg, contracts, cash, fee, at_ns, direction=int(Direction.SELL))
 
     def decide(self, reason: Reason, at_ns: int = AT, kind: SignalKind = SignalKind.CROSS_VENUE) -> None:
         decision: np.void = np.zeros(1, DECISION)[0]
@@ -120,3 +129,71 @@ def test_what_passed_is_not_a_reason() -> None:
     stage = Stage(MISS)
     stage.decide(Reason.NONE)
     assert stage.watch.outcomes()[0].reasons == ()
+
+
+def test_a_fleeting_opportunity_that_every_order_reached_is_worth_its_optimum() -> None:
+    stage = Stage(FLEETING, GONE)
+    stage.trade(0, 20, 10_000_000, 200_000, 1_249)
+    stage.trade(1, 20, 8_000_000, 336_000, 1_259)
+    (outcome,) = stage.watch.outcomes()
+    assert outcome.as_expected
+    assert (outcome.late_legs, outcome.profit_micros) == (0, 1_464_000)
+
+
+@pytest.mark.parametrize(("leg", "at_ns"), [(0, 1_250), (1, 1_260)])
+def test_an_order_that_filled_when_the_levels_were_gone_is_wrong(leg: int, at_ns: int) -> None:
+    stage = Stage(FLEETING, GONE)
+    times = {0: 1_249, 1: 1_259} | {leg: at_ns}
+    stage.trade(0, 20, 10_000_000, 200_000, times[0])
+    stage.trade(1, 20, 8_000_000, 336_000, times[1])
+    assert not stage.watch.outcomes()[0].as_expected
+
+
+def test_a_leg_that_came_too_late_leaves_the_round_trip_of_the_other() -> None:
+    stage = Stage(FLEETING, GONE)
+    stage.trade(0, 20, 10_000_000, 200_000, 1_100)
+    stage.miss(1, 1_260)
+    assert not stage.watch.outcomes()[0].as_expected  # still held
+    stage.sell(0, 20, 9_300_000, 300_000)
+    (outcome,) = stage.watch.outcomes()
+    assert outcome.as_expected
+    assert (outcome.late_legs, outcome.traded_size_e6) == (1, 0)
+    assert outcome.profit_micros == outcome.expected_profit_micros == -1_200_000
+    assert outcome.fees_micros == outcome.expected_fees_micros == 500_000
+
+
+@pytest.mark.parametrize(("contracts", "cash", "fee"), [(19, 9_300_000, 300_000), (20, 9_300_001, 300_000)])
+def test_a_round_trip_is_exact(contracts: int, cash: int, fee: int) -> None:
+    stage = Stage(FLEETING, GONE)
+    stage.trade(0, 20, 10_000_000, 200_000, 1_100)
+    stage.miss(1, 1_260)
+    stage.sell(0, contracts, cash, fee)
+    assert not stage.watch.outcomes()[0].as_expected
+
+
+def test_all_legs_too_late_is_nothing_at_all() -> None:
+    stage = Stage(FLEETING, GONE)
+    stage.miss(0, 1_250)
+    assert not stage.watch.outcomes()[0].as_expected  # and the other?
+    stage.miss(1, 1_999)
+    (outcome,) = stage.watch.outcomes()
+    assert outcome.as_expected
+    assert (outcome.late_legs, outcome.profit_micros, outcome.fees_micros) == (2, 0, 0)
+
+
+def test_an_order_refused_while_the_levels_stood_is_wrong() -> None:
+    stage = Stage(FLEETING, GONE)
+    stage.miss(0, 1_249)
+    stage.miss(1, 1_260)
+    assert not stage.watch.outcomes()[0].as_expected
+    other = Stage(FLEETING, GONE)
+    other.miss(0, 1_250, Reason.VENUE_REJECTED)
+    other.miss(1, 1_260)
+    assert not other.watch.outcomes()[0].as_expected
+
+
+def test_what_stays_is_never_too_late() -> None:
+    stage = Stage(PLANTED)
+    stage.both_legs()
+    stage.miss(0, AT)
+    assert not stage.watch.outcomes()[0].as_expected

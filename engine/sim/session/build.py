@@ -2,7 +2,8 @@
 
 The seed chooses the order of the scenarios, the noise and nothing else: which opportunities there are, and
 what they are worth, does not depend on it. Every window begins with a sign of life of each of its markets
-and ends with the planted levels gone. After the last window every market settles.
+and ends with the planted levels gone. After the last window every market settles. What does not last is gone
+within its window; the rest of that is for orders that came too late, and for what is sold again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from engine.catalog.market import MarketSpec
 from engine.catalog.relations import Member, Relation
 from engine.catalog.rules import fingerprint
 from engine.records import Side, Venue
+from engine.sim.session.fleeting import fleeting_scenarios
 from engine.sim.session.near_miss import near_misses
 from engine.sim.session.planted import planted_scenarios
 from engine.sim.session.scenario import (
@@ -35,6 +37,7 @@ CLOSE_AFTER_NS: Final = 3 * NS_PER_DAY
 BEFORE_NS: Final = 10 * NS_PER_S
 ALIVE_BEFORE_NS: Final = 300 * NS_PER_MS
 PLANTED_FOR_NS: Final = 45 * NS_PER_S  # a conversion takes up to 30 s after trades that are final after 5
+AFTER_FLEETING_NS: Final = 20 * NS_PER_S  # orders, trades that are final after 4 s, sales, theirs: at 5x
 NOISE_STEP_NS: Final = 400 * NS_PER_MS
 FRAME_STEP_NS: Final = NS_PER_MS
 NOISE_MARKETS: Final = 2  # per venue
@@ -67,13 +70,17 @@ class Dice:
 
 @dataclass(frozen=True, slots=True)
 class Planting:
-    """What is planted when, and what must come of it; ``markets`` are (venue, symbol)."""
+    """What is planted when, and what must come of it; ``markets`` are (venue, symbol).
+
+    ``gone_ns``: when it left each market; empty when it stays to the end.
+    """
 
     name: str
     at_ns: int
     until_ns: int
     markets: tuple[tuple[Venue, str], ...]
     expected: Expected
+    gone_ns: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -117,7 +124,8 @@ class _Builder:
         misses = near_misses(close_ns)
         last = [scenario for scenario in misses if scenario.opens_with_gap]
         chains: list[list[Scenario]] = []
-        for scenario in planted_scenarios(close_ns) + [m for m in misses if not m.opens_with_gap]:
+        opportunities = planted_scenarios(close_ns) + fleeting_scenarios(close_ns)
+        for scenario in opportunities + [m for m in misses if not m.opens_with_gap]:
             if chains and chains[-1][0].markets is scenario.markets:
                 chains[-1].append(scenario)
             else:
@@ -180,16 +188,27 @@ class _Builder:
         self._now = start
         self._apply(scenario.changes)
         planted_at = self._now
-        self._make_noise(start + PLANTED_FOR_NS, alive)
-        self._apply(scenario.restore)
+        gone_ns: tuple[int, ...] = ()
+        if scenario.lasts_ns:
+            self._now = planted_at + scenario.lasts_ns
+            gone = self._apply(scenario.restore)
+            gone_ns = tuple(gone[name] for name in scenario.markets)
+            self._make_noise(start + AFTER_FLEETING_NS, alive)
+        else:
+            self._make_noise(start + PLANTED_FOR_NS, alive)
+            self._apply(scenario.restore)
         markets = tuple((spec.venue, spec.symbol) for spec in scenario.markets.values())
         self._session.plantings.append(
-            Planting(scenario.name, planted_at, self._now, markets, scenario.expected)
+            Planting(scenario.name, planted_at, self._now, markets, scenario.expected, gone_ns)
         )
 
-    def _apply(self, changes: Sequence[tuple[str, LevelSet]]) -> None:
+    def _apply(self, changes: Sequence[tuple[str, LevelSet]]) -> dict[str, int]:
+        """Say changes, run by run; when the first one of each market was said."""
+        first_ns: dict[str, int] = {}
         for name, levels in _by_market(changes):
+            first_ns.setdefault(name, self._now + FRAME_STEP_NS)
             self._say(name, levels)
+        return first_ns
 
     def _say(self, name: str, levels: Sequence[LevelSet]) -> None:
         spec, quotes = self._specs[name], self._quotes[name]

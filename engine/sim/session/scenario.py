@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.catalog.market import FeeKind, FeeSpec, GroupKind, MarketSpec
 from engine.catalog.relations import RelationKind
 from engine.reasons import Reason
 from engine.records import Direction, Outcome, Side, SignalKind, Venue
-from engine.sim.session.optimum import Level, Optimum, PlantedLeg, best_size
+from engine.sim.session.optimum import Level, Optimum, PlantedLeg, best_size, outcome_at
 from engine.sim.session.wire import LevelSet, Quotes
 from engine.units import PPM, PRICE_ONE_E4, SIZE_ONE_E6
 
@@ -38,24 +38,35 @@ class SessionRelation:
     stale_rules: bool = False
 
 
+class RoundTrip(NamedTuple):
+    """What it costs to buy a leg that the others leave alone, and to sell it again; the loss has the fees."""
+
+    loss_micros: int
+    fees_micros: int
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What must come of a scenario: an optimum that is traded, or one of ``reasons`` and no trade.
 
     No reasons and no optimum: nothing may even be evaluated, because no approved relation joins the markets.
+    An opportunity that does not last has a round trip for each market: orders that come in time fill, those
+    that come too late do not, and what filled without the others is sold again.
     """
 
     kinds: tuple[SignalKind, ...]
     optimum: Optimum | None = None
     reasons: tuple[Reason, ...] = ()
     payoff_micros: int = 0  # of one set, beyond what its legs pay and bring
+    round_trips: tuple[RoundTrip, ...] = ()
 
 
 @dataclass(slots=True)
 class Scenario:
     """A window of the session.
 
-    ``changes`` plant it, ``restore`` ends it; quiet books have no edge in them.
+    ``changes`` plant it, ``restore`` ends it; quiet books have no edge in them. ``lasts_ns``: how long what
+    is planted stays, 0: to the end of the window.
     """
 
     name: str
@@ -68,6 +79,7 @@ class Scenario:
     settles_at_e4: dict[str, int] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()  # markets that get no update before the change: stale on purpose
     opens_with_gap: bool = False  # the Kalshi subscription loses a frame just before
+    lasts_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +91,15 @@ class Leg:
     outcome: Outcome
     levels: tuple[Level, ...]
 
+    @property
+    def side(self) -> Side:
+        """Side of the YES book that it takes."""
+        buys_yes = (self.direction is Direction.BUY) == (self.outcome is Outcome.YES)
+        return Side.ASK if buys_yes else Side.BID
+
     def level_sets(self) -> list[LevelSet]:
         """The levels as the market's own book shows them."""
-        buys_yes = (self.direction is Direction.BUY) == (self.outcome is Outcome.YES)
-        side = Side.ASK if buys_yes else Side.BID
-        return [LevelSet(side, self.yes_price(price), size) for price, size in self.levels]
+        return [LevelSet(self.side, self.yes_price(price), size) for price, size in self.levels]
 
     def yes_price(self, price_e4: int) -> int:
         """A price of this leg's outcome as a price of YES."""
@@ -185,8 +201,21 @@ def optimum_of(scenario: Scenario, legs: Sequence[Leg], payoff_micros: int) -> O
     return best_size(planted, payoff_micros, SIZE_ONE_E6)
 
 
+def round_trip_of(scenario: Scenario, leg: Leg, size_e6: int) -> RoundTrip:
+    """Known cost of buying ``size_e6`` from a leg's planted levels and selling them to the quiet bids."""
+    venue = scenario.markets[leg.market].venue
+    back = Leg(leg.market, Direction.SELL, leg.outcome, ())
+    bids = _quiet_levels(scenario.quotes[leg.market], back)
+    ways = (
+        PlantedLeg(leg.market, venue, leg.direction, leg.levels, fee_rate(venue)),
+        PlantedLeg(leg.market, venue, back.direction, bids, fee_rate(venue)),
+    )
+    done = [outcome_at([way], 0, size_e6) for way in ways]
+    return RoundTrip(-sum(one.profit_micros for one in done), sum(one.fees_micros for one in done))
+
+
 def _quiet_levels(quotes: Quotes, leg: Leg) -> tuple[Level, ...]:
-    side = leg.level_sets()[0].side
+    side = leg.side
     taken = {level.price_e4 for level in leg.level_sets()}
     levels = [
         (leg.yes_price(price), size) for price, size in quotes.levels[side].items() if price not in taken

@@ -137,8 +137,8 @@ SESSION = PaperResult(
     relations_refused={},
     order_statuses={"filled": 5, "cancelled": 1},
     outcomes=(
-        Outcome(1, 6, 5, 536_000, 17_511_900, 20_123_400, 19_800_000, accounts()),
-        Outcome(2, 6, 4, 400_000, -1_250_000, 0, 0, accounts()),
+        Outcome(1, 6, 5, 536_000, 17_511_900, 20_123_400, 19_800_000, accounts(), drawdown_ppm=19_400),
+        Outcome(2, 6, 4, 400_000, -1_250_000, 0, 0, accounts(), drawdown_ppm=210_000, drawdown_warns=True),
         Outcome(5, 5, 0, 0, 0, 0, 0, accounts()),
     ),
     planted=(TRADED, LEFT_ALONE),

@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 
 from procs.cli.render_json import funnel_document, paper_document, result_tree
 from procs.cli.render_reasons import sentence_of
-from procs.paper_result import DataSeen, PaperResult
+from procs.paper_result import DataSeen, Outcome, PaperResult
 from tests.procs.cli.paper_samples import MISSED, RECORDED, SESSION, TRADED
 
 
@@ -46,6 +46,8 @@ def test_outcomes_and_plantings_keep_their_integers() -> None:
     assert isinstance(planted, list)
     assert [outcome["latency_scale"] for outcome in outcomes] == [1, 2, 5]
     assert outcomes[0]["unrealised_micros"] == 323_400
+    assert {field.name for field in fields(Outcome)} <= set(outcomes[0])
+    assert [outcome["drawdown_warns"] for outcome in outcomes] == [False, True, False]
     assert outcomes[0]["accounts"]["kalshi"] == {
         "opening_micros": 10_000_000_000,
         "closing_micros": 10_071_234_500,

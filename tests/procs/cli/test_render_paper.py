@@ -105,7 +105,24 @@ def test_results_stand_side_by_side_for_each_latency() -> None:
     _row(text, "held: would bring now", "$20.1234", "$0.0000")
     _row(text, "unrealised", "+$0.3234", "$0.0000")
     _row(text, "profit and loss", "+$17.8353", "-$1.2500", "$0.0000")
+    _row(text, "deepest drawdown", "1.9 %", "21.0 % !", "0.0 %")
     _row(text, "Orders at 1x: 5 filled, 1 cancelled.")
+    assert "too late" not in text
+    assert "stopped by" not in text
+
+
+def test_what_is_rare_is_shown_when_it_happened_at_any_latency() -> None:
+    slow = replace(SESSION.outcomes[2], late_legs=3, stopped_by="daily_loss")
+    text = _shown(replace(SESSION, outcomes=(*SESSION.outcomes[:2], slow)))
+    _row(text, "orders that came too late", "0", "0", "3")
+    _row(text, "stopped by", "-", "-", "daily_loss")
+
+
+def test_an_opportunity_that_was_gone_is_no_near_miss() -> None:
+    gone = replace(TRADED, expected_size_e6=0, traded_size_e6=0, late_legs=1, profit_micros=-7, name="gone")
+    text = _shown(replace(SESSION, planted=(gone,)))
+    assert "Planted near misses" not in text
+    _row(text, "ok", "gone", "0", "+$1.464000", "$0.536000", "0 for -$0.000007,")
 
 
 def test_zero_trades_are_explained_in_words() -> None:
@@ -182,6 +199,11 @@ def test_faults_are_one_line_each() -> None:
         "seeded session 7: kalshi at 2x latency: our cash less the venue's is +$0.000002",
         f"seeded session 7: 1 of 2 plantings not as expected: {MISSED.name}",
     ]
+    late = (*SESSION.outcomes[:2], replace(SESSION.outcomes[2], plantings_wrong=("fleeting-deep",)))
+    assert faults([replace(SESSION, outcomes=late)]) == [
+        "seeded session 7 at 5x latency: 1 of 2 plantings not as expected: fleeting-deep"
+    ]
+    assert not replace(SESSION, outcomes=late).as_expected
 
 
 def test_the_last_lines_judge_every_input() -> None:
