@@ -13,18 +13,23 @@ from engine.execution.executor import Executor
 from engine.execution.plan import PlanResult
 from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
 from procs.agent import NEVER_NS
+from procs.catalog_segment import CatalogView
 from procs.desk import Desk
 from procs.wires import Wires, publish_each, take
 from shm.ring import Reader, Records
 
 
 class ExecutorAgent:
-    """Runs ``executor`` over the wires. ``results`` collects how each plan ended."""
+    """Runs ``executor`` over the wires. ``results`` collects how each plan ended.
+
+    ``markets`` is the view whose rows the desk's gate reads.
+    """
 
     role = "executor"
 
-    def __init__(self, executor: Executor, desk: Desk, wires: Wires) -> None:
+    def __init__(self, executor: Executor, desk: Desk, markets: CatalogView, wires: Wires) -> None:
         self.executor = executor
+        self._markets = markets
         self.desk = desk
         self.results: list[PlanResult] = []
         self.orders = 0
@@ -41,7 +46,8 @@ class ExecutorAgent:
         """Nothing to open."""
 
     def do_work(self, now_ns: int) -> int:
-        """Handle reports, then plans, then what is due."""
+        """Handle reports, then plans, then what is due; the gate knows the markets of the moment."""
+        self._markets.refresh()
         work = 0
         for reader, reports in self._reports.values():
             n_reports = take(reader, "reports")

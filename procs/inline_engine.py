@@ -36,6 +36,8 @@ from engine.venues.polymarket.codec import PolymarketCodec
 from engine.venues.symbols import SymbolTable
 from procs.agent import Agent
 from procs.book import BookAgent
+from procs.catalog_agent import CatalogAgent
+from procs.catalog_segment import CatalogView, MarketNames
 from procs.decision_agent import DecisionAgent
 from procs.decision_log import DecisionLog
 from procs.desk import Desk, FreshGate
@@ -44,7 +46,7 @@ from procs.feed import FeedAgent
 from procs.inline import InlineRunner, VirtualClock
 from procs.optimizer import OptimizerAgent
 from procs.recording_frames import Frame
-from procs.registry import Registry, market_name
+from procs.registry import Registry
 from procs.sim_venue import SimVenueAgent, StoreBook
 from procs.source import SourceAgent
 from procs.strategy import StrategyAgent
@@ -120,7 +122,7 @@ class InlineEngine:
         self.optimizer = self._make_optimizer()
         self.executor = self._make_executor()
         self.venues = {venue: self._make_venue(venue, latency_scale) for venue in VENUES}
-        self.log = DecisionLog(decisions, lambda slot, gen: market_name(self.catalog, slot, gen))
+        self.log = DecisionLog(decisions, MarketNames(self.wires.catalog).name)
 
     @property
     def desk(self) -> Desk:
@@ -157,6 +159,7 @@ class InlineEngine:
         return [
             source,
             *self.feeds.values(),
+            CatalogAgent(self.catalog, self.wires.catalog),
             *self.books,
             *self.venues.values(),
             self.executor,
@@ -189,13 +192,13 @@ class InlineEngine:
         return StrategyAgent(scanner, view, self.wires)
 
     def _make_optimizer(self) -> OptimizerAgent:
-        view = self._view()
-        allocator = Allocator(self.catalog.rows, view.rows, AllocatorLimits.from_config(self.config))
-        return OptimizerAgent(allocator, view, self.wires)
+        view, markets = self._view(), CatalogView(self.wires.catalog, OptimizerAgent.role)
+        allocator = Allocator(markets.rows, view.rows, AllocatorLimits.from_config(self.config))
+        return OptimizerAgent(allocator, view, markets, self.wires)
 
     def _make_executor(self) -> ExecutorAgent:
-        view = self._view()
-        gate = Gate(gate_limits(self.config.risk, self._venue_configs()), self.catalog.rows, view.rows)
+        view, markets = self._view(), CatalogView(self.wires.catalog, ExecutorAgent.role)
+        gate = Gate(gate_limits(self.config.risk, self._venue_configs()), markets.rows, view.rows)
         journal = Journal(self.journal_bytes, lambda: None)
         desk = Desk(journal, gate, view, self.wires)
         cash = {venue: settings.paper_cash_micros for venue, settings in self._venue_configs().items()}
@@ -209,7 +212,7 @@ class InlineEngine:
             view.rows,
             view.refresh,
         )
-        return ExecutorAgent(executor, desk, self.wires)
+        return ExecutorAgent(executor, desk, markets, self.wires)
 
     def _make_venue(self, venue: Venue, latency_scale: int) -> SimVenueAgent:
         settings = self._venue_configs()[venue]

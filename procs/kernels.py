@@ -42,7 +42,7 @@ WARM_GROUPS: Final = (
     ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec"),
     ("engine.optimizer.warm",),
     ("engine.strategies.warm",),
-    ("shm.counters", "shm.gating", "shm.histogram", "shm.ring", "shm.table"),
+    ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
 )
 

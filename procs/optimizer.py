@@ -18,19 +18,21 @@ from engine.records import (
     DecisionStage,
     Venue,
 )
+from procs.catalog_segment import CatalogView
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records, cell_index
 
 
 class OptimizerAgent:
-    """Runs ``allocator`` over the wires; ``view`` is the one whose rows the allocator reads."""
+    """Runs ``allocator`` over the wires; ``view`` and ``markets`` are those whose rows it reads."""
 
     role = "optimizer"
 
-    def __init__(self, allocator: Allocator, view: BookView, wires: Wires) -> None:
+    def __init__(self, allocator: Allocator, view: BookView, markets: CatalogView, wires: Wires) -> None:
         self.allocator = allocator
         self._view = view
+        self._markets = markets
         self._wires = wires
         self._signals = wires.signals.reader(self.role, 0)
         self._cells_as_heads = self._signals.records(SIGNAL_HEAD)
@@ -49,7 +51,8 @@ class OptimizerAgent:
             self._learn_cash(venue)
 
     def do_work(self, now_ns: int) -> int:
-        """Take in what orders did, then decide on the signals that wait."""
+        """Take in what markets there are and what orders did, then decide on the signals that wait."""
+        self._markets.refresh()
         work = self._take_events()
         while (n_cells := take(self._signals, "signals", SIGNALS_MAX)) > 0:
             work += n_cells

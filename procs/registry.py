@@ -99,15 +99,3 @@ def market_symbols(spec: MarketSpec) -> list[tuple[bytes, Outcome, bool]]:
     if spec.no_token:
         found.append((spec.no_token.encode(), Outcome.NO, spec.mirror))
     return found
-
-
-def market_name(catalog: Catalog, slot: int, generation: int) -> str:
-    """Name of a market for people: ``kalshi:TICKER``, ``polymarket:SYMBOL``.
-
-    One that is gone keeps its number.
-    """
-    ref = catalog.ref(slot) if 0 <= slot < catalog.capacity and catalog.rows[slot]["flags"] else None
-    if ref is None or ref.generation != generation:
-        return f"slot:{slot}.{generation}"
-    spec = catalog.spec(slot)
-    return f"{spec.venue.name.lower()}:{spec.symbol}"

@@ -13,6 +13,7 @@ reports[venue]        VENUE_REPORT    the venue              executor
 events                ORDER_EVENT     executor               strategy, optimizer
 positions             POSITION_ROW    executor               optimizer, strategy (table by slot)
 accounts              ACCOUNT_ROW     executor               optimizer (table by venue)
+catalog               MARKET_ROW      catalog                optimizer, executor, log (segment by slot)
 decisions[stage]      DECISION        each deciding stage    decision log
 ====================  ==============  =====================  ==============================================
 """
@@ -33,6 +34,7 @@ from engine.records import (
     DecisionStage,
     Venue,
 )
+from procs.catalog_segment import CatalogSegment
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
 from shm.table import Table
@@ -43,6 +45,7 @@ DECISION_CELLS: Final = 1 << 14
 ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
 
 LOG_READER: Final = "log"
+CATALOG_READERS: Final = ("optimizer", "executor")
 
 
 class RingFull(Pr3dictError):
@@ -67,6 +70,7 @@ class Wires:
     events: RefusingRing
     positions: Table
     accounts: Table
+    catalog: CatalogSegment
     decisions: dict[DecisionStage, RefusingRing]
 
     @classmethod
@@ -83,6 +87,7 @@ class Wires:
             events=_orders("strategy", "optimizer"),
             positions=Table.create(slots, POSITION_ROW),
             accounts=Table.create(max(Venue) + 1, ACCOUNT_ROW),
+            catalog=CatalogSegment.create(slots, CATALOG_READERS),
             decisions={
                 stage: RefusingRing.create(DECISION_CELLS, WIDE_BYTES, (LOG_READER,))
                 for stage in (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER, DecisionStage.EXECUTION)

@@ -3,7 +3,7 @@ r"""Every layout of the transport, as named offsets: code that touches shared me
 A segment is a header and one object::
 
     0           256                                                           size
-    ├─ SEGMENT ─┼─ object: a ring, a table, counters or histograms ─────────────┤
+    ├─ SEGMENT ─┼─ object: a ring, a table, a barrier, counters or histograms ──┤
 
 A ring, each block a multiple of 128 bytes so that no two writers share a line or its neighbour::
 
@@ -20,7 +20,8 @@ cell's place in its message, ``ordinal`` the low bits of the number of messages 
 countable.
 
 A table is a header and rows; a row is a sequence word (odd while written) and the record, padded to whole
-lines. Counters and histograms are a header, a label of 64 bytes for each, and the values.
+lines. A barrier is its geometry, the writer's version, and a block for each reader. Counters and histograms
+are a header, a label of 64 bytes for each, and the values.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ MESSAGE_CELLS_MAX: Final = 0xFFFF  # ``index`` and ``n_cells`` are 16 bits
 SHARE_SHIFT: Final = 2  # a message takes a quarter of its ring at most; a lapped reader keeps clear of one
 GATING_READERS_MAX: Final = 8
 READER_NAME_BYTES: Final = 32
+BARRIER_READERS_MAX: Final = 32
 
 FLAGS_MASK: Final = 0xFF
 COUNT_MASK: Final = 0xFFFF
@@ -77,6 +79,7 @@ class SegmentKind(IntEnum):
     TABLE = 3
     COUNTERS = 4
     HISTOGRAMS = 5
+    BARRIER = 6
 
 
 class ReaderState(IntEnum):
@@ -152,6 +155,24 @@ TABLE: Final = np.dtype(
     }
 )
 
+BARRIER_READER: Final = np.dtype(
+    {
+        "names": ["confirmed", "state", "name"],
+        "formats": ["<i8", "<i8", f"S{READER_NAME_BYTES}"],
+        "offsets": [0, 8, 16],
+        "itemsize": HOT_BYTES,
+    }
+)
+
+BARRIER: Final = np.dtype(
+    {
+        "names": ["n_readers", "version", "readers"],
+        "formats": ["<i8", "<i8", (BARRIER_READER, (BARRIER_READERS_MAX,))],
+        "offsets": [0, 128, 256],
+        "itemsize": 256 + BARRIER_READERS_MAX * HOT_BYTES,
+    }
+)
+
 LABELLED: Final = np.dtype({"names": ["n_labels"], "formats": ["<i8"], "offsets": [0], "itemsize": HOT_BYTES})
 
 HISTOGRAM: Final = np.dtype(
@@ -190,10 +211,10 @@ def _assert_layouts() -> None:
     for cell_bytes, payload_bytes in zip(CELL_BYTES, PAYLOAD_BYTES, strict=True):
         assert cell_bytes == CELL_HEADER_BYTES + payload_bytes, "a cell is its header and its payload"
         assert cell_bytes % LINE_BYTES == 0, "a cell is whole lines"
-    for layout in (SEGMENT, RING, TABLE, LABELLED):
+    for layout in (SEGMENT, RING, TABLE, BARRIER, LABELLED):
         assert layout.itemsize % HOT_BYTES == 0, "what follows starts on a hot boundary"
-    for hot in ("head", "readers"):
-        assert offset_of(RING, hot) % HOT_BYTES == 0, (
+    for shared, hot in ((RING, "head"), (RING, "readers"), (BARRIER, "version"), (BARRIER, "readers")):
+        assert offset_of(shared, hot) % HOT_BYTES == 0, (
             f"{hot} is written by another party than what is before it"
         )
     for field, shift in (("index", INDEX_SHIFT), ("flags", FLAGS_SHIFT), ("ordinal", ORDINAL_SHIFT)):

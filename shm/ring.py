@@ -41,7 +41,6 @@ from shm.layout import (
     READER_NAME_BYTES,
     RING,
     SHARE_SHIFT,
-    WORD_BYTES,
     WORD_SHIFT,
     ReaderState,
     SegmentKind,
@@ -67,6 +66,7 @@ Words = NDArray[np.int64]
 EVERY_MESSAGE: Final = 1 << 62
 POSITION_WORD: Final = gating.POSITION_AT >> WORD_SHIFT
 STATE_WORD: Final = gating.STATE_AT >> WORD_SHIFT
+CELLS_WORD: Final = cells.CELLS_AT >> WORD_SHIFT
 FENCED: Final = int(ReaderState.FENCED)
 READ_BATCH_CELLS: Final = 256
 
@@ -101,8 +101,12 @@ class Reader:
         self.tags: Words = np.zeros(room, np.int64)
         self._words_address = address_of(self.words)
         self._tags_address = address_of(self.tags)
-        self._place = memoryview(cursor)
-        self._head = ring.head
+        self._place = cursor.data
+        self._object = ring.segment.words().data
+        self._mask = ring.capacity - 1
+        self._cell_word_shift = int(ring.header["cell_shift"]) - WORD_SHIFT
+        self._next_word = CELLS_WORD  # where the sequence of the next message will be, and what it will reach
+        self._next_whole = 2
 
     def records(self, dtype: np.dtype[np.void]) -> Records:
         """View the buffer as records of ``dtype``; make it once, it shows what each poll brings."""
@@ -112,13 +116,14 @@ class Reader:
     def poll(self, messages_max: int = EVERY_MESSAGE) -> int:
         """Bring up to ``messages_max`` whole messages into the buffer: cells, 0, or Status.READER_FENCED.
 
-        Most polls find nothing. Two plain loads say so for a fifth of the cost of a compiled call; what they
-        see may be a moment old, so that they can only be late, and what there is to read the kernel acquires.
+        Most polls find nothing. Two plain loads say so for a fraction of the cost of a compiled call: the
+        sequence of the cell where the next message begins has not come to it. What they see may be a moment
+        old, so that they can only be late, and what there is to read the kernel acquires. A reader that was
+        moved otherwise finds that sequence reached, and asks the kernel.
         """
-        place = self._place
-        if self._head[0] == place[POSITION_WORD] and place[STATE_WORD] != FENCED:
+        if self._object[self._next_word] < self._next_whole and self._place[STATE_WORD] != FENCED:
             return 0
-        return cells.poll(
+        n_cells = cells.poll(
             self.ring_address,
             self.address,
             self._words_address,
@@ -126,6 +131,10 @@ class Reader:
             self.room_cells,
             messages_max,
         )
+        position = self._place[POSITION_WORD]
+        self._next_word = CELLS_WORD + ((position & self._mask) << self._cell_word_shift)
+        self._next_whole = 2 * position + 2
+        return n_cells
 
     def read(self, out: Records, messages_max: int = EVERY_MESSAGE) -> int:
         """Copy whole messages into the first rows of ``out``; answers as ``poll``.
@@ -199,7 +208,6 @@ class _Ring:
         self.payload_bytes = payload_bytes
         self.address = segment.address
         self.header = segment.bytes_at(0, RING.itemsize).view(RING)[0]
-        self.head = memoryview(segment.bytes_at(gating.HEAD_AT, WORD_BYTES).view(np.int64))
 
     @classmethod
     def _create(

@@ -93,21 +93,30 @@ def write_row(table: int, row: int, source: int) -> int:
 
 
 @kernel
-def read_row(table: int, row: int, out: int) -> int:
-    """Copy a row to address ``out``: how often it tried again, NO_SUCH_ROW, or ROW_BUSY (``out`` is torn)."""
-    address = row_address(table, row)
-    if address < 0:
-        return address
-    n_words = load_relaxed(table + ROW_WORDS_AT)
+def fetch_row(address: int, n_words: int, out: int) -> tuple[int, int]:
+    """Copy the row at ``address`` to address ``out``: its sequence and how often it tried again.
+
+    (ROW_BUSY, 0) when the writer was there at every try: ``out`` is torn.
+    """
     for retries in range(READ_TRIES_MAX):
         before = load_acquire(address)
         if before & 1 == 0:
             copy_words(out, address + WORD_BYTES, n_words)
             fence_acquire()
             if load_relaxed(address) == before:
-                return retries
+                return before, retries
         pause()
-    return ROW_BUSY
+    return ROW_BUSY, 0
+
+
+@kernel
+def read_row(table: int, row: int, out: int) -> int:
+    """Copy a row to address ``out``: how often it tried again, NO_SUCH_ROW, or ROW_BUSY (``out`` is torn)."""
+    address = row_address(table, row)
+    if address < 0:
+        return address
+    sequence, retries = fetch_row(address, load_relaxed(table + ROW_WORDS_AT), out)
+    return retries if sequence >= 0 else ROW_BUSY
 
 
 def table_layout_hash(dtype: np.dtype[np.void]) -> int:

@@ -88,6 +88,7 @@ class Catalog:
         self._retiring: deque[tuple[int, int]] = deque()  # (version of the removal, slot), oldest first
         self._readers: dict[int, int] = {}
         self._groups = Groups()
+        self._changed: dict[int, None] = {}  # slots, in order of their first change since the last take
 
     def __len__(self) -> int:
         """Markets held."""
@@ -102,6 +103,12 @@ class Catalog:
     def symbols(self) -> Mapping[tuple[Venue, str], int]:
         """Read-only view: (venue, symbol) to slot, in order of arrival."""
         return MappingProxyType(self._by_symbol)
+
+    def take_changed(self) -> list[int]:
+        """Slots whose rows changed since the last call, for the one that publishes them."""
+        changed = list(self._changed)
+        self._changed.clear()
+        return changed
 
     def add_market(self, spec: MarketSpec) -> MarketRef:
         """Give it a slot. ConfigError when it is here already, contradicts its group, or no slot is free."""
@@ -120,7 +127,7 @@ class Catalog:
         group = self._groups.join(slot, spec)
         self.rows[slot]["group"] = group
         self._mark_group(group)
-        self._version += 1
+        self._has_changed(slot)
         return MarketRef(slot, generation)
 
     def update_market(self, slot: int, spec: MarketSpec) -> None:
@@ -148,7 +155,7 @@ class Catalog:
         self.spec(slot)
         flags = int(self.rows[slot]["flags"])
         self.rows[slot]["flags"] = flags | MarketFlag.OPEN if is_open else flags & ~MarketFlag.OPEN
-        self._version += 1
+        self._has_changed(slot)
 
     def remove_market(self, slot: int) -> None:
         """Take a market out. The slot rests until every reader has confirmed the version this call makes."""
@@ -161,7 +168,7 @@ class Catalog:
         if group != NO_GROUP:
             self._groups.leave(slot, group)
             self._mark_group(group)
-        self._version += 1
+        self._has_changed(slot)
         self._retiring.append((self._version, slot))
 
     def spec(self, slot: int) -> MarketSpec:
@@ -239,11 +246,18 @@ class Catalog:
         while self._retiring and self._retiring[0][0] <= passed:
             self._free.append(self._retiring.popleft()[1])
 
+    def _has_changed(self, slot: int) -> None:
+        self._changed[slot] = None
+        self._version += 1
+
     def _mark_group(self, group: int) -> None:
         exhaustive = self.group_exhaustive(group)
         for slot in self.group_members(group):
-            flags = int(self.rows[slot]["flags"]) & ~MarketFlag.EXHAUSTIVE
-            self.rows[slot]["flags"] = flags | MarketFlag.EXHAUSTIVE if exhaustive else flags
+            flags = int(self.rows[slot]["flags"])
+            marked = flags | MarketFlag.EXHAUSTIVE if exhaustive else flags & ~MarketFlag.EXHAUSTIVE
+            if marked != flags:
+                self.rows[slot]["flags"] = marked
+                self._changed[slot] = None  # and the version with the market that brought it about
 
 
 def _fill_row(rows: MarketRows, slot: int, spec: MarketSpec, generation: int) -> None:

@@ -12,7 +12,7 @@ from engine.records import Outcome, Venue
 from engine.sim.session.scenario import market
 from engine.venues.symbols import SymbolTable
 from procs.config_files import load_config, load_fee_table
-from procs.registry import Registry, market_name, market_symbols
+from procs.registry import Registry, market_symbols
 
 NOW_NS = 1_793_534_400 * 10**9
 
@@ -50,7 +50,6 @@ def test_a_market_is_known_everywhere_before_its_first_frame() -> None:
     assert (no.slot, no.outcome, no.mirrored) == (ref.slot, Outcome.NO, True)
     assert books[Venue.POLYMARKET].opened == [(ref.slot, ref.generation, Venue.POLYMARKET, True)]
     assert books[Venue.KALSHI].opened == []
-    assert market_name(made.catalog, *ref) == f"polymarket:{spec.symbol}"
 
 
 def test_a_market_named_by_two_recordings_is_added_once() -> None:
@@ -100,14 +99,6 @@ def test_a_symbol_without_room_is_an_error_that_names_the_market() -> None:
         pass
     with pytest.raises(ConfigError, match="kalshi:KXSIM-LATE: no room"):
         made.add(market("late", Venue.KALSHI, NOW_NS))
-
-
-def test_a_market_that_is_gone_keeps_its_number() -> None:
-    made, _, _ = registry()
-    ref = made.add(pair())
-    made.catalog.remove_market(ref.slot)
-    assert market_name(made.catalog, *ref) == f"slot:{ref.slot}.{ref.generation}"
-    assert market_name(made.catalog, 99, 1) == "slot:99.1"
 
 
 def test_defaults_are_counted_by_field() -> None:

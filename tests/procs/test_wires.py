@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.catalog.catalog import Catalog
 from engine.optimizer.allocator import Allocator
 from engine.records import (
     DECISION,
@@ -14,6 +13,7 @@ from engine.records import (
     Venue,
 )
 from procs import wires
+from procs.catalog_segment import CatalogView
 from procs.optimizer import OptimizerAgent
 from procs.view import BookView
 from procs.wires import ReaderFenced, RingFull, Wires, publish, publish_each, take
@@ -63,7 +63,8 @@ def test_a_fenced_optimizer_ends_its_run(name: str, ring: str) -> None:
     """It once asked for signals until there were none, and an answer below zero is not none."""
     made = Wires.private(list(Venue), 8)
     view = BookView(made.books, 8)
-    agent = OptimizerAgent(Allocator(Catalog(8).rows, view.rows, limits()), view, made)
+    markets = CatalogView(made.catalog, "optimizer")
+    agent = OptimizerAgent(Allocator(markets.rows, view.rows, limits()), view, markets, made)
     assert getattr(made, ring).fence_silent(1_000, 100) == 1
     with pytest.raises(ReaderFenced, match=name):
         agent.do_work(1_000)

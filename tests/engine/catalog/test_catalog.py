@@ -210,6 +210,23 @@ def test_trading_stops_and_starts() -> None:
     assert MarketFlag.IN_USE in flags(catalog, 0)
 
 
+def test_what_changed_is_told_once_and_with_it_what_became_of_its_group() -> None:
+    catalog = Catalog(4)
+    alone = catalog.add_market(PLAIN).slot
+    first = catalog.add_market(member("a", size=2)).slot
+    assert catalog.take_changed() == [alone, first]
+    assert catalog.take_changed() == []
+    second = catalog.add_market(member("b", size=2)).slot
+    assert catalog.take_changed() == [first, second], "the first is of an exhaustive group now"
+    catalog.set_open(first, False)
+    catalog.set_open(first, True)
+    assert catalog.take_changed() == [first]
+    catalog.update_market(second, replace(member("b", size=2), close_ns=9))
+    assert catalog.take_changed() == [second]
+    catalog.remove_market(second)
+    assert catalog.take_changed() == [first, second]
+
+
 def test_some_of_an_exhaustive_group_is_not_exhaustive() -> None:
     catalog = Catalog(4)
     first = catalog.add_market(member("a", size=2))
@@ -253,6 +270,7 @@ class Churn(RuleBasedStateMachine):
         self.held: dict[MarketRef, str] = {}
         self.seen_by: dict[int, dict[MarketRef, str]] = {reader: {} for reader in self.readers}
         self.given: dict[MarketRef, str] = {}
+        self.published = self.catalog.rows.copy()
         self.count = 0
 
     @rule()
@@ -286,6 +304,14 @@ class Churn(RuleBasedStateMachine):
             assert self.catalog.is_current(ref) is (ref in self.held)
             if ref in self.held:
                 assert self.catalog.spec(ref.slot).symbol == symbol
+
+    @invariant()
+    def whoever_takes_the_changes_has_the_rows(self) -> None:
+        version = self.catalog.version
+        for slot in self.catalog.take_changed():
+            self.published[slot] = self.catalog.rows[slot]
+        assert self.published.tobytes() == self.catalog.rows.tobytes()
+        assert self.catalog.version == version
 
 
 TestChurn = Churn.TestCase

@@ -1,0 +1,173 @@
+"""A version that one writer announces and every reader confirms: what was taken away before is out of use.
+
+The writer changes something, announces a version by a release, and waits: once ``passed`` has reached it, no
+reader holds anything older, and what was taken away may be used for something else. A reader acquires the
+version, takes in what changed, and confirms. Readers are declared with the barrier and hold it back from the
+beginning; one that is dropped (ended, or fenced) holds back nothing and is told so when it confirms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+from shm.atomics import compare_exchange, load_acquire, load_relaxed, store_release
+from shm.errors import RingRefused
+from shm.jit import kernel
+from shm.layout import (
+    BARRIER,
+    BARRIER_READER,
+    BARRIER_READERS_MAX,
+    HOT_BYTES,
+    READER_NAME_BYTES,
+    ReaderState,
+    SegmentKind,
+    layout_hash,
+    offset_of,
+)
+from shm.segment import Segment
+
+KIND: Final = SegmentKind.BARRIER
+N_READERS_AT: Final = offset_of(BARRIER, "n_readers")
+VERSION_AT: Final = offset_of(BARRIER, "version")
+READERS_AT: Final = offset_of(BARRIER, "readers")
+CONFIRMED_AT: Final = offset_of(BARRIER_READER, "confirmed")
+STATE_AT: Final = offset_of(BARRIER_READER, "state")
+DECLARED: Final = int(ReaderState.DECLARED)
+JOINED: Final = int(ReaderState.JOINED)
+FENCED: Final = int(ReaderState.FENCED)
+
+
+@kernel
+def announce(barrier: int, version: int) -> None:
+    """Say that the writer has come to ``version``; all it changed before is seen by whoever acquires it."""
+    store_release(barrier + VERSION_AT, version)
+
+
+@kernel
+def announced(barrier: int) -> int:
+    """Version the writer has come to."""
+    return load_acquire(barrier + VERSION_AT)
+
+
+@kernel
+def change_state(reader: int, expected: int, desired: int) -> int:
+    """Compare-exchange a reader's state; 1 when it changed."""
+    return compare_exchange(reader + STATE_AT, expected, desired)
+
+
+@kernel
+def confirm(reader: int, version: int) -> int:
+    """Say that this reader holds nothing older than ``version``; 0 when it was dropped."""
+    if load_acquire(reader + STATE_AT) != JOINED:
+        return 0
+    store_release(reader + CONFIRMED_AT, version)
+    return 1
+
+
+@kernel
+def passed(barrier: int) -> int:
+    """Version that every reader still waited for has confirmed; the writer's own when it waits for none."""
+    oldest = load_relaxed(barrier + VERSION_AT)
+    for number in range(load_relaxed(barrier + N_READERS_AT)):
+        reader = barrier + READERS_AT + number * HOT_BYTES
+        if load_acquire(reader + STATE_AT) != FENCED:
+            oldest = min(oldest, load_acquire(reader + CONFIRMED_AT))
+    return oldest
+
+
+class BarrierReader:
+    """One reader's place at a barrier."""
+
+    def __init__(self, barrier: Barrier, address: int) -> None:
+        self._barrier = barrier  # keeps the memory
+        self._address = address
+
+    def announced(self) -> int:
+        """Version the writer has come to."""
+        return announced(self._barrier.address)
+
+    def confirm(self, version: int) -> bool:
+        """Say that nothing older than ``version`` is held; False when nobody waits for this reader."""
+        return confirm(self._address, version) == 1
+
+
+class Barrier:
+    """Versions of one writer, confirmed by declared readers."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.address = segment.address
+        self.header = segment.bytes_at(0, BARRIER.itemsize).view(BARRIER)[0]
+
+    @classmethod
+    def create(
+        cls,
+        readers: Sequence[str],
+        *,
+        name: str | None = None,
+        epoch: int = 0,
+        directory: Path | None = None,
+    ) -> Self:
+        """Make a barrier at version 0; raises RingRefused for too many readers, or names that do not fit."""
+        if len(set(readers)) != len(readers) or len(readers) > BARRIER_READERS_MAX:
+            raise RingRefused(f"a barrier waits for up to {BARRIER_READERS_MAX} readers, each named once")
+        if not all(reader and reader.isascii() and len(reader) <= READER_NAME_BYTES for reader in readers):
+            raise RingRefused(f"names of readers are 1 to {READER_NAME_BYTES} ASCII characters")
+        segment = Segment.create(name, BARRIER.itemsize, KIND, layout_hash(BARRIER), epoch, directory)
+        barrier = cls(segment)
+        barrier.header["n_readers"] = len(readers)
+        for number, reader in enumerate(readers):
+            barrier.header["readers"]["name"][number] = reader.encode()
+            barrier.header["readers"]["state"][number] = DECLARED
+        segment.seal()
+        return barrier
+
+    @classmethod
+    def attach(cls, name: str, directory: Path, epoch: int | None = None) -> Self:
+        """Map the barrier of another process; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
+        return cls(Segment.attach(name, KIND, layout_hash(BARRIER), directory, epoch))
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """Names of the declared readers."""
+        names = self.header["readers"]["name"][: int(self.header["n_readers"])]
+        return tuple(bytes(name).decode() for name in names)
+
+    def announce(self, version: int) -> None:
+        """Come to ``version``. Writer only."""
+        announce(self.address, version)
+
+    def passed(self) -> int:
+        """Version that every reader still waited for has confirmed."""
+        return passed(self.address)
+
+    def reader(self, name: str) -> BarrierReader:
+        """Join as a declared reader; raises RingRefused for another name, and for one not free."""
+        address = self._reader_address(name)
+        if change_state(address, DECLARED, JOINED) != 1:
+            raise RingRefused(f"{name!r} has joined this barrier already, or was dropped")
+        return BarrierReader(self, address)
+
+    def drop(self, name: str) -> None:
+        """Wait for a reader no more. Writer only; RingRefused for a name that was not declared."""
+        address = self._reader_address(name)
+        for state in (DECLARED, JOINED):
+            change_state(address, state, FENCED)
+
+    def _reader_address(self, name: str) -> int:
+        if name not in self.readers:
+            raise RingRefused(
+                f"{name!r} is not a reader of this barrier; declared: {', '.join(self.readers)}"
+            )
+        return self.address + READERS_AT + self.readers.index(name) * HOT_BYTES
+
+
+def warm() -> None:
+    """Compile the kernels of this module."""
+    barrier = Barrier.create(("warm",))
+    reader = barrier.reader("warm")
+    barrier.announce(reader.announced() + 1)
+    reader.confirm(1)
+    barrier.passed()
