@@ -3,8 +3,8 @@
 ``python -m tests.mutation.run --count 60 --seed 1`` draws mutants evenly over the kinds of mistake and over
 the sources, makes each in a copy of the tree, and runs the tests that mirror the broken module, then those
 beside them, with kernels as plain Python. Exit 1 when fewer than ``--floor`` percent are noticed, 2 when the
-tests fail without any mistake. A mutant that does not come to an end within its time has been noticed; it is
-said so, for a machine that is busy with something else makes tests slow as well.
+tests fail without any mistake. A mutant that does not come to an end within its time has been noticed, and is
+told apart; its time is of the processor, so that a machine busy with something else does not feign it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import queue
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,8 +39,9 @@ MUTATED = ("engine/", "shm/")
 COPIED_BYTES_MAX = 16 << 20
 SELECTED = "not shared_data and not compiled_only and not soak"
 TIMES_SLOWER_MAX = 4
-TIMEOUT_S_MIN = 60.0
-UNBROKEN_S_MAX = 1800.0  # for the tests of one folder without any mistake
+CPU_S_MIN = 60.0
+UNBROKEN_CPU_S_MAX = 1800.0  # for the tests of one folder without any mistake
+WAITING_TIMES_MAX = 10  # of its processor time may a run take by the clock; then it waits for nothing
 
 Seconds = dict[str, float]  # by test file, without any mistake
 
@@ -152,9 +154,13 @@ class Workplace:
             "PYTHONPATH": str(self._tree),
         }
 
-    def run(self, tests: Sequence[str], timeout_s: float, *options: str) -> Outcome:
+    def run(self, tests: Sequence[str], cpu_s: float, *options: str) -> Outcome:
         """Run tests until the first that fails, or the time is over."""
         command = [
+            "sh",
+            "-c",
+            f'ulimit -t {int(cpu_s)}; exec "$@"',
+            "sh",
             sys.executable,
             "-m",
             "pytest",
@@ -172,18 +178,20 @@ class Workplace:
                 command,
                 cwd=self._tree,
                 env=self._environment,
-                timeout=timeout_s,
+                timeout=WAITING_TIMES_MAX * cpu_s,
                 capture_output=True,
                 check=False,
             )
         except subprocess.TimeoutExpired:
+            return Outcome.ENDLESS
+        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
             return Outcome.ENDLESS
         return Outcome.PASSED if done.returncode in (PYTEST_OK, PYTEST_NO_TESTS) else Outcome.FAILED
 
     def measure(self, tests: Sequence[str]) -> Seconds:
         """Seconds that each test file takes as it is; empty when one fails or they take too long."""
         written = self._tree / "measured.xml"
-        if self.run(tests, UNBROKEN_S_MAX, f"--junitxml={written}") is not Outcome.PASSED:
+        if self.run(tests, UNBROKEN_CPU_S_MAX, f"--junitxml={written}") is not Outcome.PASSED:
             return {}
         seconds = dict.fromkeys(tests, 0.0)
         for case in ET.parse(written).iter("testcase"):
@@ -200,7 +208,7 @@ class Workplace:
         path.write_text(mutant.source, encoding="utf-8")
         try:
             for tests in mirrored_tests(site.path):
-                outcome = self.run(tests, limit_s(tests, seconds))
+                outcome = self.run(tests, limit_cpu_s(tests, seconds))
                 if outcome is not Outcome.PASSED:
                     return Verdict(site, mutant, tests[0], outcome)
         finally:
@@ -208,9 +216,9 @@ class Workplace:
         return Verdict(site, mutant, "", Outcome.PASSED)
 
 
-def limit_s(tests: Iterable[str], seconds: Seconds) -> float:
-    """How long tests may take with a mutant, from what they take without."""
-    return max(TIMEOUT_S_MIN, TIMES_SLOWER_MAX * sum(seconds[test] for test in tests))
+def limit_cpu_s(tests: Iterable[str], seconds: Seconds) -> float:
+    """How long tests may compute with a mutant, from what they take without."""
+    return max(CPU_S_MIN, TIMES_SLOWER_MAX * sum(seconds[test] for test in tests))
 
 
 def measure_all(workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site], workers: int) -> Seconds:
@@ -229,7 +237,7 @@ def measure_all(workplaces: queue.SimpleQueue[Workplace], sites: Sequence[Site],
         finally:
             workplaces.put(place)
         if not measured:
-            sys.stdout.write(f"fails, or takes {UNBROKEN_S_MAX:.0f} s, without a mutant: {' '.join(tests)}\n")
+            sys.stdout.write(f"without a mutant these fail, or do not end: {' '.join(tests)}\n")
         return measured
 
     with ThreadPoolExecutor(workers) as pool:

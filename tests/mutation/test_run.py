@@ -61,7 +61,16 @@ def test_a_killed_mutant_is_told_from_a_survivor(tree: Path, monkeypatch: pytest
 def test_a_mutant_without_end_is_noticed(tree: Path) -> None:
     (tree / "tests/engine/test_thing.py").write_text("def test_endless():\n    while True:\n        pass\n")
     place = run.Workplace(tree.parent / "place", tree)
-    assert place.run(["tests/engine/test_thing.py"], 3.0) is Outcome.ENDLESS
+    assert place.run(["tests/engine/test_thing.py"], 2.0) is Outcome.ENDLESS
+
+
+def test_a_mutant_that_waits_for_ever_is_noticed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "WAITING_TIMES_MAX", 0.5)
+    (tree / "tests/engine/test_thing.py").write_text(
+        "import threading\n\ndef test_dead():\n    threading.Event().wait()\n"
+    )
+    place = run.Workplace(tree.parent / "place", tree)
+    assert place.run(["tests/engine/test_thing.py"], 4.0) is Outcome.ENDLESS
 
 
 def test_files_are_measured_and_a_mutant_may_take_some_times_as_long(tree: Path) -> None:
@@ -69,9 +78,9 @@ def test_files_are_measured_and_a_mutant_may_take_some_times_as_long(tree: Path)
     tests = ("tests/engine/test_thing.py", "tests/engine/test_neighbour.py")
     measured = place.measure(tests)
     assert set(measured) == set(tests)
-    assert all(0 <= seconds < run.UNBROKEN_S_MAX for seconds in measured.values())
-    assert run.limit_s(tests, {"tests/engine/test_neighbour.py": 30.0, tests[0]: 5.0}) == 140.0
-    assert run.limit_s(tests, measured) == run.TIMEOUT_S_MIN
+    assert all(0 <= seconds < run.UNBROKEN_CPU_S_MAX for seconds in measured.values())
+    assert run.limit_cpu_s(tests, {"tests/engine/test_neighbour.py": 30.0, tests[0]: 5.0}) == 140.0
+    assert run.limit_cpu_s(tests, measured) == run.CPU_S_MIN
 
 
 def test_tests_that_fail_without_a_mutant_measure_nothing(tree: Path) -> None:
