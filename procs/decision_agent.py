@@ -9,7 +9,7 @@ import numpy as np
 from engine.reasons import Reason
 from engine.records import DECISION, DecisionStage, SignalKind
 from procs.decision_log import DecisionLog
-from procs.paper_result import KindCount
+from procs.paper_result import KindCount, size_class
 from procs.wires import LOG_READER, Wires, take
 from shm.ring import Reader, Records
 
@@ -65,7 +65,11 @@ def count_decision(kinds: dict[SignalKind, KindCount], decision: np.void) -> Non
     stage = int(decision["stage"])
     if stage == DecisionStage.STRATEGY:
         count.candidates += 1
-        count.signals += passed
+        count.edge_gross += int(decision["edge_gross_micros"]) > 0
+        count.edge_net += int(decision["edge_net_micros"]) > 0
+        if passed:
+            count.signals += 1
+            count.signals_by_size[size_class(int(decision["size_e6"]))] += 1
     elif stage == DecisionStage.OPTIMIZER:
         count.plans += passed
     elif stage == DecisionStage.EXECUTION:

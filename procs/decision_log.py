@@ -5,8 +5,9 @@ NDJSON. The first line says what the file is; every other line is one DECISION r
     {"at_ns":1780795851472000000,"stage":"strategy","kind":"cross_venue","market":"kalshi:KXA","epoch":"1.7",
      "relation":3,"edge_gross":"0.05","edge_net":"0.0233","reason":"none","signal":12}
 
-Money is in dollars as decimal strings, sizes in contracts; an epoch is boot.counter. The same input gives
-the same bytes: nothing in a line depends on the machine or the hour.
+Money is in dollars as decimal strings, sizes in contracts; an epoch is boot.counter. Edges are of one set at
+the best prices, and stand where they were worked out: not for what became of a plan. The same input gives the
+same bytes: nothing in a line depends on the machine or the hour.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from engine.units import units_to_decimal
 LOG_VERSION: Final = 1
 HEADER_KEY: Final = "pr3dict_decisions"
 _EPOCH_COUNTER_BITS: Final = 32
+_WITHOUT_EDGES: Final = frozenset({DecisionStage.GATE, DecisionStage.EXECUTION})
 
 Count = tuple[str, str, str]  # stage, kind, reason
 
@@ -82,10 +84,11 @@ class DecisionLog:
             "market": self._market_name(int(decision["slot"]), int(decision["generation"])),
             "epoch": f"{epoch >> _EPOCH_COUNTER_BITS}.{epoch & (1 << _EPOCH_COUNTER_BITS) - 1}",
             "relation": int(decision["relation"]),
-            "edge_gross": units_to_decimal(int(decision["edge_gross_micros"]), 6),
-            "edge_net": units_to_decimal(int(decision["edge_net_micros"]), 6),
-            "reason": label(int(decision["reason"])),
         }
+        if int(decision["stage"]) not in _WITHOUT_EDGES:
+            line["edge_gross"] = units_to_decimal(int(decision["edge_gross_micros"]), 6)
+            line["edge_net"] = units_to_decimal(int(decision["edge_net_micros"]), 6)
+        line["reason"] = label(int(decision["reason"]))
         if int(decision["signal_id"]):
             line["signal"] = int(decision["signal_id"])
         if int(decision["plan_id"]):

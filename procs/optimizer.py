@@ -1,4 +1,4 @@
-"""Optimizer stage: signals in, plans out, and a decision for each signal that did not become one.
+"""Optimizer stage: signals in, plans out, and a decision for each signal: its plan, or why it became none.
 
 All signals that are waiting are decided together: they compete for the same books and the same cash.
 """
@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.execution.outputs import decision
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
 from engine.optimizer.batch import BATCH_LEGS_MAX
+from engine.reasons import Reason
 from engine.records import (
     ACCOUNT_ROW,
+    DECISION,
     ORDER_EVENT,
     POSITION_ROW,
     SIGNAL_HEAD,
@@ -93,11 +96,23 @@ class OptimizerAgent:
 
     def _decide(self, n_signals: int, now_ns: int) -> None:
         n_plans, n_decisions = self.allocator.allocate(self._heads, self._legs, n_signals, now_ns)
+        decisions = np.zeros(n_plans + n_decisions, DECISION)
         first = 0
         for index in range(n_plans):
             head = self.allocator.plan_heads[index : index + 1]
             legs = self.allocator.plan_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)
             publish(self._wires.plans, head, legs, "plans")
-        decisions = self.allocator.decisions[:n_decisions]
+            decisions[index] = self._planned(head[0], legs, n_signals, now_ns)
+        decisions[n_plans:] = self.allocator.decisions[:n_decisions]
         publish_each(self._wires.decisions[DecisionStage.OPTIMIZER], decisions, "decisions")
+
+    def _planned(self, plan: np.void, legs: Records, n_signals: int, now_ns: int) -> np.void:
+        """DECISION that a signal became ``plan``, with the edges of the signal."""
+        size_e6 = int(plan["size_e6"])
+        made = decision(plan, list(legs), DecisionStage.OPTIMIZER, Reason.NONE, size_e6, now_ns)
+        signals = self._heads[:n_signals]
+        [signal] = signals[signals["signal_id"] == plan["signal_id"]]
+        made["edge_gross_micros"] = signal["edge_gross_micros"]
+        made["edge_net_micros"] = signal["edge_net_micros"]
+        return made

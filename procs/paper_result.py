@@ -6,8 +6,10 @@ Money in micro-dollars, sizes in 1e-6 contract, times in ns since 1970.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Final
 
+from engine.units import INT64_MAX, SIZE_ONE_E6
 from procs.decision_log import Funnel
 
 
@@ -29,6 +31,15 @@ class DataSeen:
     aligned: bool = False  # --align start moved the files in time
 
 
+# Classes of size, contracts a leg: name, and the size that is too large for it.
+SIZE_CLASSES: Final[tuple[tuple[str, int], ...]] = (
+    ("under_10", 10 * SIZE_ONE_E6),
+    ("under_100", 100 * SIZE_ONE_E6),
+    ("under_1000", 1_000 * SIZE_ONE_E6),
+    ("from_1000", INT64_MAX),
+)
+
+
 @dataclass(slots=True)
 class KindCount:
     """Opportunities of one SignalKind; sizes are contracts a leg."""
@@ -40,6 +51,24 @@ class KindCount:
     unwound: int = 0
     size_e6: int = 0
     profit_micros: int = 0  # guaranteed by the plans, before unwinding
+    edge_gross: int = 0  # candidates with something left at the best prices, before fees
+    edge_net: int = 0  # and after them
+    signals_by_size: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys((name for name, _ in SIZE_CLASSES), 0)
+    )
+
+    def add(self, other: KindCount) -> None:
+        """Add the counts of another kind."""
+        for one in fields(self):
+            if one.name != "signals_by_size":
+                setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        for name, times in other.signals_by_size.items():
+            self.signals_by_size[name] += times
+
+
+def size_class(size_e6: int) -> str:
+    """Name of the class of SIZE_CLASSES that a size is in."""
+    return next(name for name, limit_e6 in SIZE_CLASSES if size_e6 < limit_e6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from that journal call, so that what was just bought can be sold back.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -110,7 +111,7 @@ class Executor:
         plan = Plan(kept, taken)
         if reason != Reason.NONE:
             self.counts.refused_plans += 1
-            self._tell_end(plan, legs[:1], DecisionStage.EXECUTION, reason, now_ns)
+            self._tell_end(plan, list(legs), DecisionStage.EXECUTION, reason, now_ns)
             return
         self._journal.append(EntryKind.PLAN, kept)
         self._plans[plan.plan_id] = plan
@@ -273,9 +274,9 @@ class Executor:
     def _finish(self, plan: Plan, now_ns: int) -> None:
         result = plan.result()
         self.finished.append(result)
-        first = np.array([plan.legs[0].record])
+        legs = [leg.record for leg in plan.legs]
         if any(order.status != OrderStatus.DENIED for order in plan.orders) or not plan.orders:
-            self._tell_end(plan, first, DecisionStage.EXECUTION, result.reason, now_ns, result.sets_e6)
+            self._tell_end(plan, legs, DecisionStage.EXECUTION, result.reason, now_ns, result.sets_e6)
         else:  # the gate has told its decision already
             self._tell_done(plan, result.reason, 0, now_ns)
         del self._plans[plan.plan_id]
@@ -287,10 +288,16 @@ class Executor:
             del self._orders[self._old_orders.popleft()]
 
     def _tell_end(
-        self, plan: Plan, first: Rows, stage: DecisionStage, reason: Reason, now_ns: int, sets_e6: int = 0
+        self,
+        plan: Plan,
+        legs: Sequence[np.void],
+        stage: DecisionStage,
+        reason: Reason,
+        now_ns: int,
+        sets_e6: int = 0,
     ) -> None:
-        if len(first):
-            self.out.add_decision(decision(plan.head, first[0], stage, reason, sets_e6, now_ns))
+        if legs:
+            self.out.add_decision(decision(plan.head, legs, stage, reason, sets_e6, now_ns))
         self._tell_done(plan, reason, sets_e6, now_ns)
 
     def _tell_done(self, plan: Plan, reason: Reason, sets_e6: int, now_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -107,16 +108,19 @@ def plan_event(plan: Plan, reason: Reason, filled_e6: int, now_ns: int) -> np.vo
 
 
 def decision(
-    head: np.void, first_leg: np.void, stage: DecisionStage, reason: Reason, size_e6: int, now_ns: int
+    head: np.void, legs: Sequence[np.void], stage: DecisionStage, reason: Reason, size_e6: int, now_ns: int
 ) -> np.void:
-    """DECISION about a plan or one of its orders; the profit is the guaranteed one for ``size_e6``."""
+    """DECISION about a plan or one of its orders; the profit is the guaranteed one for ``size_e6``.
+
+    ``legs``: PLAN_LEG records, at least one. Its market is the one that caused the plan, or the first leg's
+    when that is none of the legs (a conversion leaves out what nobody bids for).
+    """
     made: np.void = np.zeros(1, DECISION)[0]
-    for name in ("recv_ns", "signal_id", "plan_id", "slot", "relation", "kind"):
+    for name in ("recv_ns", "signal_id", "plan_id", "relation", "kind"):
         made[name] = head[name]
-    for name in ("epoch", "venue"):
-        made[name] = first_leg[name]
-    if int(first_leg["slot"]) == int(head["slot"]):
-        made["generation"] = first_leg["generation"]
+    trigger = next((leg for leg in legs if int(leg["slot"]) == int(head["slot"])), legs[0])
+    for name in ("epoch", "venue", "slot", "generation"):
+        made[name] = trigger[name]
     sets = int(head["size_e6"])
     if size_e6 > 0 and sets > 0:
         made["profit_micros"] = int(head["profit_micros"]) * min(size_e6, sets) // sets

@@ -169,8 +169,8 @@ class Sender:
         self._journal.append(EntryKind.EVENT, event)
         self._out.add_event(event)
         if is_cause:
-            first = plan.legs[0].record
-            made = decision(plan.head, first, DecisionStage.GATE, reason, order.size_e6, now_ns)
+            legs = [leg.record for leg in plan.legs]
+            made = decision(plan.head, legs, DecisionStage.GATE, reason, order.size_e6, now_ns)
             name_order(made, order)
             self._out.add_decision(made)
 

@@ -23,13 +23,10 @@ NEEDS: Final = (
 )
 CALM: Final = "To find nothing that is certain to pay is a result, not a fault."
 
-STRATEGY: Final = DecisionStage.STRATEGY.name.lower()
-OPTIMIZER: Final = DecisionStage.OPTIMIZER.name.lower()
-
 # What a stage decides about, and what becomes of it when nothing stands in the way.
 STAGES: Final[Mapping[str, tuple[str, str]]] = {
-    STRATEGY: ("candidate", "became signals"),
-    OPTIMIZER: ("signal", "became plans"),
+    DecisionStage.STRATEGY.name.lower(): ("candidate", "became signals"),
+    DecisionStage.OPTIMIZER.name.lower(): ("signal", "became plans"),
     DecisionStage.GATE.name.lower(): ("order", "left"),
     DecisionStage.EXECUTION.name.lower(): ("plan", "ended as planned"),
 }
@@ -50,22 +47,16 @@ class Step(NamedTuple):
 
 
 def steps_of(funnel: Funnel) -> list[Step]:
-    """Stages in pipeline order; those that nothing came to are left out.
-
-    The optimizer speaks of signals that became no plan: what came to it is what the strategy let through.
-    """
-    found: dict[str, Step] = {}
+    """Stages in pipeline order; those that nothing came to are left out."""
+    found: list[Step] = []
     for stage in dict.fromkeys([*STAGES, *(stage for stage, _, _, _ in funnel.rows())]):
         counts: dict[str, int] = {}
         for where, _, reason, times in funnel.rows():
             if where == stage and reason != PASSED:
                 counts[reason] = counts.get(reason, 0) + times
-        came = funnel.total(stage)
-        if stage == OPTIMIZER and STRATEGY in found:
-            came = max(came, found[STRATEGY].through)
-        if came:
-            found[stage] = Step(stage, came, sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-    return list(found.values())
+        if came := funnel.total(stage):
+            found.append(Step(stage, came, sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
+    return found
 
 
 def steps(funnel: Funnel) -> RenderableType:

@@ -29,6 +29,7 @@ from procs.paper_result import DataSeen, KindCount, Outcome, PaperResult, Plante
 from procs.recording import LACKS
 
 FILES_SHOWN_MAX: Final = 8
+SIZE_HEADINGS: Final = ("under 10", "10 to 99", "100 to 999", "1,000 up")  # of SIZE_CLASSES
 NOT_A_CANDIDATE: Final = "not a candidate"
 REAL: Final = "real recorded market data"
 SYNTHETIC: Final = "SYNTHETIC: what it earns was planted"
@@ -50,15 +51,12 @@ def summary(result: PaperResult) -> list[RenderableType]:
         section("Data", _data(result.data)),
         section("Books at the end", _books(result.books_by_trust)),
         section("Opportunities", *_opportunities(result)),
+        *_edges(result),
         *funnel_sections(result.funnel, with_kinds=False),
     ]
     if not any(outcome.fills for outcome in result.outcomes):
         parts.append(section("No trades", paragraph(story(result.funnel, result.relations_refused))))
-    if not any(outcome.orders for outcome in result.outcomes):
-        parts.append(paragraph("No order was sent: it would be the same at any latency."))
-    else:
-        statuses = _statuses(result.order_statuses)
-        parts.append(section("Result by latency", _outcomes(result.outcomes), *statuses))
+    parts.append(section("Result by latency", *_outcomes(result)))
     parts.append(section("Cash", _cash(result.outcomes)))
     if result.planted:
         parts += _planted(result.planted)
@@ -116,25 +114,21 @@ def _books(by_trust: Mapping[str, int]) -> RenderableType:
 
 
 def _opportunities(result: PaperResult) -> Iterable[RenderableType]:
-    total = KindCount()
-    rows = []
-    for kind, found in result.kinds.items():
-        if found != KindCount():
-            rows.append((kind, *_kind_cells(found)))
-            total.candidates += found.candidates
-            total.signals += found.signals
-            total.plans += found.plans
-            total.complete += found.complete
-            total.unwound += found.unwound
-            total.size_e6 += found.size_e6
-            total.profit_micros += found.profit_micros
+    rows = [(kind, *_kind_cells(found)) for kind, found in _kinds(result)]
     if not rows:
         yield paragraph("None was looked at.")
         return
-    if len(rows) > 1:
-        rows.append(("all", *_kind_cells(total)))
     names = ("looked at", "signals", "plans", "complete", "unwound", "contracts", "profit planned")
     yield table((Column("kind"), *map(right, names)), rows)
+
+
+def _kinds(result: PaperResult) -> list[tuple[str, KindCount]]:
+    """What was found of each kind, and of all when there are several."""
+    found = [(kind, count) for kind, count in result.kinds.items() if count != KindCount()]
+    total = KindCount()
+    for _, count in found:
+        total.add(count)
+    return [*found, ("all", total)] if len(found) > 1 else found
 
 
 def _kind_cells(found: KindCount) -> tuple[str, ...]:
@@ -143,9 +137,29 @@ def _kind_cells(found: KindCount) -> tuple[str, ...]:
     return (*map(show.count, numbers), show.contracts(found.size_e6), profit)
 
 
+def _edges(result: PaperResult) -> Iterable[RenderableType]:
+    """How many had an edge, whatever stood in the way; and how large those were that had nothing in it."""
+    kinds = _kinds(result)
+    if not kinds:
+        return
+    names = ["looked at", "before fees", "after fees"]
+    sized = any(count.signals for _, count in kinds)
+    if sized:
+        names += SIZE_HEADINGS
+    rows = []
+    for kind, count in kinds:
+        numbers = [count.candidates, count.edge_gross, count.edge_net]
+        if sized:
+            numbers += count.signals_by_size.values()
+        rows.append((kind, *map(show.count, numbers)))
+    said = "Candidates with an edge at the best prices, before and after fees, whatever stood in the way"
+    said += "; signals by contracts a leg." if sized else "."
+    columns = (Column("kind"), *map(right, names))
+    yield section("Edges and sizes" if sized else "Edges", table(columns, rows), paragraph(said))
+
+
 Row = tuple[str, Callable[[Outcome], str]]
 OUTCOME_ROWS: Final[tuple[Row, ...]] = (
-    ("deepest drawdown", lambda one: show.share(one.drawdown_ppm, PPM) + " !" * one.drawdown_warns),
     ("orders", lambda one: show.count(one.orders)),
     ("fills", lambda one: show.count(one.fills)),
     ("fees paid", lambda one: show.dollars(one.fees_micros, show.PROFIT_DECIMALS)),
@@ -153,6 +167,7 @@ OUTCOME_ROWS: Final[tuple[Row, ...]] = (
     ("held: cost (locked)", lambda one: show.dollars(one.cost_held_micros, show.PROFIT_DECIMALS)),
     ("held: would bring now", lambda one: show.dollars(one.marked_micros, show.PROFIT_DECIMALS)),
     ("unrealised", lambda one: show.gain(one.unrealised_micros)),
+    ("deepest drawdown", lambda one: show.share(one.drawdown_ppm, PPM) + " !" * one.drawdown_warns),
     ("profit and loss", lambda one: show.gain(one.realised_micros + one.unrealised_micros)),
 )
 # Shown when they say something of any run.
@@ -162,17 +177,18 @@ RARE_ROWS: Final[tuple[tuple[Row, Callable[[Outcome], object]], ...]] = (
 )
 
 
-def _outcomes(outcomes: Sequence[Outcome]) -> RenderableType:
+def _outcomes(result: PaperResult) -> Iterable[RenderableType]:
+    """Profit and loss side by side, and how the orders ended."""
+    outcomes = result.outcomes
     columns = (Column(""), *(right(f"{outcome.latency_scale}x") for outcome in outcomes))
     shown = [*OUTCOME_ROWS, *(row for row, matters in RARE_ROWS if any(map(matters, outcomes)))]
-    rows = [(name, *(cell(outcome) for outcome in outcomes)) for name, cell in shown]
-    return table(columns, rows)
-
-
-def _statuses(statuses: Mapping[str, int]) -> Iterable[RenderableType]:
-    said = ", ".join(f"{show.count(times)} {status}" for status, times in statuses.items() if times)
+    yield table(columns, [(name, *map(cell, outcomes)) for name, cell in shown])
+    statuses = result.order_statuses.items()
+    said = ", ".join(f"{show.count(times)} {status}" for status, times in statuses if times)
     if said:
         yield paragraph(f"Orders at 1x: {said}.")
+    if not any(outcome.orders for outcome in result.outcomes):
+        yield paragraph("No order was sent: the same at any latency, and run at 1x only.")
 
 
 def _cash(outcomes: Sequence[Outcome]) -> RenderableType:
@@ -285,12 +301,15 @@ def _wrong_plantings(result: PaperResult, where: str, wrong: Sequence[str]) -> I
 
 def closing(results: Sequence[PaperResult]) -> list[RenderableType]:
     """Last lines: one for each input."""
-    rows = []
-    for result in results:
-        wrong = any(True for _ in _faults_of(result))
-        word = verdict("NOT AS EXPECTED", good=False) if wrong else verdict("ok", good=True)
-        rows.append((result.name, word, _in_short(result)))
+    rows = [(result.name, _verdict(result), _in_short(result)) for result in results]
     return [section("In short", table((Column(""), Column(""), wrapping("")), rows, headed=False))]
+
+
+def _verdict(result: PaperResult) -> Text:
+    if not any(True for _ in _faults_of(result)):
+        return verdict("ok", good=True)
+    only_damage = not any(True for _ in _faults_of(replace(result, damage=None)))
+    return verdict("DAMAGED" if only_damage else "NOT AS EXPECTED", good=False)
 
 
 def _in_short(result: PaperResult) -> str:

@@ -62,6 +62,13 @@ def test_what_was_done_names_signal_plan_size_and_profit() -> None:
     assert line["reason"] == "none"
 
 
+@pytest.mark.parametrize("stage", list(DecisionStage))
+def test_edges_stand_where_they_were_worked_out(stage: DecisionStage) -> None:
+    line = orjson.loads(written(decision(stage=stage))[1])
+    worked_out = stage in {DecisionStage.STRATEGY, DecisionStage.OPTIMIZER}
+    assert ("edge_gross" in line, "edge_net" in line) == (worked_out, worked_out)
+
+
 def test_a_code_from_a_newer_build_keeps_its_number() -> None:
     line = orjson.loads(written(decision(stage=99, kind=98, reason=9_999))[1])
     assert (line["stage"], line["kind"], line["reason"]) == (

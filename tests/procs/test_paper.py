@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import orjson
@@ -92,19 +94,54 @@ def test_every_line_of_the_log_says_market_epoch_edges_and_reason(
     seeded: tuple[PaperResult, bytes, list[Progress]],
 ) -> None:
     lines = [orjson.loads(line) for line in seeded[1].splitlines()[1:]]
-    assert {
-        "at_ns",
-        "stage",
-        "kind",
-        "market",
-        "epoch",
-        "edge_gross",
-        "edge_net",
-        "reason",
-    } <= set.intersection(*(set(line) for line in lines))
+    for line in lines:
+        assert {"at_ns", "stage", "kind", "market", "epoch", "reason"} <= set(line)
+        assert line["market"].startswith(("kalshi:", "polymarket:")), line
+        assert {"edge_gross", "edge_net"} <= set(line) or line["stage"] == "execution"
     assert {line["kind"] for line in lines if line["stage"] == "execution"} == {
         kind for planted in seeded[0].planted if planted.expected_size_e6 for kind in planted.kinds
     }
+
+
+def test_a_signal_can_be_followed_through_the_log_to_the_end_of_its_plan(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    lines = [orjson.loads(line) for line in seeded[1].splitlines()[1:]]
+    signals = {line["signal"]: line for line in lines if line["stage"] == "strategy" and "signal" in line}
+    planned = {line["signal"]: line for line in lines if line["stage"] == "optimizer"}
+    ended = {line["signal"]: line for line in lines if line["stage"] == "execution"}
+    assert signals.keys() == planned.keys() == ended.keys()
+    for number, signal in signals.items():
+        plan, end = planned[number], ended[number]
+        assert plan["plan"] == end["plan"]
+        same = ("kind", "relation", "market", "epoch", "size")
+        assert [plan[name] for name in same] == [signal[name] for name in same]
+        assert [plan[name] for name in same] == [end[name] for name in same]
+        assert (plan["edge_gross"], plan["edge_net"]) == (signal["edge_gross"], signal["edge_net"])
+        assert signal["at_ns"] <= plan["at_ns"] < end["at_ns"]
+
+
+def test_the_counts_of_each_kind_are_those_of_the_log(
+    seeded: tuple[PaperResult, bytes, list[Progress]],
+) -> None:
+    lines = [orjson.loads(line) for line in seeded[1].splitlines()[1:]]
+    for kind, count in seeded[0].kinds.items():
+        looked_at = [line for line in lines if (line["kind"], line["stage"]) == (kind, "strategy")]
+        passed = Counter(line["stage"] for line in lines if (line["kind"], line["reason"]) == (kind, "none"))
+        assert count.candidates == len(looked_at)
+        assert (count.signals, count.plans, count.complete) == (
+            passed["strategy"],
+            passed["optimizer"],
+            passed["execution"],
+        )
+        assert count.edge_gross == sum(Decimal(line["edge_gross"]) > 0 for line in looked_at)
+        assert count.edge_net == sum(Decimal(line["edge_net"]) > 0 for line in looked_at)
+        sizes = Counter(
+            sum(Decimal(line["size"]) >= limit for limit in (10, 100, 1_000))
+            for line in looked_at
+            if line["reason"] == "none"
+        )
+        assert list(count.signals_by_size.values()) == [sizes[number] for number in range(4)]
 
 
 def test_progress_is_told_and_ends_with_the_last_frame(

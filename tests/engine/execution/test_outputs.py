@@ -55,7 +55,9 @@ def test_rows_are_handed_on_and_forgotten() -> None:
     out = Outputs()
     out.add_request(order().request)
     out.add_event(order_event(order(), plan(), Reason.NONE, 9))
-    out.add_decision(decision(plan().head, np.zeros(1, PLAN_LEG)[0], DecisionStage.GATE, Reason.NONE, 0, 9))
+    out.add_decision(
+        decision(plan().head, list(np.zeros(1, PLAN_LEG)), DecisionStage.GATE, Reason.NONE, 0, 9)
+    )
     assert (out.n_requests, out.n_events, out.n_decisions) == (1, 1, 1)
     assert int(out.requests[0]["order_id"]) == 2
     out.clear()
@@ -122,22 +124,35 @@ def test_the_end_of_a_plan_is_an_event_of_no_order() -> None:
 def test_a_decision_says_what_of_the_plan_came_true() -> None:
     leg: np.void = np.zeros(1, PLAN_LEG)[0]
     leg["epoch"], leg["venue"], leg["slot"], leg["generation"] = 8, 2, 6, 11
-    made = decision(plan().head, leg, DecisionStage.EXECUTION, Reason.UNWOUND, 33, 9)
+    made = decision(plan().head, [leg], DecisionStage.EXECUTION, Reason.UNWOUND, 33, 9)
     assert (int(made["profit_micros"]), int(made["size_e6"])) == (330, 33)
     assert (int(made["epoch"]), int(made["venue"]), int(made["generation"])) == (8, 2, 11)
     assert (int(made["slot"]), int(made["relation"]), int(made["kind"])) == (6, 7, SignalKind.CROSS_VENUE)
     assert (int(made["n_legs"]), int(made["decided_ns"]), int(made["recv_ns"])) == (255, 9, 5)
-    assert int(decision(plan().head, leg, DecisionStage.GATE, Reason.NONE, 0, 9)["profit_micros"]) == 0
-    assert int(decision(plan().head, leg, DecisionStage.GATE, Reason.NONE, 900, 9)["profit_micros"]) == 1_000
+    assert int(decision(plan().head, [leg], DecisionStage.GATE, Reason.NONE, 0, 9)["profit_micros"]) == 0
+    assert (
+        int(decision(plan().head, [leg], DecisionStage.GATE, Reason.NONE, 900, 9)["profit_micros"]) == 1_000
+    )
     head = plan().head
     head["profit_micros"] = 1_005
-    assert int(decision(head, leg, DecisionStage.GATE, Reason.NONE, 7, 9)["profit_micros"]) == 70  # down
-    leg["slot"] = 5
-    assert int(decision(plan().head, leg, DecisionStage.GATE, Reason.NONE, 0, 9)["generation"]) == 0
+    assert int(decision(head, [leg], DecisionStage.GATE, Reason.NONE, 7, 9)["profit_micros"]) == 70  # down
+
+
+def test_a_decision_is_about_the_market_that_caused_the_plan() -> None:
+    legs = np.zeros(3, PLAN_LEG)
+    for name, values in (("slot", (5, 6, 9)), ("generation", (1, 2, 3)), ("epoch", (7, 8, 9))):
+        legs[name] = values
+
+    def market_of(of: np.ndarray) -> list[int]:
+        made = decision(plan().head, list(of), DecisionStage.EXECUTION, Reason.NONE, 0, 9)
+        return [int(made[name]) for name in ("slot", "generation", "epoch")]
+
+    assert market_of(legs) == [6, 2, 8]
+    assert market_of(legs[[2, 0]]) == [9, 3, 9]  # what caused it is no leg: the first is
 
 
 def test_a_decision_about_an_order_names_it() -> None:
-    made = decision(plan().head, np.zeros(1, PLAN_LEG)[0], DecisionStage.GATE, Reason.HALTED, 1, 9)
+    made = decision(plan().head, list(np.zeros(1, PLAN_LEG)), DecisionStage.GATE, Reason.HALTED, 1, 9)
     one = order()
     one.request["order_id"] = (7 << 32) | 0xFFFF_FFFF
     name_order(made, one)

@@ -8,7 +8,15 @@ from engine.reasons import Reason
 from engine.records import DecisionStage, SignalKind
 from engine.units import NS_PER_S
 from procs.decision_log import Funnel
-from procs.paper_result import DataSeen, KindCount, Outcome, PaperResult, PlantedOutcome, VenueAccount
+from procs.paper_result import (
+    SIZE_CLASSES,
+    DataSeen,
+    KindCount,
+    Outcome,
+    PaperResult,
+    PlantedOutcome,
+    VenueAccount,
+)
 
 START_NS = 1_777_377_600 * NS_PER_S  # 2026-04-28 12:00 UTC
 DOLLAR = 1_000_000
@@ -29,6 +37,11 @@ def accounts(kalshi_off_micros: int = 0) -> dict[str, VenueAccount]:
         "polymarket": VenueAccount(10_000 * DOLLAR, 9_950 * DOLLAR, 9_950 * DOLLAR, 536_000),
         "kalshi": VenueAccount(10_000 * DOLLAR, 10_071_234_500 + kalshi_off_micros, 10_071_234_500, 0),
     }
+
+
+def by_size(*times: int) -> dict[str, int]:
+    """Signals in each class of SIZE_CLASSES."""
+    return {name: number for (name, _), number in zip(SIZE_CLASSES, times, strict=True)}
 
 
 def quiet_outcome(scale: int) -> Outcome:
@@ -55,8 +68,10 @@ RECORDED = PaperResult(
     ),
     books_by_trust={"live": 300, "unsynced": 9, "suspect": 3},
     kinds={
-        "cross_venue": KindCount(candidates=90_000),
-        "partition_buy_no": KindCount(candidates=10_000, signals=2),
+        "cross_venue": KindCount(candidates=90_000, edge_gross=10_000),
+        "partition_buy_no": KindCount(
+            candidates=10_000, signals=2, edge_gross=90, edge_net=7, signals_by_size=by_size(1, 0, 0, 1)
+        ),
     },
     funnel=funnel_of(
         (DecisionStage.STRATEGY, SignalKind.CROSS_VENUE, Reason.NO_EDGE, 80_000),
@@ -118,8 +133,8 @@ SESSION = PaperResult(
     data=DataSeen((), 15_600, 40_000, 71, START_NS, START_NS + 1_800 * NS_PER_S, 0, 0, 1),
     books_by_trust={"live": 71},
     kinds={
-        "cross_venue": KindCount(1_234, 2, 2, 1, 1, 20 * CONTRACT, 1_464_000),
-        "implication": KindCount(17, 1, 1, 1, 0, 300 * CONTRACT, 16_047_900),
+        "cross_venue": KindCount(1_234, 2, 2, 1, 1, 20 * CONTRACT, 1_464_000, 9, 5, by_size(0, 2, 0, 0)),
+        "implication": KindCount(17, 1, 1, 1, 0, 300 * CONTRACT, 16_047_900, 2, 1, by_size(0, 0, 1, 0)),
     },
     funnel=funnel_of(
         (DecisionStage.STRATEGY, SignalKind.CROSS_VENUE, Reason.NO_EDGE, 1_232),

@@ -42,22 +42,10 @@ def test_kinds_are_added_up_within_a_stage() -> None:
         (DecisionStage.STRATEGY, SignalKind.IMPLICATION, Reason.NO_EDGE, 4),
         (DecisionStage.STRATEGY, SignalKind.IMPLICATION, Reason.NONE, 9),
     )
-    strategy, optimizer, gate = steps_of(funnel)
-    assert optimizer.came == strategy.through
+    strategy, gate = steps_of(funnel)
     assert (strategy.stage, strategy.came, strategy.through) == ("strategy", 16, 9)
     assert strategy.stopped == [("no_edge", 7)]
     assert (gate.stage, gate.came, gate.through, gate.stopped) == ("gate", 1, 0, [("halted", 1)])
-
-
-@pytest.mark.parametrize(("refused", "through"), [(0, 5), (2, 3)])
-def test_signals_of_which_the_optimizer_says_nothing_became_plans(refused: int, through: int) -> None:
-    kind = SignalKind.CROSS_VENUE
-    funnel = funnel_of((DecisionStage.STRATEGY, kind, Reason.NONE, 5))
-    if refused:
-        funnel.add(DecisionStage.OPTIMIZER, kind, Reason.CROWDED_OUT, refused)
-    optimizer = steps_of(funnel)[1]
-    assert (optimizer.stage, optimizer.came, optimizer.through) == ("optimizer", 5, through)
-    _row(_shown(funnel), "optimizer", "5 signals", f"{through} became plans", f"{through * 20}.0 %")
 
 
 def test_each_stage_says_how_many_it_let_through() -> None:

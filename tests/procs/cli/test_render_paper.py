@@ -9,9 +9,16 @@ from dataclasses import replace
 import pytest
 
 from engine.records import Trust
-from procs.cli.render_paper import FILES_SHOWN_MAX, TRUST_WORDS, closing, faults, summary
+from procs.cli.render_paper import (
+    FILES_SHOWN_MAX,
+    SIZE_HEADINGS,
+    TRUST_WORDS,
+    closing,
+    faults,
+    summary,
+)
 from procs.cli.render_table import WIDTH_MAX, show
-from procs.paper_result import Outcome, PaperResult
+from procs.paper_result import SIZE_CLASSES, Outcome, PaperResult
 from tests.procs.cli.paper_samples import LEFT_ALONE, MISSED, RECORDED, SESSION, TRADED, accounts
 
 
@@ -94,6 +101,19 @@ def test_opportunities_by_kind_and_all_of_them() -> None:
     assert "None was looked at." in _shown(replace(SESSION, kinds={}))
 
 
+def test_edges_stand_beside_what_was_looked_at_and_signals_by_their_size() -> None:
+    text = _shown(SESSION)
+    _row(text, "kind", "looked at", "before fees", "after fees", *SIZE_HEADINGS)
+    _row(text, "cross_venue", "1,234", "9", "5", "0", "2", "0", "0")
+    _row(text, "implication", "17", "2", "1", "0", "0", "1", "0")
+    _row(text, "all", "1,251", "11", "6", "0", "2", "1", "0")
+    assert len(SIZE_HEADINGS) == len(SIZE_CLASSES)
+    unsized = {kind: replace(count, signals=0) for kind, count in RECORDED.kinds.items()}
+    text = _shown(replace(RECORDED, kinds=unsized))
+    _row(text, "partition_buy_no", "10,000", "90", "7\n")
+    assert "under 10" not in text
+
+
 def test_results_stand_side_by_side_for_each_latency() -> None:
     text = _shown(SESSION)
     _row(text, "1x", "2x", "5x")
@@ -128,7 +148,8 @@ def test_an_opportunity_that_was_gone_is_no_near_miss() -> None:
 def test_zero_trades_are_explained_in_words() -> None:
     text = " ".join(_shown(RECORDED).split())
     assert "No trades Of 100,000 candidates: in 80.0 % the prices leave nothing, even before fees" in text
-    assert "Result by latency" not in text
+    assert "profit and loss $0.0000 $0.0000 $0.0000 No order was sent: the same at any latency" in text
+    assert "No order was sent" not in _shown(SESSION)
 
 
 def test_orders_that_nobody_filled_have_a_result_and_a_story() -> None:
@@ -210,11 +231,15 @@ def test_the_last_lines_judge_every_input() -> None:
     stream = io.StringIO()
     bad = replace(SESSION, name="bad", planted=(TRADED, MISSED))
     empty = replace(RECORDED, name="empty", outcomes=())
-    show(closing([RECORDED, bad, empty]), stream)
+    torn = replace(RECORDED, name="torn", damage="a.zst line 9: torn")
+    both = replace(bad, name="both", damage="a.zst line 9: torn")
+    show(closing([RECORDED, bad, empty, torn, both]), stream)
     text = stream.getvalue()
     _row(text, "packaged sample", "ok", "0 fills, $0.0000 after fees")
     _row(text, "bad", "NOT AS EXPECTED", "5 fills, +$17.8353 after fees, 1 of 2 plantings as expected")
     _row(text, "empty", "ok")
+    _row(text, "torn", "DAMAGED", "0 fills")
+    _row(text, "both", "NOT AS EXPECTED", "5 fills")
 
 
 def test_one_latency_is_one_column() -> None:
