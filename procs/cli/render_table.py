@@ -1,6 +1,7 @@
 """Tables, paragraphs and headings of the command line: one look, at most WIDTH_MAX columns wide.
 
 On a terminal headings are bold and faults red; in a pipe or a file it is plain text without trailing blanks.
+A figure is never cut: a table that a narrow terminal has no room for has its rows below each other.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TextIO
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 WIDTH_MAX: Final = 100
+WRAPPED_MIN: Final = 20  # columns below which sentences are no longer read
 _INDENT: Final = 2
 _GAP: Final = (0, 1, 0, 0)  # with the blank of the box itself two between columns
 
@@ -45,8 +48,47 @@ def console_of(stream: TextIO) -> Console:
     return console
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]], *, headed: bool = True) -> Padding:
+Cells = Sequence[str | Text]
+
+
+class _Fitting:
+    """A table, or where it does not fit its rows below each other, a line for each cell."""
+
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Cells], *, headed: bool) -> None:
+        self._columns = columns
+        self._rows = rows
+        self._headed = headed
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what fits into the width there is."""
+        if not self._headed or self._width() <= options.max_width:
+            yield _grid(self._columns, self._rows, headed=self._headed)
+            return
+        for number, row in enumerate(self._rows):
+            if number:
+                yield ""
+            cells = [(column.name, cell) for column, cell in zip(self._columns, row, strict=True)]
+            yield _grid((Column(""), wrapping("")), cells, headed=False)
+
+    def _width(self) -> int:
+        """Columns that the table needs if nothing is to be cut."""
+        widths = [
+            max([cell_len(column.name), *(cell_len(str(row[place])) for row in self._rows)])
+            for place, column in enumerate(self._columns)
+        ]
+        least = [
+            min(width, WRAPPED_MIN) if column.wraps else width
+            for width, column in zip(widths, self._columns, strict=True)
+        ]
+        return sum(least) + _INDENT * (len(widths) - 1)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Cells], *, headed: bool = True) -> Padding:
     """Table of ``rows``, one cell a column."""
+    return Padding(_Fitting(columns, list(rows), headed=headed), (0, 0, 0, _INDENT))
+
+
+def _grid(columns: Sequence[Column], rows: Iterable[Cells], *, headed: bool) -> Table:
     grid = Table(
         box=box.SIMPLE_HEAD if headed else None,
         show_header=headed,
@@ -64,7 +106,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[str | Text]], *, he
         )
     for row in rows:
         grid.add_row(*row)
-    return Padding(grid, (0, 0, 0, _INDENT))
+    return grid
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Padding:

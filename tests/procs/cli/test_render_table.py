@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.text import Text
 
 from procs.cli.render_table import (
     WIDTH_MAX,
+    WRAPPED_MIN,
     Column,
     console_of,
     pairs,
@@ -84,6 +86,42 @@ def test_a_terminal_is_used_as_far_as_it_is_wide(
     monkeypatch.setenv("TERM", "xterm")
     assert console_of(Terminal()).width == width
     assert console_of(io.StringIO()).width == WIDTH_MAX
+
+
+def _on_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, *parts: object) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    lines = _shown(*parts, stream=Terminal())
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in lines]
+
+
+FIGURES = table(
+    (Column("venue"), right("at start"), right("at end"), wrapping("in words")),
+    [("kalshi", "$10,000.000000", "$9,999.999999", "word " * 8), ("polymarket", "$1.00", "$2.00", "")],
+)
+FIGURES_WIDTH = 2 + len("polymarket") + 2 + len("$10,000.000000") + 2 + len("$9,999.999999") + 2 + WRAPPED_MIN
+
+
+def test_a_figure_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in range(len("  in words  $10,000.000000"), WIDTH_MAX + 1):
+        lines = _on_terminal(monkeypatch, columns, FIGURES)
+        assert max(map(len, lines)) <= columns
+        words = " ".join(lines).split()
+        assert {"$10,000.000000", "$9,999.999999", "$1.00", "$2.00", "kalshi", "polymarket"} <= set(words)
+        assert words.count("word") == 8
+
+
+def test_rows_stand_below_each_other_where_the_table_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = _on_terminal(monkeypatch, FIGURES_WIDTH, FIGURES)
+    assert sum("at start" in line for line in wide) == 1
+    narrow = _on_terminal(monkeypatch, FIGURES_WIDTH - 1, FIGURES)
+    assert narrow[:4] == [
+        "  venue     kalshi",
+        "  at start  $10,000.000000",
+        "  at end    $9,999.999999",
+        "  in words  " + "word " * 7 + "word",
+    ]
+    assert narrow[4:7] == ["", "  venue     polymarket", "  at start  $1.00"]
 
 
 def test_a_stream_that_cannot_write_lines_of_boxes_gets_ascii() -> None:
