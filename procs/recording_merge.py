@@ -93,7 +93,7 @@ class _Head:
 
 
 def merge(sources: Sequence[FrameSource], shifts_ns: Sequence[int] | None = None) -> Iterator[Run]:
-    """Runs of all files in order. Damage ends its own file only; the first is raised at the end."""
+    """Runs of all files in order. Damage ends its own file only, and is raised at the end: all of it."""
     shifts = shifts_ns if shifts_ns is not None else [0] * len(sources)
     damage: list[RecordingDamaged] = []
     heads: list[_Head] = []
@@ -111,7 +111,7 @@ def merge(sources: Sequence[FrameSource], shifts_ns: Sequence[int] | None = None
         if stop == first.batch.count and not _advance(first, damage):
             heads.pop(0)
     if damage:
-        raise damage[0]
+        raise RecordingDamaged("; ".join(map(str, damage)))
 
 
 def _advance(head: _Head, damage: list[RecordingDamaged]) -> bool:

@@ -53,14 +53,17 @@ class RecordingReader:
 
     def _first_line(self) -> tuple[bytes, bytes]:
         text = _NO_BLOCK
-        for block in self._blocks:
-            text += block
-            line, newline, rest = text.partition(b"\n")
-            if newline:
-                return line, rest
-            if len(text) > LINE_BYTES_MAX:
-                break
-        raise RecordingDamaged(f"{self.name} line 1: no header line")
+        try:
+            for block in self._blocks:
+                text += block
+                line, newline, rest = text.partition(b"\n")
+                if newline:
+                    return line, rest
+                if len(text) > LINE_BYTES_MAX:
+                    break
+        except RecordingDamaged as error:
+            raise RecordingDamaged(f"{error}; nothing before that is whole") from error
+        raise RecordingDamaged(f"{self.name} line 1: no header line; nothing of it can be read")
 
     def frames(self) -> Iterator[Frame]:
         """All frames, one by one."""

@@ -13,11 +13,13 @@ from typing import Final
 from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from engine.errors import ConfigError
+from engine.errors import RecordingDamaged
 from procs.check import BookDump, Check, CheckReport
 from procs.cli.exit_codes import ExitCode
 from procs.cli.render_table import Column, paragraph, right, show, table
+from procs.whole_file import refuse_overwriting, whole_file
 
+UNREADABLE: Final = "unreadable"  # kind of a file that is damaged from the start
 _BREAKS_SHOWN: Final = 20
 _NAME_CHARS: Final = 24  # of a file in the tables: its end says more than its beginning
 
@@ -35,15 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check each file; exit 1 when one is damaged, or holds something rejected or unexplained."""
-    reports: list[CheckReport] = []
-    books: dict[str, BookDump] = {}
     for path in args.files:
-        check = Check(path)
-        reports.append(_run_with_progress(check, quiet=args.json))
-        if args.dump is not None:
-            books.update(check.dump())
-    if args.dump is not None:
-        _write_dump(args.dump, books)
+        path.open("rb").close()  # said now, and not after the files before it have been read
+    if args.dump is None:
+        reports = _check(args.files, {}, quiet=args.json)
+    else:
+        refuse_overwriting(args.dump, args.files, "dump")
+        with whole_file(args.dump) as file:
+            books: dict[str, BookDump] = {}
+            reports = _check(args.files, books, quiet=args.json)
+            file.write(json.dumps(books, indent=1).encode() + b"\n")
     if args.json:
         print(json.dumps({"files": [dataclasses.asdict(report) for report in reports]}, indent=2))
     else:
@@ -54,10 +57,18 @@ def run(args: argparse.Namespace) -> int:
     return ExitCode.FAILURE if any(report.failed for report in reports) else ExitCode.OK
 
 
-def _write_dump(path: Path, books: dict[str, BookDump]) -> None:
-    if path.is_dir():
-        raise ConfigError(f"{path}: is a directory")
-    path.write_text(json.dumps(books, indent=1) + "\n", encoding="utf-8")
+def _check(files: Sequence[Path], books: dict[str, BookDump], *, quiet: bool) -> list[CheckReport]:
+    """Report on each file, and put its books into ``books``; damage ends its own file only."""
+    reports: list[CheckReport] = []
+    for path in files:
+        try:
+            check = Check(path)
+        except RecordingDamaged as error:
+            reports.append(CheckReport(str(path), UNREADABLE, damage=str(error)))
+            continue
+        reports.append(_run_with_progress(check, quiet=quiet))
+        books.update(check.dump())
+    return reports
 
 
 def _run_with_progress(check: Check, *, quiet: bool) -> CheckReport:

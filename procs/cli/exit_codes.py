@@ -58,6 +58,6 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
 
 def message_of(error: BaseException) -> str:
     """One line that says what is wrong and where."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return " ".join(str(error).split()) or type(error).__name__

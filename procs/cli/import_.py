@@ -7,10 +7,11 @@ import json
 import sys
 from pathlib import Path
 
-from engine.errors import ConfigError
+from procs.cli.arguments import positive
 from procs.cli.exit_codes import ExitCode
 from procs.importers.convert import Conversion, convert, open_imports
 from procs.recording import LACKS, LEVEL_DEFAULT, Provenance
+from procs.whole_file import refuse_overwriting, whole_file
 
 _LEVEL_MAX = 22
 
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="not stated", help="provenance: under which licence")
     parser.add_argument("--date", default="not stated", help="provenance: day or days of the data")
     parser.add_argument("--category", default="", help="category of the markets, where the source names none")
-    parser.add_argument("--frames", type=_positive, metavar="N", help="write the first N frames only")
+    parser.add_argument("--frames", type=positive, metavar="N", help="write the first N frames only")
     parser.add_argument(
         "--level",
         type=int,
@@ -35,24 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
 def run(args: argparse.Namespace) -> int:
     """Import and say what was written and what the sources lacked."""
-    if args.out.resolve() in {source.resolve() for source in args.sources}:
-        raise ConfigError(f"{args.out}: would overwrite a source")
     sources = open_imports(args.sources, args.category)
+    refuse_overwriting(args.out, args.sources, "recording")
     names = args.source or ", ".join(path.name for path in args.sources)
     provenance = Provenance(names, args.licence, args.date)
-    partial = args.out.with_name(args.out.name + ".partial")
-    with partial.open("wb") as file:
+    with whole_file(args.out) as file:
         done = convert(sources, provenance, file, level=args.level, frames_max=args.frames)
-    partial.replace(args.out)
     _say(args, done)
     if done.damage is not None:
         sys.stderr.write(f"pr3dict: {done.damage}\n")

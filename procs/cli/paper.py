@@ -28,6 +28,7 @@ from procs.paper import PaperOptions, run_recordings, run_session
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
 from procs.recording import SUFFIX
+from procs.whole_file import refuse_overwriting, whole_file
 
 AS_FAST_AS_POSSIBLE: Final = "max"
 INLINE: Final = "inline"
@@ -155,8 +156,8 @@ def _inputs(args: argparse.Namespace) -> list[PaperInput]:
     for one in inputs:
         for file in one.files:
             file.open("rb").close()  # a name that is not there must not cost anybody an older decision log
-        if one.decisions is not None and one.decisions.resolve() in {file.resolve() for file in one.files}:
-            raise ConfigError(f"{one.decisions}: the decision log would overwrite a recording")
+        if one.decisions is not None:
+            refuse_overwriting(one.decisions, one.files, "decision log")
     return inputs
 
 
@@ -174,7 +175,7 @@ def _run_input(one: PaperInput, args: argparse.Namespace, config: Config) -> Pap
             files=one.files,
             align_start=args.align == "start",
             speed=args.speed,
-            decisions=None if one.decisions is None else stack.enter_context(one.decisions.open("wb")),
+            decisions=None if one.decisions is None else stack.enter_context(whole_file(one.decisions)),
         )
         if one.files:
             return run_recordings(one.name, options, on_progress)

@@ -89,7 +89,7 @@ def test_a_shift_out_of_range_is_refused() -> None:
 def test_damage_ends_its_own_file_only() -> None:
     sources = [_source([1, 4], "first broke"), _source([2, 9], "second broke"), _source([3])]
     runs: list[Run] = []
-    with pytest.raises(RecordingDamaged, match="first broke"):
+    with pytest.raises(RecordingDamaged, match="first broke; second broke"):
         runs.extend(merge(sources))
     seen = [(run.file, int(run.clock_ns[at])) for run in runs for at in range(run.start, run.stop)]
     assert seen == [(0, 1), (1, 2), (2, 3), (0, 4), (1, 9)]

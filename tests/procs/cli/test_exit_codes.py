@@ -57,6 +57,10 @@ def test_a_path_error_names_the_path() -> None:
     )
 
 
+def test_an_error_of_the_system_without_a_path_is_its_words() -> None:
+    assert message_of(OSError(28, "No space left on device")) == "No space left on device"
+
+
 def test_a_message_is_one_line_and_never_empty() -> None:
     assert message_of(OSError("a\nb")) == "a b"
     assert message_of(TimeoutError()) == "TimeoutError"

@@ -166,6 +166,31 @@ sys.exit(cli.main(["probe"]))
     assert (done.returncode, done.stderr) == (ExitCode.OUTPUT_CLOSED, "")
 
 
+@pytest.mark.parametrize("fd", [1, 2])
+def test_a_closed_stream_is_no_error(fd: int) -> None:
+    code = """
+import sys, types
+module = types.ModuleType("probe_command")
+module.add_arguments = lambda parser: None
+def run(args):
+    print("out")
+    sys.stderr.write("err")
+    return 0
+module.run = run
+sys.modules["probe_command"] = module
+from procs.cli import main as cli
+cli.COMMANDS = (cli.Command("probe", "probe_command", "probes"),)
+sys.exit(cli.main(["probe"]))
+"""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" "$@" {fd}>&-', sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "err" if fd == 1 else "out\n")
+
+
 def test_cache_directory_is_set_before_the_subcommand_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     monkeypatch.setattr("procs.kernels.set_cache_dir", lambda: order.append("cache"))

@@ -26,6 +26,7 @@ class Runs:
     def __init__(self) -> None:
         self.recordings: PaperResult = RECORDED
         self.session: PaperResult = SESSION
+        self.interrupted = False
         self.asked: list[tuple[str | int, PaperOptions]] = []
 
     def run_recordings(self, name: str, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
@@ -41,6 +42,8 @@ class Runs:
         on_progress(Progress("1x latency", 10, 10, START_NS, 0, 0, 0))
         if options.decisions is not None:
             options.decisions.write(HEADER + str(what).encode())
+        if self.interrupted:
+            raise KeyboardInterrupt
         return result
 
 
@@ -176,11 +179,26 @@ def test_one_input_has_one_decision_log(runs: Runs, recordings: list[str], tmp_p
     assert [path.name for path in log.parent.iterdir()] == ["decisions.ndjson"]
 
 
+def test_ctrl_c_leaves_an_older_decision_log_as_it_was(
+    runs: Runs, recordings: list[str], tmp_path: Path, said: Say
+) -> None:
+    runs.interrupted = True
+    log = tmp_path / "log.ndjson"
+    for before in (None, b"an older log"):
+        if before is not None:
+            log.write_bytes(before)
+        assert cli.main(["paper", "--replay", *recordings, "--decisions", str(log)]) == 130
+        out, err = said()
+        assert (out, err.splitlines()[-1]) == ("", "pr3dict: interrupted")
+        assert (log.read_bytes() if log.exists() else None) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ndjson.zst", "b.ndjson.zst", "log.ndjson"]
+
+
 def test_a_recording_is_never_overwritten_by_a_decision_log(
     runs: Runs, recordings: list[str], said: Say
 ) -> None:
     assert cli.main(["paper", "--replay", *recordings, "--decisions", recordings[1]]) == 2
-    assert "would overwrite a recording" in said()[1]
+    assert "decision log would overwrite" in said()[1]
     assert Path(recordings[1]).read_bytes() == b"x"
     assert runs.asked == []
 
