@@ -15,7 +15,7 @@ from engine.catalog.catalog import Catalog
 from engine.catalog.defaults import day_ns
 from engine.catalog.market import MarketRef, MarketSpec
 from engine.catalog.matcher import Candidate, Difference, match, proposal
-from engine.catalog.relations import screen
+from engine.catalog.relations import Member, Relation, RelationKind, screen
 from engine.catalog.rules import fingerprint
 from engine.reasons import Reason
 from engine.records import Venue
@@ -204,3 +204,27 @@ def test_recorded_weather_markets_with_assumed_rules_still_differ_by_source(weat
     candidates = match(weather).candidates
     assert all("source" in names(candidate) for candidate in candidates)
     assert sum(names(candidate) == {"source"} for candidate in candidates) == 49
+
+
+@pytest.mark.shared_data
+def test_no_approval_joins_recorded_weather_markets(weather: Catalog) -> None:
+    """The files have no rule text, so nothing that somebody claims to have read can be its fingerprint."""
+    claimed = []
+    for candidate in match(weather).candidates:
+        members = [
+            Member(venue=spec.venue, symbol=spec.symbol, rules_sha256=fingerprint(RULES))
+            for spec in (weather.spec(ref.slot) for ref in (candidate.left, candidate.right))
+        ]
+        claimed.append(
+            Relation(
+                name=f"{len(claimed)}",
+                kind=RelationKind.SAME,
+                member=tuple(members),
+                approved_by="somebody",
+                approved_on="2026-08-08",
+            )
+        )
+    screened = screen(claimed, weather)
+    assert screened.accepted == ()
+    assert {refused.reason for refused in screened.refused} == {Reason.RELATION_STALE_RULES}
+    assert len(screened.refused) == 1_584

@@ -1,0 +1,131 @@
+"""The journal of a whole run: cut anywhere, it gives the accounts of the moment it was written up to."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from copy import deepcopy
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from engine.errors import JournalDamaged
+from engine.ledger.journal import EntryKind, JournalRead, read_journal
+from engine.ledger.ledger import Account, Key, Ledger, Position
+from engine.reasons import Reason
+from engine.records import ReportKind, Venue
+from engine.sim.session import build
+from engine.sim.session.fleeting import partition
+from engine.sim.session.planted import TIERS, cross_venue, neg_risk_convert
+from procs.config_files import load_config, load_fee_table
+from procs.inline_engine import InlineEngine, Scene
+from procs.recording_frames import Frame
+
+pytestmark = pytest.mark.compiled_only
+
+SLOW = 8  # times the latency: some orders come too late, and what the others bought is sold again
+
+
+class Moment(NamedTuple):
+    """Where the journal ended, and what the ledger had then."""
+
+    end: int
+    accounts: dict[int, Account]
+    positions: dict[Key, Position]
+
+
+class Run:
+    """A cross-venue pair, a conversion and an opportunity that does not last, to their settlements."""
+
+    def __init__(self) -> None:
+        close_ns = build.START_NS + build.CLOSE_AFTER_NS
+        planted = [
+            cross_venue(TIERS[0], close_ns, yes_at=Venue.KALSHI),
+            neg_risk_convert(TIERS[0], close_ns),
+            partition(TIERS[2], close_ns),
+        ]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(build, "planted_scenarios", lambda _close_ns: planted)
+            patch.setattr(build, "fleeting_scenarios", lambda _close_ns: [])
+            patch.setattr(build, "near_misses", lambda _close_ns: [])
+            session = build.build_session(1)
+        config = load_config(assignments=["engine.market_slots=32"])
+        scene = Scene(session.markets, session.relations, load_fee_table(config), session.frames[0].recv_ns)
+        self.engine = InlineEngine(config, scene, latency_scale=SLOW)
+        self.moments: list[Moment] = []
+        append = self.engine.desk.append
+
+        def remembered(kind: int, record: np.void) -> None:
+            append(kind, record)
+            ledger = self.engine.desk.ledger
+            end = self.engine.journal_bytes.tell()
+            self.moments.append(Moment(end, deepcopy(ledger.accounts), deepcopy(ledger.positions)))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.engine.desk, "append", remembered)
+            frames = (Frame(one.recv_ns, one.venue, one.conn, one.raw.encode()) for one in session.frames)
+            self.engine.run(frames)
+        self.content = self.engine.journal_bytes.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return Run()
+
+
+def accounts_of(content: bytes) -> tuple[Ledger, JournalRead]:
+    ledger, found = Ledger(), JournalRead()
+    ledger.replay(read_journal(content, found))
+    ledger.verify()
+    return ledger, found
+
+
+def same(ledger: Ledger, moment: Moment) -> bool:
+    """Whether the accounts are equal; who was looked at and has nothing is nobody."""
+    known = {key: position for key, position in moment.positions.items() if position != Position()}
+    return ledger.accounts == moment.accounts and ledger.positions == known
+
+
+def test_the_run_had_everything_that_moves_cash(run: Run) -> None:
+    entries = list(read_journal(run.content))
+    reports = {int(entry.record["kind"]) for entry in entries if entry.kind is EntryKind.REPORT}
+    assert {ReportKind.FILLED, ReportKind.REJECTED, ReportKind.CONVERTED, ReportKind.SETTLED} <= reports
+    assert Reason.UNWOUND in {result.reason for result in run.engine.executor.results}
+    assert {entry.kind for entry in entries} == set(EntryKind)
+    assert run.moments[-1].end == len(run.content)
+    assert len(run.moments) + 2 == len(entries)  # the two openings come before
+
+
+def test_every_prefix_of_whole_entries_gives_the_state_of_its_moment(run: Run) -> None:
+    for number, moment in enumerate(run.moments):
+        ledger, found = accounts_of(run.content[: moment.end])
+        assert same(ledger, moment), number
+        assert (found.entries, found.torn_bytes) == (number + 3, 0)
+
+
+def test_a_cut_within_an_entry_gives_the_state_before_it(run: Run) -> None:
+    ends = [moment.end for moment in run.moments]
+    step = 37  # no multiple of it is the length of an entry, so it visits every part of one
+    for cut in range(ends[0] + 1, len(run.content), step * 11):
+        index = bisect_right(ends, cut) - 1
+        ledger, found = accounts_of(run.content[:cut])
+        assert same(ledger, run.moments[index]), cut
+        assert found.torn_bytes == cut - ends[index]
+
+
+def test_a_last_entry_written_in_part_is_left_out_and_one_in_the_middle_is_an_error(
+    run: Run,
+) -> None:
+    last, before = run.moments[-1].end, run.moments[-2].end
+    for at in range(before, last):
+        torn = bytearray(run.content)
+        torn[at] ^= 0x40
+        if at < before + 4:  # the length itself: longer than the file, or another entry than was written
+            continue
+        ledger, found = accounts_of(bytes(torn))
+        assert same(ledger, run.moments[-2])
+        assert found.torn_bytes == last - before
+    damaged = bytearray(run.content)
+    damaged[run.moments[4].end + 30] ^= 1
+    with pytest.raises(JournalDamaged, match=f"byte {run.moments[4].end} is damaged"):
+        accounts_of(bytes(damaged))
