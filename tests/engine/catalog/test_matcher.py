@@ -209,7 +209,7 @@ def test_recorded_weather_markets_with_assumed_rules_still_differ_by_source(weat
 @pytest.mark.shared_data
 def test_no_approval_joins_recorded_weather_markets(weather: Catalog) -> None:
     """The files have no rule text, so nothing that somebody claims to have read can be its fingerprint."""
-    claimed = []
+    claimed: list[Relation] = []
     for candidate in match(weather).candidates:
         members = [
             Member(venue=spec.venue, symbol=spec.symbol, rules_sha256=fingerprint(RULES))
