@@ -149,6 +149,44 @@ def test_all_yes_of_exactly_one() -> None:
     assert trial.number_of(SIZE_E6) == 100 * SIZE_ONE_E6
 
 
+@pytest.mark.parametrize(
+    ("kind", "group", "asks", "net_micros", "reason"),
+    [
+        (SignalKind.PARTITION_BUY_YES, GroupKind.EXACTLY_ONE, (3_000, 3_300, 3_400), 3_780, Reason.NONE),
+        (
+            SignalKind.PARTITION_BUY_NO,
+            GroupKind.AT_MOST_ONE,
+            (3_400, 3_600, 3_800),
+            -6_896,
+            Reason.EDGE_EATEN_BY_FEES,
+        ),
+    ],
+)
+def test_documented_partitions_with_fees_of_four_per_cent(
+    kind: SignalKind, group: GroupKind, asks: tuple[int, ...], net_micros: int, reason: Reason
+) -> None:
+    """Hand-checked: fees of .0084 + .008844 + .008976, and of .008704 + .008976 + .009216 dollars a set."""
+    stage = Stage()
+    for index, ask in enumerate(asks):
+        stage.add(f"m{index}", group="g", group_kind=group, group_size=3)
+        stage.quote(f"m{index}", [(ask - 200, 100)], [(ask, 100)])
+    trial = Trial(stage, kind)
+    assert trial.run() is reason
+    assert trial.number_of(NET) == net_micros
+
+
+def test_a_documented_sale_of_both_outcomes_keeps_a_hundredth_of_a_cent() -> None:
+    """Hand-checked: bids of .48 and .54 with fees of four per cent leave .00008 dollars a set."""
+    stage = Stage()
+    for name, bid in (("a", 4_800), ("b", 5_400)):
+        stage.add(name, single_token=True)
+        stage.quote(name, [(bid, 50)], [(9_000, 10)])
+    stage.relate(RelationKind.COMPLEMENT, "a", "b")
+    trial = Trial(stage, SignalKind.COMPLEMENT_SELL)
+    assert trial.run() is Reason.EDGE_BELOW_MINIMUM
+    assert trial.number_of(NET) == 80
+
+
 def test_all_yes_of_at_most_one_is_no_arbitrage() -> None:
     trial = Trial(partition((3_000, 3_300, 3_400), GroupKind.AT_MOST_ONE), SignalKind.PARTITION_BUY_YES)
     assert trial.run() is Reason.NOT_EXHAUSTIVE
