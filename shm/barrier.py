@@ -60,7 +60,7 @@ def change_state(reader: int, expected: int, desired: int) -> int:
 @kernel
 def confirm(reader: int, version: int) -> int:
     """Say that this reader holds nothing older than ``version``; 0 when it was dropped."""
-    if load_acquire(reader + STATE_AT) != JOINED:
+    if load_relaxed(reader + STATE_AT) != JOINED:
         return 0
     store_release(reader + CONFIRMED_AT, version)
     return 1
@@ -72,7 +72,7 @@ def passed(barrier: int) -> int:
     oldest = load_relaxed(barrier + VERSION_AT)
     for number in range(load_relaxed(barrier + N_READERS_AT)):
         reader = barrier + READERS_AT + number * HOT_BYTES
-        if load_acquire(reader + STATE_AT) != FENCED:
+        if load_relaxed(reader + STATE_AT) != FENCED:
             oldest = min(oldest, load_acquire(reader + CONFIRMED_AT))
     return oldest
 

@@ -42,6 +42,7 @@ OTHER_ROUNDING = {"ceil": "floor", "floor": "ceil"}
 OTHER_SIDE = {"bid": "ask", "ask": "bid", "bids": "asks", "asks": "bids", "buy": "sell", "sell": "buy"}
 
 BOUND = re.compile(r"_(?:MAX|MIN)(?:_|$)")  # tests go by its name; 400 for 401 is no mistake
+FENCES = {"fence_acquire", "fence_release", "fence_seq_cst"}
 LIBRARIES_THAT_ROUND = {"math", "np", "numpy"}
 
 Offers = Callable[[str, str], bool]  # whether a module, by its dotted name, has a name
@@ -156,11 +157,7 @@ class _Finder:
 
     def _drop_fence(self, node: ast.Expr) -> Iterator[Edit]:
         call = node.value
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Name)
-            and call.func.id.startswith("fence_")
-        ):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in FENCES:
             yield Edit("fence", node.lineno, _assigner(node, "value", ast.Constant(None)), _shower(node))
 
     def _rename(self, node: ast.Name | ast.Attribute, field: str) -> Iterator[Edit]:
@@ -212,11 +209,13 @@ def _names_in(tree: ast.Module) -> set[str]:
 
 
 def _is_inert(node: ast.AST, parent: ast.AST) -> bool:
-    """Docstrings, values of enums and of bounds, and what runs only for the type checker or the shell."""
+    """Docstrings, values of enums and bounds; what runs for the type checker, the compiler or the shell."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
     if isinstance(parent, ast.ClassDef) and isinstance(node, ast.Assign):
         return any("Enum" in ast.unparse(base) or "Flag" in ast.unparse(base) for base in parent.bases)
+    if isinstance(node, ast.FunctionDef):
+        return node.name == "warm"  # calls each kernel once with anything of the right type
     if isinstance(node, ast.If):
         return ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
     if isinstance(parent, ast.AnnAssign) and isinstance(parent.target, ast.Name) and node is parent.value:

@@ -70,6 +70,8 @@ def test_a_release_is_made_relaxed() -> None:
         "x = best_bid_e4",
         "from engine.other import price_ceil\nx = price_ceil",
         "x = True",
+        "def warm():\n    record(Histogram(), 0)",
+        "fence_silent(ring)",
     ],
 )
 def test_what_is_no_behaviour_is_left_alone(text: str) -> None:

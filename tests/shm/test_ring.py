@@ -291,6 +291,21 @@ def test_a_silent_reader_is_fenced_and_told() -> None:
     assert not executor.rejoin(1300)
 
 
+def test_a_fenced_reader_with_nothing_new_is_told_as_well() -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor", "ledger"))
+    executor, ledger = ring.reader("executor", 0), ring.reader("ledger", 1000)
+    for message in range(11):
+        assert ring.publish(records_of(SMALL, (message,)))
+        assert (executor.poll(), executor.poll()) == (1, 0)
+        assert ledger.poll() == 1
+    assert ring.fence_silent(500, 100) == 1
+    assert executor.poll() == Status.READER_FENCED
+    assert executor.rejoin(600)
+    assert (executor.poll(), executor.lost_messages) == (0, 0)
+    assert ring.publish(records_of(SMALL, (11,)))
+    assert (executor.poll(), ledger.poll()) == (1, 1)
+
+
 def test_a_ring_without_gating_readers_refuses() -> None:
     ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
     reader = ring.reader("executor", 0)
