@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shm.atomics import address_of, load_acquire, load_relaxed, store_relaxed
+from shm.atomics import address_of, load_relaxed, store_relaxed
 from shm.cells import copy_words
 from shm.jit import kernel
 from shm.layout import WORD_BYTES, WORD_SHIFT
@@ -33,8 +33,8 @@ def refresh(table: int, rows: int, seen: int, scratch: int, changed: int, answer
     n_busy = 0
     for row in range(load_relaxed(table + N_ROWS_AT)):
         address = row_address(table, row)
-        if load_acquire(address) == load_relaxed(seen + row * WORD_BYTES):
-            continue
+        if load_relaxed(address) == load_relaxed(seen + row * WORD_BYTES):
+            continue  # what is fetched is acquired below
         sequence = fetch_row(address, n_words, scratch)[0]
         if sequence < 0:
             n_busy += 1

@@ -40,6 +40,15 @@ def test_a_purchase_needs_its_limit_and_fee_in_free_cash() -> None:
     assert account.free_cash_micros == 10 * DOLLAR
 
 
+def test_what_is_set_aside_is_rounded_up() -> None:
+    account = Balances(nets_pairs=False, cash_micros=3)
+    assert account.reserve(HERE, BUY, YES, 5, 5001, 0) == Reservation(NO, 0, 3)
+    assert account.reserve(HERE, BUY, YES, 1, 1, 0) is None
+    kalshi = Balances(nets_pairs=True, cash_micros=4)
+    kalshi.trade(HERE, BUY, YES, 2, 0, 0)
+    assert kalshi.reserve(HERE, SELL, YES, 5, 4999, 1) == Reservation(YES, 2, 3)
+
+
 def test_proceeds_cannot_be_spent_before_they_are_final() -> None:
     account = Balances(nets_pairs=False, cash_micros=0)
     account.trade(HERE, BUY, YES, ONE, 0, 0)

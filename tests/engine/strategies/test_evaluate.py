@@ -73,6 +73,14 @@ def test_the_documented_cross_venue_pair() -> None:
     assert trial.number_of(PROFIT) == 2_330_000
 
 
+def test_the_edge_shown_is_net_of_fees_rounded_up() -> None:
+    """9,899.6 micro-dollars at Polymarket and 16,800 at Kalshi."""
+    trial = Trial(cross(ask_p=((5_501, 100),)), SignalKind.CROSS_VENUE, capital_cost_rate_ppm=0)
+    trial.run()
+    assert trial.number_of(GROSS) == 49_900
+    assert trial.number_of(NET) == 49_900 - 26_700
+
+
 def test_the_other_way_round_has_no_edge() -> None:
     trial = Trial(cross(), SignalKind.CROSS_VENUE, nth=1)
     assert trial.run() is Reason.NO_EDGE

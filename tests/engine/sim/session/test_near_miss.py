@@ -5,7 +5,7 @@ import pytest
 from engine.records import Direction, Outcome, Side, SignalKind
 from engine.sim.session.near_miss import near_misses
 from engine.sim.session.scenario import Leg, Scenario, optimum_of
-from engine.units import CASH_ONE_MICROS, SIZE_ONE_E6
+from engine.units import CASH_ONE_MICROS, PRICE_ONE_E4, SIZE_ONE_E6
 
 CLOSE = 1_793_793_600 * 10**9
 MISSES = {scenario.name: scenario for scenario in near_misses(CLOSE)}
@@ -67,3 +67,8 @@ def test_traps_expect_nothing_to_be_said() -> None:
     assert silent == ["miss-unapproved", "miss-rules"]
     assert next(reversed(MISSES)) == "miss-untrusted"
     assert MISSES["miss-untrusted"].opens_with_gap
+
+
+def test_every_market_settles_at_nothing_or_a_dollar() -> None:
+    values = {value for scenario in MISSES.values() for value in scenario.settles_at_e4.values()}
+    assert values == {0, PRICE_ONE_E4}
