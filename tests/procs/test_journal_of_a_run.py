@@ -14,12 +14,9 @@ from engine.ledger.journal import EntryKind, JournalRead, read_journal
 from engine.ledger.ledger import Account, Key, Ledger, Position
 from engine.reasons import Reason
 from engine.records import ReportKind, Venue
-from engine.sim.session import build
 from engine.sim.session.fleeting import partition
 from engine.sim.session.planted import TIERS, cross_venue, neg_risk_convert
-from procs.config_files import load_config, load_fee_table
-from procs.inline_engine import InlineEngine, Scene
-from procs.recording_frames import Frame
+from tests.procs.planted_session import CLOSE_NS, engine_for, frames_of, session_of
 
 pytestmark = pytest.mark.compiled_only
 
@@ -38,20 +35,12 @@ class Run:
     """A cross-venue pair, a conversion and an opportunity that does not last, to their settlements."""
 
     def __init__(self) -> None:
-        close_ns = build.START_NS + build.CLOSE_AFTER_NS
-        planted = [
-            cross_venue(TIERS[0], close_ns, yes_at=Venue.KALSHI),
-            neg_risk_convert(TIERS[0], close_ns),
-            partition(TIERS[2], close_ns),
-        ]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(build, "planted_scenarios", lambda _close_ns: planted)
-            patch.setattr(build, "fleeting_scenarios", lambda _close_ns: [])
-            patch.setattr(build, "near_misses", lambda _close_ns: [])
-            session = build.build_session(1)
-        config = load_config(assignments=["engine.market_slots=32"])
-        scene = Scene(session.markets, session.relations, load_fee_table(config), session.frames[0].recv_ns)
-        self.engine = InlineEngine(config, scene, latency_scale=SLOW)
+        session = session_of(
+            cross_venue(TIERS[0], CLOSE_NS, yes_at=Venue.KALSHI),
+            neg_risk_convert(TIERS[0], CLOSE_NS),
+            partition(TIERS[2], CLOSE_NS),
+        )
+        self.engine = engine_for(session, latency_scale=SLOW)
         self.moments: list[Moment] = []
         append = self.engine.desk.append
 
@@ -63,8 +52,7 @@ class Run:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.engine.desk, "append", remembered)
-            frames = (Frame(one.recv_ns, one.venue, one.conn, one.raw.encode()) for one in session.frames)
-            self.engine.run(frames)
+            self.engine.run(frames_of(session))
         self.content = self.engine.journal_bytes.getvalue()
 
 

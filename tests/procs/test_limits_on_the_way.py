@@ -14,12 +14,10 @@ import pytest
 
 from engine.reasons import Reason
 from engine.records import DecisionStage, Venue
-from engine.sim.session import build
 from engine.sim.session.planted import cross_venue
 from engine.units import CASH_ONE_MICROS, SIZE_ONE_E6
-from procs.config_files import load_config, load_fee_table
-from procs.inline_engine import InlineEngine, Scene
-from procs.recording_frames import Frame
+from procs.inline_engine import InlineEngine
+from tests.procs.planted_session import CLOSE_NS, engine_for, frames_of, session_of
 
 pytestmark = pytest.mark.compiled_only
 
@@ -29,26 +27,13 @@ SIZE = 110 * SIZE_ONE_E6  # planted: YES at 50 cents at Polymarket, NO at 40 cen
 class Run:
     """The session of one planting through an engine; ``change`` is done to the engine before it starts."""
 
-    def __init__(
-        self,
-        monkeypatch: pytest.MonkeyPatch,
-        *settings: str,
-        change: Callable[[InlineEngine], None] | None = None,
-    ) -> None:
-        planted = cross_venue(
-            ("medium", (110,)), build.START_NS + build.CLOSE_AFTER_NS, yes_at=Venue.POLYMARKET
-        )
-        monkeypatch.setattr(build, "planted_scenarios", lambda _close_ns: [planted])
-        monkeypatch.setattr(build, "near_misses", lambda _close_ns: [])
-        session = build.build_session(1)
-        config = load_config(assignments=["engine.market_slots=16", *settings])
-        scene = Scene(session.markets, session.relations, load_fee_table(config), session.frames[0].recv_ns)
-        self.engine = InlineEngine(config, scene)
+    def __init__(self, *settings: str, change: Callable[[InlineEngine], None] | None = None) -> None:
+        session = session_of(cross_venue(("medium", (110,)), CLOSE_NS, yes_at=Venue.POLYMARKET))
+        self.engine = engine_for(session, *settings)
         if change is not None:
             change(self.engine)
         self.denied: set[int] = set()
-        frames = (Frame(one.recv_ns, one.venue, one.conn, one.raw.encode()) for one in session.frames)
-        self.engine.run(frames, watch_decision=self._note)
+        self.engine.run(frames_of(session), watch_decision=self._note)
 
     def _note(self, decision: np.void) -> None:
         if int(decision["stage"]) == DecisionStage.GATE:
@@ -73,10 +58,8 @@ def poor(engine: InlineEngine) -> None:
     engine.desk.gate.set_cash(Venue.KALSHI, CASH_ONE_MICROS)
 
 
-def test_without_a_limit_in_its_way_the_order_is_sent_and_everything_reserved_is_given_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    run = Run(monkeypatch)
+def test_without_a_limit_in_its_way_the_order_is_sent_and_everything_reserved_is_given_back() -> None:
+    run = Run()
     gate = run.engine.desk.gate
     assert (run.sent, run.denied, gate.denials) == (2, set(), {})
     assert not gate.state["reserved_micros"].any()
@@ -97,10 +80,8 @@ def test_without_a_limit_in_its_way_the_order_is_sent_and_everything_reserved_is
         (("risk.open_orders_max=1",), Reason.OPEN_ORDER_LIMIT),
     ],
 )
-def test_a_limit_of_the_configuration_denies(
-    monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...], reason: Reason
-) -> None:
-    run = Run(monkeypatch, *settings)
+def test_a_limit_of_the_configuration_denies(settings: tuple[str, ...], reason: Reason) -> None:
+    run = Run(*settings)
     assert (run.sent, run.denied) == (0, {reason})
     assert set(run.engine.desk.gate.denials) == {reason}
     assert not run.engine.desk.gate.state["reserved_micros"].any()
@@ -123,9 +104,9 @@ def test_a_limit_of_the_configuration_denies(
     ],
 )
 def test_the_gate_denies_what_the_optimizer_let_through(
-    monkeypatch: pytest.MonkeyPatch, change: Callable[[InlineEngine], None], reason: Reason
+    change: Callable[[InlineEngine], None], reason: Reason
 ) -> None:
-    run = Run(monkeypatch, change=change)
+    run = Run(change=change)
     assert (run.sent, run.denied) == (0, {reason})
     assert not run.engine.desk.gate.state["reserved_micros"].any()
 
@@ -140,10 +121,8 @@ def test_the_gate_denies_what_the_optimizer_let_through(
         f"venues.kalshi.paper_cash_micros={SIZE // 4}",
     ],
 )
-def test_a_limit_that_the_optimizer_knows_makes_the_order_smaller(
-    monkeypatch: pytest.MonkeyPatch, setting: str
-) -> None:
-    run = Run(monkeypatch, setting)
+def test_a_limit_that_the_optimizer_knows_makes_the_order_smaller(setting: str) -> None:
+    run = Run(setting)
     bought = [result.sets_e6 for result in run.engine.executor.results]
     assert (run.sent, run.denied) == (2 * len(bought), set())
     assert bought
