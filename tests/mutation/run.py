@@ -2,9 +2,12 @@
 
 ``python -m tests.mutation.run --count 60 --seed 1`` draws mutants evenly over the kinds of mistake and over
 the sources, makes each in a copy of the tree, and runs the tests that mirror the broken module, then those
-beside them, with kernels as plain Python. Exit 1 when fewer than ``--floor`` percent are noticed, 2 when the
-tests fail without any mistake. A mutant that does not come to an end within its time has been noticed, and is
-told apart; its time is of the processor, so that a machine busy with something else does not feign it.
+beside them, with kernels as plain Python; where plain Python leaves out what production runs
+(``COMPILED_TOO``), the mirroring tests run compiled as well. Exit 1 when fewer than ``--floor`` percent are
+noticed, 2 when the tests fail without any mistake.
+
+A mutant that does not come to an end within its time has been noticed, and is told apart; its time is of the
+processor, so that a machine busy with something else does not feign it.
 """
 
 from __future__ import annotations
@@ -36,8 +39,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 EQUIVALENT = Path(__file__).parent / "equivalent.toml"
 
 MUTATED = ("engine/", "shm/")
+COMPILED_TOO = {"shm/atomics.py"}  # one side of each choice between compiled and plain
 COPIED_BYTES_MAX = 16 << 20
-SELECTED = "not shared_data and not compiled_only and not soak"
+SELECTED = "not shared_data and not soak"
+SELECTED_PLAIN = f"{SELECTED} and not compiled_only"
 TIMES_SLOWER_MAX = 4
 CPU_S_MIN = 60.0
 UNBROKEN_CPU_S_MAX = 1800.0  # for the tests of one folder without any mistake
@@ -148,13 +153,12 @@ class Workplace:
                 shutil.copyfile(root / name, self._tree / name)
         self._environment = {
             **os.environ,
-            "NUMBA_DISABLE_JIT": "1",
             "PR3DICT_CACHE_DIR": str(folder / "cache"),
             "PYTHONDONTWRITEBYTECODE": "1",  # two mutants of one size and second would share their byte code
             "PYTHONPATH": str(self._tree),
         }
 
-    def run(self, tests: Sequence[str], cpu_s: float, *options: str) -> Outcome:
+    def run(self, tests: Sequence[str], cpu_s: float, *options: str, plain: bool = True) -> Outcome:
         """Run tests until the first that fails, or the time is over."""
         command = [
             "sh",
@@ -169,7 +173,7 @@ class Workplace:
             "-p",
             "no:cacheprovider",
             "-m",
-            SELECTED,
+            SELECTED_PLAIN if plain else SELECTED,
             *options,
             *tests,
         ]
@@ -177,7 +181,7 @@ class Workplace:
             done = subprocess.run(
                 command,
                 cwd=self._tree,
-                env=self._environment,
+                env={**self._environment, "NUMBA_DISABLE_JIT": str(int(plain))},
                 timeout=WAITING_TIMES_MAX * cpu_s,
                 capture_output=True,
                 check=False,
@@ -207,8 +211,12 @@ class Workplace:
         mutant = make_mutant(original, site.index, offers)
         path.write_text(mutant.source, encoding="utf-8")
         try:
-            for tests in mirrored_tests(site.path):
-                outcome = self.run(tests, limit_cpu_s(tests, seconds))
+            groups = mirrored_tests(site.path)
+            runs = [(tests, True) for tests in groups]
+            if site.path in COMPILED_TOO:
+                runs.insert(1, (groups[0], False))
+            for tests, plain in runs:
+                outcome = self.run(tests, limit_cpu_s(tests, seconds), plain=plain)
                 if outcome is not Outcome.PASSED:
                     return Verdict(site, mutant, tests[0], outcome)
         finally:

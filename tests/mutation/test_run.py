@@ -58,6 +58,22 @@ def test_a_killed_mutant_is_told_from_a_survivor(tree: Path, monkeypatch: pytest
     assert (tree.parent / "place/checkout/engine/thing.py").read_text() == SOURCE
 
 
+def test_compiled_tests_are_run_where_plain_ones_see_one_side_only(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "tests/engine/test_thing.py").write_text(
+        "import os\n\nfrom engine.thing import unchecked\n\n\n"
+        "def test_unchecked():\n    assert os.environ['NUMBA_DISABLE_JIT'] == '1' or not unchecked(1, 1)\n"
+    )
+    monkeypatch.setattr(run, "mirrored_tests", lambda path: [("tests/engine/test_thing.py",)])
+    site = run.find_sites(["engine/thing.py"], tree)[1]
+    place = run.Workplace(tree.parent / "place", tree)
+    seconds = {"tests/engine/test_thing.py": 1.0}
+    assert place.try_mutant(site, seconds).outcome is Outcome.PASSED
+    monkeypatch.setattr(run, "COMPILED_TOO", {"engine/thing.py"})
+    assert place.try_mutant(site, seconds).outcome is Outcome.FAILED
+
+
 def test_a_mutant_without_end_is_noticed(tree: Path) -> None:
     (tree / "tests/engine/test_thing.py").write_text("def test_endless():\n    while True:\n        pass\n")
     place = run.Workplace(tree.parent / "place", tree)

@@ -1,6 +1,32 @@
 from __future__ import annotations
 
+from dataclasses import asdict
+
+import pytest
+
+from engine import typed_tree
+from engine.errors import ConfigError
 from engine.sim.faults import NO_FAULTS, Fault, FaultPlan, FaultRates
+from engine.units import NS_PER_S, PPM
+
+HOUR_NS = 3_600 * NS_PER_S
+RATES = [name for name in asdict(FaultRates()) if name.endswith("_ppm")]
+TIMES = ["delay_max_ns", "silence_ns"]
+
+
+def test_nothing_goes_wrong_unless_it_is_asked_for() -> None:
+    assert asdict(FaultRates()) == dict.fromkeys(RATES, 0) | dict.fromkeys(TIMES, 5 * NS_PER_S)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [*((name, 0, PPM) for name in RATES), *((name, 1, HOUR_NS) for name in TIMES)]
+)
+def test_rates_and_times_are_bounded(name: str, least: int, most: int) -> None:
+    for value in (least, most):
+        assert getattr(typed_tree.build(FaultRates, {name: value}, "faults"), name) == value
+    for value in (least - 1, most + 1):
+        with pytest.raises(ConfigError, match=name):
+            typed_tree.build(FaultRates, {name: value}, "faults")
 
 
 def test_no_rates_no_faults() -> None:
