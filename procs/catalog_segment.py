@@ -107,9 +107,9 @@ class CatalogView:
 
         A row that its writer is at is left for the next time, and nothing is confirmed before.
         """
-        version = self._reader.announced()
-        if version == self.version:
+        if not self._reader.has_news(self.version):
             return False
+        version = self._reader.announced()
         if self._mirror.refresh() and self._reader.confirm(version):
             self.version = version
         return True

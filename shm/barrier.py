@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
+import numpy as np
+
 from shm.atomics import compare_exchange, load_acquire, load_relaxed, store_release
 from shm.errors import RingRefused
 from shm.jit import kernel
@@ -21,6 +23,7 @@ from shm.layout import (
     BARRIER_READERS_MAX,
     HOT_BYTES,
     READER_NAME_BYTES,
+    WORD_BYTES,
     ReaderState,
     SegmentKind,
     layout_hash,
@@ -83,6 +86,11 @@ class BarrierReader:
     def __init__(self, barrier: Barrier, address: int) -> None:
         self._barrier = barrier  # keeps the memory
         self._address = address
+        self._version = barrier.segment.bytes_at(VERSION_AT, WORD_BYTES).view(np.int64).data
+
+    def has_news(self, version: int) -> bool:
+        """Whether the writer has come to another version than this, by a plain load: late by a moment."""
+        return bool(self._version[0] != version)
 
     def announced(self) -> int:
         """Version the writer has come to."""

@@ -49,6 +49,8 @@ def test_against_a_dictionary(steps: list[tuple[str, int]]) -> None:
             joined[name] = barrier.reader(name)
         elif what == "confirm" and name in joined:
             assert joined[name].announced() == version
+            assert joined[name].has_news(version - 1)
+            assert not joined[name].has_news(version)
             assert joined[name].confirm(version) == (name in confirmed)
             if name in confirmed:
                 confirmed[name] = version
