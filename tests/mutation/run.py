@@ -312,10 +312,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--floor", type=float, default=90.0, help="percent that must be noticed")
     parser.add_argument("--workers", type=int, default=2, help="mutants tried at the same time")
     parser.add_argument("--only", default="", help="sources whose path begins with this")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of mistake")
     args = parser.parse_args(argv)
     sources = [name for name in tracked_files(ROOT) if name.startswith(MUTATED) and name.endswith(".py")]
     tested = [name for name in sources if name.startswith(args.only) and mirrored_tests(name)]
-    sites = draw(drop_equivalent(find_sites(tested), load_equivalent()), args.count, args.seed)
+    known = drop_equivalent(find_sites(tested), load_equivalent())
+    sites = draw([site for site in known if site.kind in args.kinds], args.count, args.seed)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         workplaces: queue.SimpleQueue[Workplace] = queue.SimpleQueue()
         for number in range(args.workers):
