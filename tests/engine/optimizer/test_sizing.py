@@ -207,6 +207,15 @@ def test_minimum_notional_binds_purchases(contracts: int, size: int) -> None:
     assert best(world)[0] == size * SIZE_ONE_E6
 
 
+@pytest.mark.parametrize(("contracts", "size_e6"), [(3.333333, 0), (3.333334, 3_333_334)])
+def test_minimum_notional_is_met_to_the_last_millionth(contracts: float, size_e6: int) -> None:
+    world = World()
+    yes = world.market(asks=[(".30", contracts)], notional_micros=1_000_000, lot=1e-6)
+    no = world.market(bids=[(".55", 100)], lot=1e-6)
+    world.signal([Leg(yes), Leg(no, BUY_NO)])
+    assert best(world)[0] == size_e6
+
+
 def test_huge_sizes_do_not_overflow() -> None:
     world = World()
     slots = [world.market(asks=[(".30", 10**8)], rate_ppm=40_000) for _ in range(3)]

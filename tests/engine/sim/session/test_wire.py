@@ -48,6 +48,27 @@ def test_a_delta_says_the_change_on_its_own_side() -> None:
     assert (gone["side"], gone["price_dollars"], gone["delta_fp"]) == ("no", "0.5200", "-7.00")
 
 
+def test_a_frame_never_says_a_time_after_its_own() -> None:
+    late = AT + 1_999_999_999
+    kalshi, polymarket, quotes = KalshiWire(), PolymarketWire(), quiet_book(4_500, 4_800)
+    level = LevelSet(Side.BID, 4_500, 9_000_000)
+    delta = json.loads(kalshi.delta(late, KALSHI, quotes, level).raw)["msg"]
+    determined = json.loads(kalshi.determined(late, KALSHI, 10_000).raw)["msg"]
+    settled = json.loads(kalshi.settled(late, KALSHI).raw)["msg"]
+    second, millis = AT // 10**9 + 1, AT // 10**6 + 1_999
+    assert (delta["ts_ms"], determined["determination_ts"], settled["settled_ts"]) == (
+        millis,
+        seconds,
+        seconds,
+    )
+    frames = [
+        *json.loads(polymarket.books(late, PAIR, quotes).raw),
+        json.loads(polymarket.changes(late, PAIR, quotes, [level]).raw),
+        json.loads(polymarket.resolved(late, PAIR, yes_wins=True).raw),
+    ]
+    assert [frame["timestamp"] for frame in frames] == [str(millis)] * 4
+
+
 def test_a_lost_frame_leaves_a_hole_and_lifecycle_counts_by_itself() -> None:
     wire, quotes = KalshiWire(), quiet_book(4_500, 4_800)
     wire.snapshot(AT, KALSHI, quotes)
