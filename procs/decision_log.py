@@ -12,8 +12,9 @@ same bytes: nothing in a line depends on the machine or the hour.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import IO, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ _EPOCH_COUNTER_BITS: Final = 32
 _WITHOUT_EDGES: Final = frozenset({DecisionStage.GATE, DecisionStage.EXECUTION})
 
 Count = tuple[str, str, str]  # stage, kind, reason
+Keep = Callable[[Mapping[str, object]], bool]  # of a line as an object
 
 
 @dataclass(slots=True)
@@ -104,10 +106,22 @@ def is_decision_log(first_line: bytes) -> bool:
     return first_line.startswith(b'{"' + HEADER_KEY.encode())
 
 
-def read_funnel(lines: Iterable[bytes], source: str) -> Funnel:
-    """Funnel of a decision log.
+def with_edge(which: str) -> Keep:
+    """Whether a line has an edge above zero; ``which``: ``gross`` is before fees, ``net`` after them."""
+    return lambda line: Decimal(str(line.get(f"edge_{which}", 0))) > 0
 
-    RecordingFormat for another version, RecordingDamaged for a line that is not one.
+
+def at_venue(venue: str) -> Keep:
+    """Whether the market of a line is at ``venue``."""
+    return lambda line: str(line["market"]).startswith(f"{venue}:")
+
+
+def read_funnel(
+    lines: Iterable[bytes], source: str, keep: Sequence[Keep] = ()
+) -> tuple[Funnel, RecordingDamaged | None]:
+    """Funnel of those lines of a decision log that everything in ``keep`` is true of, up to any damage.
+
+    RecordingFormat for another version.
     """
     funnel = Funnel()
     for number, line in enumerate(lines, start=1):
@@ -115,13 +129,14 @@ def read_funnel(lines: Iterable[bytes], source: str) -> Funnel:
             tree = orjson.loads(line)
             if number == 1:
                 _check_version(tree, source)
-            else:
-                funnel.add_words((tree["stage"], tree["kind"], tree["reason"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise RecordingDamaged(
-                f"{source}: line {number} is not a decision; {number - 1} lines before it are whole"
-            ) from error
-    return funnel
+                continue
+            key = tree["stage"], tree["kind"], tree["reason"]
+            if all(kept(tree) for kept in keep):
+                funnel.add_words(key)
+        except (orjson.JSONDecodeError, KeyError, TypeError, InvalidOperation):
+            said = f"{source}: line {number} is not a decision; {number - 1} lines before it are whole"
+            return funnel, RecordingDamaged(said)
+    return funnel, None
 
 
 def _check_version(header: Mapping[str, object], source: str) -> None:

@@ -18,6 +18,8 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from engine.catalog.defaults import FeeTable, with_fee_of_date
+from engine.catalog.market import MarketSpec
 from engine.catalog.relations import Relation
 from engine.config import Config
 from engine.errors import ConfigError, RecordingDamaged
@@ -32,13 +34,15 @@ from procs.importers import Source, open_source
 from procs.inline_engine import VENUES, InlineEngine, Scene
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome, VenueAccount
 from procs.progress import OnProgress, Progress
+from procs.recording import RecordingHeader
 from procs.recording_frames import Frame
 from procs.recording_merge import common_start, merge
 from procs.session_watch import SessionWatch
 from procs.source import SourceAgent
 
 LATENCY_SCALES: Final = (1, 2, 5)
-PROGRESS_EVERY: Final = 1 << 10  # steps
+PROGRESS_EVERY: Final = 1 << 10  # steps; when paced each one, since they may be far apart
+PAUSE_S_MAX: Final = 60.0
 KIB: Final = 1024
 
 
@@ -76,8 +80,8 @@ def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) ->
     with ExitStack() as stack:
         sources = [_open(path, stack) for path in options.files]
         shifts = common_start(sources) if options.align_start else [0] * len(sources)
-    markets = [spec for source in sources for spec in source.header.markets]
     fees = load_fee_table(options.config)
+    markets = [spec for source in sources for spec in _markets(source.header, fees, options.config)]
     start_ns = min(source.header.start_ns + shift for source, shift in zip(sources, shifts, strict=True))
     scene = Scene(markets, load_relations(options.config).relation, fees, start_ns)
     given = _Input(
@@ -89,6 +93,13 @@ def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) ->
         frames=lambda opened: _merged([_open(path, opened) for path in options.files], shifts),
     )
     return _run(given, options, on_progress)
+
+
+def _markets(header: RecordingHeader, fees: FeeTable, config: Config) -> Iterator[MarketSpec]:
+    """Markets of one recording; those without a fee schedule pay that of its own date, not of the first's."""
+    for spec in header.markets:
+        direct_member = config.venues.of(spec.venue).direct_member
+        yield with_fee_of_date(spec, fees, header.start_ns, direct_member)
 
 
 def run_session(seed: int, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
@@ -159,7 +170,7 @@ def _pass(
     given: _Input, options: PaperOptions, scale: int, frames_total: int | None, on_progress: OnProgress
 ) -> _Pass:
     first = scale == options.latency_scales[0]
-    pace = _Pacer(options.speed) if first and options.speed is not None else None
+    pace = Pacer(options.speed) if first and options.speed is not None else None
     engine = InlineEngine(
         options.config,
         given.scene,
@@ -169,11 +180,12 @@ def _pass(
     )
     watch = SessionWatch(given.session.plantings, engine.catalog) if given.session else None
     steps = 0
+    progress_every = PROGRESS_EVERY if pace is None else 1
 
     def on_step(source: SourceAgent, now_ns: int) -> None:
         nonlocal steps
         steps += 1
-        if steps % PROGRESS_EVERY == 0:
+        if steps % progress_every == 0:
             on_progress(_progress(engine, source, scale, frames_total, now_ns))
 
     start = time.perf_counter()
@@ -211,20 +223,34 @@ class _Whole:
             raise StopIteration from error
 
 
-class _Pacer:
-    """Waits so that recorded time passes ``speed`` times as fast as real time."""
+class Pacer:
+    """Waits so that recorded time passes ``speed`` times as fast as real time.
 
-    def __init__(self, speed: float) -> None:
+    A pause of the recordings, such as lies between two of different days, takes at most PAUSE_S_MAX.
+    """
+
+    def __init__(
+        self,
+        speed: float,
+        clock_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._speed = speed
+        self._clock_s = clock_s
+        self._sleep = sleep
         self._origin: tuple[int, float] | None = None
 
     def __call__(self, recv_ns: int) -> None:
-        if self._origin is None:
-            self._origin = recv_ns, time.monotonic()
-        began_ns, began_s = self._origin
-        wait_s = began_s + (recv_ns - began_ns) / 1e9 / self._speed - time.monotonic()
-        if wait_s > 0:
-            time.sleep(wait_s)
+        """Return when it is time for what was received at ``recv_ns``; called with times that only grow."""
+        now_s = self._clock_s()
+        began_ns, began_s = self._origin or (recv_ns, now_s)
+        due_s = began_s + (recv_ns - began_ns) / 1e9 / self._speed
+        if due_s > now_s + PAUSE_S_MAX:
+            due_s = now_s + PAUSE_S_MAX
+            began_ns, began_s = recv_ns, due_s
+        self._origin = began_ns, began_s
+        if due_s > now_s:
+            self._sleep(due_s - now_s)
 
 
 def _progress(

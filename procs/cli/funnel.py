@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from engine.errors import ConfigError
 from procs import config_files
 from procs.cli.paper import add_config_arguments, tell
 from procs.cli.render_funnel import funnel_sections
@@ -17,17 +19,26 @@ from procs.cli.render_json import funnel_document
 from procs.cli.render_paper import faults
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
-from procs.decision_log import Funnel, is_decision_log, read_funnel
+from procs.decision_log import Funnel, Keep, at_venue, is_decision_log, read_funnel, with_edge
 from procs.paper import PaperOptions, run_recordings
-from procs.paper_result import PaperResult
+from procs.recording import VENUE_OF_NAME
 
 FIRST_LINE_BYTES_MAX = 4_096  # of a decision log; the first line of anything else is not looked at
 ONE_LATENCY = (1,)
+EDGES = ("gross", "net")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the subcommand."""
     parser.add_argument("file", type=Path, metavar="FILE", help="decision log of paper, or a recording")
+    parser.add_argument(
+        "--edge",
+        choices=EDGES,
+        help="of a decision log: only candidates with an edge above zero before (gross) or after fees (net)",
+    )
+    parser.add_argument(
+        "--venue", choices=sorted(VENUE_OF_NAME), help="of a decision log: only this venue's markets"
+    )
     add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
 
@@ -38,15 +49,22 @@ def run(args: argparse.Namespace) -> int:
     with args.file.open("rb") as file:
         if is_decision_log(file.readline(FIRST_LINE_BYTES_MAX)):
             file.seek(0)
-            return _show(args, read_funnel(file, str(args.file)), None)
+            funnel, damage = read_funnel(file, str(args.file), _kept(args))
+            return _show(args, funnel, [] if damage is None else [str(damage)])
+    if args.edge or args.venue:
+        raise ConfigError(f"{args.file}: --edge and --venue need a decision log (paper --decisions LOG)")
     options = PaperOptions(config=config, files=(args.file,), latency_scales=ONE_LATENCY)
     with shown_on(None if args.json else sys.stderr, args.file.name) as on_progress:
         result = run_recordings(args.file.name, options, on_progress)
-    return _show(args, result.funnel, result)
+    return _show(args, result.funnel, faults([result]))
 
 
-def _show(args: argparse.Namespace, funnel: Funnel, result: PaperResult | None) -> int:
-    found = [] if result is None else faults([result])
+def _kept(args: argparse.Namespace) -> list[Keep]:
+    kept = [with_edge(args.edge)] if args.edge else []
+    return [*kept, at_venue(args.venue)] if args.venue else kept
+
+
+def _show(args: argparse.Namespace, funnel: Funnel, found: Sequence[str]) -> int:
     if args.json:
         print(json.dumps(funnel_document(str(args.file), funnel, found), indent=2))
     else:

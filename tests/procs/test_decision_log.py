@@ -9,7 +9,16 @@ import pytest
 from engine.errors import RecordingDamaged, RecordingFormat
 from engine.reasons import Reason
 from engine.records import DECISION, DecisionStage, SignalKind
-from procs.decision_log import DecisionLog, Funnel, is_decision_log, read_funnel, why_not
+from procs.decision_log import (
+    DecisionLog,
+    Funnel,
+    Keep,
+    at_venue,
+    is_decision_log,
+    read_funnel,
+    why_not,
+    with_edge,
+)
 
 
 def decision(**changes: int) -> np.void:
@@ -84,7 +93,8 @@ def test_the_funnel_read_from_a_log_is_the_one_counted_while_writing() -> None:
     for reason in (Reason.NO_EDGE, Reason.NO_EDGE, Reason.NONE):
         log.write(decision(reason=reason))
     log.write(decision(stage=DecisionStage.GATE, reason=Reason.HALTED))
-    assert read_funnel(sink.getvalue().splitlines(), "log").counts == log.funnel.counts
+    read, damage = read_funnel(sink.getvalue().splitlines(), "log")
+    assert (read.counts, damage) == (log.funnel.counts, None)
     assert log.lines == 4
     assert log.funnel.total("strategy") == 3
     assert log.funnel.rows() == [
@@ -104,8 +114,37 @@ def test_without_a_file_decisions_are_counted_all_the_same() -> None:
 @pytest.mark.parametrize("line", [b"{", b"[]", b'{"stage":"strategy"}', b"7"])
 def test_a_line_that_is_no_decision_is_named(line: bytes) -> None:
     header, good = written(decision())
-    with pytest.raises(RecordingDamaged, match="log: line 3 is not a decision; 2 lines before it are whole"):
-        read_funnel([header, good, line], "log")
+    funnel, damage = read_funnel([header, good, line, good], "log")
+    assert str(damage) == "log: line 3 is not a decision; 2 lines before it are whole"
+    assert isinstance(damage, RecordingDamaged)
+    assert funnel.total("strategy") == 1
+
+
+EDGES = {
+    "gross and net": {"edge_gross_micros": 50_000, "edge_net_micros": 1},
+    "gross": {"edge_gross_micros": 1, "edge_net_micros": 0},
+    "nothing": {"edge_gross_micros": 0, "edge_net_micros": -1},
+    "of another stage": {"stage": DecisionStage.EXECUTION, "edge_gross_micros": 5, "edge_net_micros": 5},
+}
+
+
+def test_a_funnel_of_what_had_an_edge_or_was_at_one_venue() -> None:
+    lines = written(*(decision(slot=slot, **changes) for slot, changes in enumerate(EDGES.values())))
+
+    def counted(*keep: Keep) -> int:
+        return sum(read_funnel(lines, "log", keep)[0].counts.values())
+
+    assert (counted(), counted(with_edge("gross")), counted(with_edge("net"))) == (4, 2, 1)
+    assert (counted(at_venue("kalshi")), counted(at_venue("polymarket"))) == (4, 0)
+    assert counted(with_edge("gross"), at_venue("polymarket")) == 0
+
+
+def test_an_edge_that_is_no_number_is_damage() -> None:
+    header, good = written(decision())
+    bad = good.replace(b'"0.05"', b'"much"')
+    assert bad != good
+    _, damage = read_funnel([header, bad], "log", [with_edge("gross")])
+    assert "line 2 is not a decision" in str(damage)
 
 
 def test_another_version_is_refused() -> None:

@@ -3,21 +3,26 @@ from __future__ import annotations
 import io
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import orjson
 import pytest
 
+from engine.config import Config
 from engine.errors import RecordingFormat
 from engine.records import Venue
 from engine.sim.session.build import build_session
-from engine.units import SIZE_ONE_E6
+from engine.units import NS_PER_DAY, NS_PER_S, SIZE_ONE_E6
+from procs import paper
 from procs.config_files import load_config
-from procs.paper import PaperOptions, run_recordings, run_session
+from procs.inline_engine import InlineEngine, Scene
+from procs.paper import PAUSE_S_MAX, Pacer, PaperOptions, run_recordings, run_session
 from procs.paper_result import PaperResult
 from procs.progress import Progress
 from procs.recording import Provenance, RecordingHeader, RecordingWriter
+from tests.data import recordings as made
 
 pytestmark = pytest.mark.compiled_only
 
@@ -201,6 +206,71 @@ def test_two_recordings_are_merged_and_can_be_aligned(tmp_path: Path) -> None:
     result = run_recordings("two", options, lambda progress: None)
     assert result.data.frames == 300
     assert result.data.aligned
+
+
+def test_each_recording_pays_the_fees_of_its_own_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Crypto at Polymarket paid 0.072 in April and 0.07 in September 2026."""
+    scenes: list[Scene] = []
+
+    class Noted(InlineEngine):
+        def __init__(self, config: Config, scene: Scene, **options: object) -> None:
+            scenes.append(scene)
+            super().__init__(config, scene, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(paper, "InlineEngine", Noted)
+    files = []
+    for number, month in enumerate((4, 9)):
+        spec = replace(made.polymarket_spec(f"{number}1", f"{number}2", f"0x{number}"), category="crypto")
+        start_ns = int(datetime(2026, month, 28, tzinfo=UTC).timestamp()) * NS_PER_S
+        head = made.header("polymarket", markets=(spec,), start_ns=start_ns)
+        files.append(made.write(tmp_path / f"{number}.ndjson.zst", head, []))
+    for align_start in (False, True):
+        options = PaperOptions(
+            config=load_config(), files=tuple(files), align_start=align_start, latency_scales=(1,)
+        )
+        run_recordings("two", options, lambda progress: None)
+        rates = [spec.fee.rate_ppm for spec in scenes.pop().markets if spec.fee is not None]
+        assert rates == [72_000, 70_000]
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.slept: list[float] = []
+
+    def read(self) -> float:
+        return self.now_s
+
+    def sleep(self, wait_s: float) -> None:
+        self.slept.append(wait_s)
+        self.now_s += wait_s
+
+
+def test_a_paced_run_takes_recorded_time_over_speed() -> None:
+    clock = Clock()
+    pace = Pacer(4.0, clock.read, clock.sleep)
+    for at_s in (5, 5, 7, 27):
+        pace(at_s * NS_PER_S)
+    assert clock.slept == [0.5, 5.0]
+    clock.now_s += 3.0  # work that took longer than the recording
+    pace(35 * NS_PER_S)
+    pace(47 * NS_PER_S)
+    assert clock.slept == [0.5, 5.0, 2.0]  # what was lost is caught up
+
+
+@pytest.mark.parametrize("speed", [100.0, 1.0, 1e-300])
+def test_the_pause_between_two_recordings_is_cut_short(speed: float) -> None:
+    clock = Clock()
+    pace = Pacer(speed, clock.read, clock.sleep)
+    pace(0)
+    pace(30 * NS_PER_DAY)
+    assert clock.slept == [PAUSE_S_MAX]
+    pace(30 * NS_PER_DAY + int(speed * NS_PER_S))
+    assert clock.now_s == pytest.approx(100.0 + PAUSE_S_MAX + (1.0 if speed >= 1 else 0.0))
 
 
 def test_a_recording_that_breaks_off_is_run_as_far_as_it_is_whole(tmp_path: Path) -> None:

@@ -69,10 +69,10 @@ def test_json_is_one_document(log: Path, capsys: pytest.CaptureFixture[str]) -> 
     ("content", "code", "line"),
     [
         (b'{"pr3dict_decisions":99}\n', 2, "decision log version 99"),
-        (_log() + b"{torn", 1, "line 2 is not a decision; 1 lines before it are whole"),
+        (b"", 1, "empty file"),
     ],
 )
-def test_a_log_of_another_version_or_a_torn_one_is_one_line(
+def test_a_log_of_another_version_or_an_empty_one_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, code: int, line: str
 ) -> None:
     path = tmp_path / "log.ndjson"
@@ -81,6 +81,35 @@ def test_a_log_of_another_version_or_a_torn_one_is_one_line(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert line in err
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_torn_log_is_counted_as_far_as_it_is_whole(
+    log: Path, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    with log.open("ab") as file:
+        file.write(b"{torn")
+    assert cli.main(["funnel", str(log), *(["--json"] if as_json else [])]) == 1
+    out, err = capsys.readouterr()
+    assert err == f"pr3dict: {log}: line 6 is not a decision; 5 lines before it are whole\n"
+    assert ("cash_exhausted" in out, "no_edge" in out) == (True, True)
+    if as_json:
+        assert json.loads(out)["faults"] == [err.removeprefix("pr3dict: ").rstrip()]
+
+
+def test_only_what_had_an_edge_and_only_one_venue(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, left in ((["--venue", "kalshi"], 4), (["--venue", "polymarket"], 0), (["--edge", "net"], 0)):
+        assert cli.main(["funnel", str(log), "--json", *options]) == 0
+        rows = json.loads(capsys.readouterr().out)["funnel"]
+        assert sum(row["count"] for row in rows) == left
+
+
+def test_a_recording_has_no_lines_to_choose_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.zst"
+    path.write_bytes(b"\x28\xb5\x2f\xfd")
+    assert cli.main(["funnel", str(path), "--edge", "gross"]) == 2
+    said = f"pr3dict: {path}: --edge and --venue need a decision log (paper --decisions LOG)\n"
+    assert capsys.readouterr() == ("", said)
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
