@@ -55,7 +55,7 @@ def test_a_frame_never_says_a_time_after_its_own() -> None:
     delta = json.loads(kalshi.delta(late, KALSHI, quotes, level).raw)["msg"]
     determined = json.loads(kalshi.determined(late, KALSHI, 10_000).raw)["msg"]
     settled = json.loads(kalshi.settled(late, KALSHI).raw)["msg"]
-    second, millis = AT // 10**9 + 1, AT // 10**6 + 1_999
+    seconds, millis = AT // 10**9 + 1, AT // 10**6 + 1_999
     assert (delta["ts_ms"], determined["determination_ts"], settled["settled_ts"]) == (
         millis,
         seconds,
