@@ -14,7 +14,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shm.atomics import address_of, bit_length, load_relaxed, store_relaxed
+from shm.atomics import address_of, bit_length, load_relaxed, store_relaxed, store_release
 from shm.jit import kernel
 from shm.labels import create_labelled, labelled_layout_hash, read_labels, values_at
 from shm.layout import (
@@ -46,14 +46,17 @@ def bucket_of(value: int) -> int:
 
 @kernel
 def record(histogram: int, value: int) -> None:
-    """Count ``value`` in the histogram at this address, whose only writer is the caller."""
+    """Count ``value`` in the histogram at this address, whose only writer is the caller.
+
+    The maximum first: whoever sees the count also sees that nothing recorded was larger.
+    """
     if value < 0:
         store_relaxed(histogram + BELOW_ZERO_AT, load_relaxed(histogram + BELOW_ZERO_AT) + 1)
         value = 0
-    count = histogram + COUNTS_AT + bucket_of(value) * WORD_BYTES
-    store_relaxed(count, load_relaxed(count) + 1)
     if value > load_relaxed(histogram + MAX_AT):
         store_relaxed(histogram + MAX_AT, value)
+    count = histogram + COUNTS_AT + bucket_of(value) * WORD_BYTES
+    store_release(count, load_relaxed(count) + 1)
 
 
 def bucket_top(bucket: int) -> int:

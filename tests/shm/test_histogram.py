@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 
@@ -101,6 +102,30 @@ def test_plain_and_compiled_leave_the_same_words(plain_twin: PlainTwin, values: 
         plain.record(other.address, value)
     assert np.array_equal(one.counts, other.counts)
     assert (one.max, one.below_zero) == (other.max, other.below_zero)
+
+
+def test_a_reader_at_any_store_finds_no_count_beyond_the_maximum(
+    plain_twin: PlainTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = plain_twin("shm.histogram")
+    histogram = Histogram()
+    released: list[int] = []
+
+    def watched(original: Callable[[int, int], None], seen: list[int]) -> Callable[[int, int], None]:
+        def store(address: int, value: int) -> None:
+            original(address, value)
+            seen.append(address)
+            assert bucket_top(int(np.flatnonzero(histogram.counts)[-1]) if histogram.count else 0) <= (
+                histogram.max + histogram.max // 64
+            )
+
+        return store
+
+    for name, seen in (("store_relaxed", []), ("store_release", released)):
+        monkeypatch.setattr(plain, name, watched(getattr(plain, name), seen))
+    for value in (5, 1_000, 3, 10**9):
+        plain.record(histogram.address, value)
+    assert len(released) == 4, "each count, behind the maximum it stands under"
 
 
 def test_kernels_record_by_address() -> None:
