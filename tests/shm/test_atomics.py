@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -33,7 +34,7 @@ from shm.atomics import (
     store_seq_cst,
 )
 from shm.jit import kernel
-from tests.plain_twin import kernels_are_plain
+from tests.plain_twin import PlainTwin, kernels_are_plain
 
 FENCES = {"fence_acquire", "fence_release", "fence_seq_cst", "pause"}
 Words = NDArray[np.int64]
@@ -123,6 +124,24 @@ def test_words_from_ordinary_code() -> None:
     assert atomics.read_word(address_of(words)) == -3
     assert atomics.add_word(address_of(words), 5) == -3
     assert words[0] == 2
+
+
+def test_ordinary_code_acquires_and_releases(plain_twin: PlainTwin, monkeypatch: pytest.MonkeyPatch) -> None:
+    menu = plain_twin("shm.atomics")
+    words = np.array([7], np.int64)
+    called: list[str] = []
+    for name in ("load_acquire", "load_relaxed", "store_release", "store_relaxed", "fetch_add"):
+        original = getattr(menu, name)
+
+        def spy(*args: int, name: str = name, original: Callable[..., int] = original) -> int:
+            called.append(name)
+            return original(*args)
+
+        monkeypatch.setattr(menu, name, spy)
+    assert menu.read_word(address_of(words)) == 7
+    menu.write_word(address_of(words), 8)
+    menu.add_word(address_of(words), 1)
+    assert called == ["load_acquire", "store_release", "fetch_add"]
 
 
 @pytest.mark.compiled_only

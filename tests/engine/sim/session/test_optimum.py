@@ -27,6 +27,7 @@ def leg(
         (500, 100 * CONTRACT, KALSHI, 332_500),
         (9_700, 250 * CONTRACT, KALSHI, 509_300),
         (5_000, 100 * CONTRACT, Fraction(175, 10_000), 437_500),
+        (5_000, 28_600, KALSHI, 600),  # 500.5: up to a micro-dollar, and then to the next 1e-4
     ],
 )
 def test_kalshi_fees_are_those_of_the_venue_reference(
