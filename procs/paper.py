@@ -82,6 +82,7 @@ def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) ->
         shifts = common_start(sources) if options.align_start else [0] * len(sources)
     fees = load_fee_table(options.config)
     markets = [spec for source in sources for spec in _markets(source.header, fees, options.config)]
+    _refuse_crowd(markets, options.config)
     start_ns = min(source.header.start_ns + shift for source, shift in zip(sources, shifts, strict=True))
     scene = Scene(markets, load_relations(options.config).relation, fees, start_ns)
     given = _Input(
@@ -102,9 +103,17 @@ def _markets(header: RecordingHeader, fees: FeeTable, config: Config) -> Iterato
         yield with_fee_of_date(spec, fees, header.start_ns, direct_member)
 
 
+def _refuse_crowd(markets: Sequence[MarketSpec], config: Config) -> None:
+    """ConfigError when there is no room for all markets that are known beforehand."""
+    named = len({(spec.venue, spec.symbol) for spec in markets})
+    if named > config.engine.market_slots:
+        raise ConfigError(f"engine.market_slots: {named} markets, room for {config.engine.market_slots}")
+
+
 def run_session(seed: int, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
     """Run the synthetic session of ``seed``."""
     session = build_session(seed)
+    _refuse_crowd(session.markets, options.config)
     fees = load_fee_table(options.config)
     relations: Sequence[Relation] = session.relations
     scene = Scene(session.markets, relations, fees, session.frames[0].recv_ns)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def test_the_shipped_files_load() -> None:
     assert config.engine.mode is Mode.PAPER
     assert load_fee_table(config).knows(Venue.KALSHI, "quadratic")
     assert [relation.approved_by for relation in load_relations(config).relation] == ["", ""]
+
+
+@pytest.mark.parametrize("name", ["default.toml", "paper.toml", "live.toml"])
+def test_every_key_of_the_shipped_files_has_a_comment(name: str) -> None:
+    lines = (places.config_dir() / name).read_text().splitlines()
+    keys = [line for line in lines if re.match(r"\w+ *=", line)]
+    assert keys
+    assert [line for line in keys if not re.search(r" # \w", line)] == []
 
 
 def test_a_users_file_and_then_the_command_line_win(user_file: Path) -> None:

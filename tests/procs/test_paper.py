@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from engine.config import Config
-from engine.errors import RecordingFormat
+from engine.errors import ConfigError, RecordingFormat
 from engine.records import Venue
 from engine.sim.session.build import build_session
 from engine.units import NS_PER_DAY, NS_PER_S, SIZE_ONE_E6
@@ -233,6 +233,20 @@ def test_each_recording_pays_the_fees_of_its_own_date(
         run_recordings("two", options, lambda progress: None)
         rates = [spec.fee.rate_ppm for spec in scenes.pop().markets if spec.fee is not None]
         assert rates == [72_000, 70_000]
+
+
+def test_more_markets_than_slots_are_refused_by_the_name_of_the_setting(tmp_path: Path) -> None:
+    files = [recorded(tmp_path / f"{name}.ndjson.zst", 1) for name in "ab"]  # the same markets twice
+    count = len(build_session(SEED).markets)
+    options = PaperOptions(
+        config=load_config(assignments=[f"engine.market_slots={count - 1}"]), files=tuple(files)
+    )
+    with pytest.raises(ConfigError, match=f"engine.market_slots: {count} markets, room for {count - 1}"):
+        run_recordings("crowd", options, lambda progress: None)
+    with pytest.raises(ConfigError, match=f"engine.market_slots: {count} markets, room for {count - 1}"):
+        run_session(SEED, options, lambda progress: None)
+    enough = replace(options, config=load_config(assignments=[f"engine.market_slots={count}"]))
+    assert run_recordings("room", enough, lambda progress: None).data.markets == count
 
 
 class Clock:
