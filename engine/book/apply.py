@@ -250,6 +250,7 @@ def _apply_one(state: BookState, slot: int, update: np.void) -> None:
     is_sibling = int(update["flags"]) & _SIBLING != 0
     book = state.books[slot]
     book["recv_ns"] = update["recv_ns"]
+    book["frame_ns"] = update["venue_ns"]
     if int(update["venue_ns"]) > 0:
         book["venue_ns"] = update["venue_ns"]
     if kind <= _ADD:

@@ -1,8 +1,10 @@
 """The end of a frame: what was declared is compared, trust follows, a TOP and the row are written.
 
 A declared best bid and ask that disagrees is flagged, and the next declaring frame that still disagrees makes
-the book suspect; so does a pair of mirrored tokens that disagrees after a second frame. A book whose best bid
-is at or above its best ask is crossed: a matching engine leaves no such book behind, locked ones included.
+the book suspect; so does a pair of mirrored tokens that disagrees after a second frame. Declarations of one
+venue millisecond count as one: the venue sends its frames in no order, each with the best prices after all of
+them. A book whose best bid is at or above its best ask is crossed: a matching engine leaves no such book
+behind, locked ones included.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from engine.book.state import BookState, Count, Seen, Source
 from engine.book.trust import TrustEvent
 from engine.reasons import Reason
 from engine.records import NO_PRICE, TopFlag, Trust
+from engine.units import NS_PER_MS
 
-MISSES_MAX: Final = 2  # frames in a row that may not disagree
+MISSES_MAX: Final = 2  # frames in a row that may not disagree ...
+UNORDERED_MAX: Final = 64  # ... nor as many as this, though they be of one venue millisecond
 
 _LIVE, _UNSYNCED = int(Trust.LIVE), int(Trust.UNSYNCED)
 _DOUBT: Final = int(TrustEvent.DOUBT)
@@ -76,6 +80,15 @@ def _count(state: BookState, count: int, agrees: bool) -> None:
         state.meta[count + 1] += 1
 
 
+@inlined
+def _lasts(misses: int, since_ns: int, frame_ns: int) -> bool:
+    """Whether disagreement in ``misses`` frames in a row, from venue time ``since_ns`` to now, is a doubt."""
+    if misses >= UNORDERED_MAX:
+        return True
+    same_ms = frame_ns > 0 and frame_ns // NS_PER_MS == since_ns // NS_PER_MS
+    return misses >= MISSES_MAX and not same_ms
+
+
 @kernel
 def _judge_declared(state: BookState, slot: int, bid_e4: int, ask_e4: int) -> int:
     """Compare the declared best prices with ours. TopFlag bits."""
@@ -91,7 +104,9 @@ def _judge_declared(state: BookState, slot: int, bid_e4: int, ask_e4: int) -> in
         _count(state, _ON_LIVE, agrees)
         misses = 0 if agrees else int(book["top_misses"]) + 1
         book["top_misses"] = misses
-        if misses >= MISSES_MAX:
+        if misses == 1:
+            book["top_miss_ns"] = book["frame_ns"]
+        if _lasts(misses, int(book["top_miss_ns"]), int(book["frame_ns"])):
             raise_doubt(state, slot, _DOUBT, _TOP_DISAGREES, int(book["recv_ns"]))
     elif trust == _UNSYNCED:
         _count(state, _ON_UNSYNCED, agrees)
@@ -105,15 +120,21 @@ def _judge_mirror(state: BookState, slot: int, bid_e4: int, ask_e4: int) -> int:
     """Follow whether the pair agrees after this frame. TopFlag bits."""
     book = state.books[slot]
     seen = int(book["seen"])
-    differs = still_differs(state, slot)
+    levels_differ = still_differs(state, slot)
+    differs = levels_differ
     if seen & _SIBLING != 0:
         agrees = int(book["sibling_bid_e4"]) == bid_e4 and int(book["sibling_ask_e4"]) == ask_e4
         _count(state, _BY_SIBLING, agrees)
         differs = differs or not agrees
     if seen & (_CONTENT | _SIBLING) != 0:
         misses = int(book["mirror_misses"]) + 1 if differs else 0
-        book["mirror_misses"] = misses if misses < MISSES_MAX else MISSES_MAX
-        if misses >= MISSES_MAX and int(book["trust"]) == _LIVE:
+        book["mirror_misses"] = misses if misses < UNORDERED_MAX else UNORDERED_MAX
+        if misses == 1:
+            book["mirror_miss_ns"] = book["frame_ns"]
+        lasts = _lasts(misses, int(book["mirror_miss_ns"]), int(book["frame_ns"]))
+        # Levels do not wait for the millisecond: a frame brings a level of both tokens.
+        lasts = lasts or (levels_differ and misses >= MISSES_MAX)
+        if lasts and int(book["trust"]) == _LIVE:
             raise_doubt(state, slot, _DOUBT, _MIRROR_BROKEN, int(book["recv_ns"]))
     return _DIFFERS if differs else 0
 

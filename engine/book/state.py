@@ -30,8 +30,11 @@ BOOK: Final = np.dtype(
     [
         ("epoch", "<i8"),
         ("update_count", "<i8"),  # level writes of this generation
-        ("recv_ns", "<i8"),  # of the last update, as the next two
-        ("venue_ns", "<i8"),
+        ("recv_ns", "<i8"),  # of the last update
+        ("venue_ns", "<i8"),  # latest one that an update bore
+        ("frame_ns", "<i8"),  # venue's time of the last update, 0 when it bears none
+        ("top_miss_ns", "<i8"),  # frame_ns of the first of those in ``top_misses``
+        ("mirror_miss_ns", "<i8"),  # frame_ns of the first of those in ``mirror_misses``
         ("doubt_ns", "<i8"),  # latest doubt: only a snapshot received at or after it is newer
         ("crossed_ns", "<i8"),  # since when a LIVE book is crossed
         ("generation", "<i4"),

@@ -48,6 +48,14 @@ def average_e6(levels: list[tuple[int, int]], notional_micros: int, *, buys: boo
     return NO_PRICE
 
 
+def _is_doubt(misses: list[int]) -> bool:
+    """Frames in a row that disagreed, by venue time in ns (0: none): two, or 64 of one millisecond."""
+    if len(misses) < 2 or len(misses) >= 64:
+        return len(misses) >= 64
+    first, last = misses[0], misses[-1]
+    return last == 0 or first // 1_000_000 != last // 1_000_000
+
+
 @dataclass
 class Market:
     """One market: everything the store should know about it."""
@@ -68,8 +76,9 @@ class Market:
     best: tuple[int, int] = (NO_PRICE, NO_PRICE)
     shown_trust: Trust = Trust.UNSYNCED
     crossed_since: int | None = None
-    top_misses: int = 0
-    mirror_misses: int = 0
+    frame_ns: int = 0
+    top_misses: list[int] = field(default_factory=list)  # venue times of frames in a row
+    mirror_misses: list[int] = field(default_factory=list)
     differs: dict[tuple[int, int], Size] = field(default_factory=dict)
     snapshot: str | None = None  # "own", "sibling"
     missing: int = 0
@@ -157,7 +166,8 @@ class PlainBooks:
         kind, aux = int(update["kind"]), int(update["aux"])
         sibling = bool(update["flags"] & UpdateFlag.SIBLING)
         market.recv_ns = int(update["recv_ns"])
-        market.venue_ns = int(update["venue_ns"]) or market.venue_ns
+        market.frame_ns = int(update["venue_ns"])
+        market.venue_ns = market.frame_ns or market.venue_ns
         if kind in SNAPSHOT_KINDS:
             market.seen.add("content")
             self._snapshot(market, update, "sibling" if sibling else "own")
@@ -233,7 +243,7 @@ class PlainBooks:
             self._doubt(market, flaw, market.recv_ns)
         elif before not in (Trust.LIVE, Trust.DEAD) and market.recv_ns >= market.doubt_ns:
             market.trust, market.doubt = Trust.LIVE, Reason.NONE
-            market.top_misses = market.mirror_misses = 0
+            market.top_misses, market.mirror_misses = [], []
             market.differs = {}
 
     def _write(self, market: Market, update: np.void) -> None:
@@ -336,8 +346,8 @@ class PlainBooks:
             if "declared" not in market.seen:
                 flags |= TopFlag.TICKER
             elif market.trust is Trust.LIVE:
-                market.top_misses = 0 if agrees else market.top_misses + 1
-                if market.top_misses >= 2:
+                market.top_misses = [] if agrees else [*market.top_misses, market.frame_ns]
+                if _is_doubt(market.top_misses):
                     self._doubt(market, Reason.TOP_DISAGREES, market.recv_ns)
         if market.mirror and self._pair_differs(market, best):
             flags |= TopFlag.MIRROR_DIFFERS
@@ -350,12 +360,13 @@ class PlainBooks:
             for (side, price), said in market.differs.items()
             if not self._same(market, side, price, said)
         }
-        differs = bool(market.differs)
+        levels_differ = differs = bool(market.differs)
         if "sibling_top" in market.seen:
             differs = differs or market.sibling_top != best
         if {"content", "sibling_top"} & market.seen:
-            market.mirror_misses = market.mirror_misses + 1 if differs else 0
-            if market.mirror_misses >= 2 and market.trust is Trust.LIVE:
+            market.mirror_misses = [*market.mirror_misses, market.frame_ns] if differs else []
+            lasts = _is_doubt(market.mirror_misses) or (levels_differ and len(market.mirror_misses) >= 2)
+            if lasts and market.trust is Trust.LIVE:
                 self._doubt(market, Reason.MIRROR_BROKEN, market.recv_ns)
         return differs
 

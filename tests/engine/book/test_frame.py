@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.book.frame import UNORDERED_MAX
 from engine.book.state import Count
 from engine.reasons import Reason
 from engine.records import NO_PRICE, TopFlag, Trust, UpdateFlag, UpdateKind
@@ -58,6 +59,52 @@ def test_agreement_in_between_begins_anew(live: OneMarket) -> None:
     live.open_live()
     live.send(live.top(*FALSE))
     assert live.trust == Trust.LIVE
+
+
+MS = 1_000_000
+
+
+def timed(market: OneMarket, said: tuple[int, int], venue_ns: int) -> np.ndarray:
+    """A declaration that bears the venue's time."""
+    record = market.top(*said)
+    record["venue_ns"] = venue_ns
+    return record
+
+
+@pytest.mark.parametrize(
+    ("first_ns", "second_ns", "trust"),
+    [
+        (7 * MS, 7 * MS, Trust.LIVE),
+        (7 * MS, 8 * MS - 1, Trust.LIVE),
+        (7 * MS, 8 * MS, Trust.SUSPECT),
+        (7 * MS, 6 * MS, Trust.SUSPECT),
+        (7 * MS, 0, Trust.SUSPECT),  # a frame without a time may be of any
+        (0, 0, Trust.SUSPECT),
+        (0, 7 * MS, Trust.SUSPECT),
+    ],
+)
+def test_disagreements_of_one_venue_millisecond_count_as_one(
+    live: OneMarket, first_ns: int, second_ns: int, trust: Trust
+) -> None:
+    live.send(timed(live, FALSE, first_ns))
+    live.send(timed(live, FALSE, second_ns))
+    assert live.trust == trust
+
+
+def test_a_millisecond_may_not_last_for_ever(live: OneMarket) -> None:
+    for _ in range(UNORDERED_MAX - 1):
+        live.send(timed(live, FALSE, 7 * MS))
+    assert live.trust == Trust.LIVE
+    live.send(timed(live, FALSE, 7 * MS))
+    assert (live.trust, live.reason) == (Trust.SUSPECT, Reason.TOP_DISAGREES)
+
+
+def test_agreement_ends_the_millisecond(live: OneMarket) -> None:
+    for said, at_ns in ((FALSE, 7 * MS), (TRUE, 7 * MS), (FALSE, 9 * MS), (FALSE, 9 * MS)):
+        live.send(timed(live, said, at_ns))
+    assert live.trust == Trust.LIVE
+    live.send(timed(live, FALSE, 10 * MS))
+    assert live.trust == Trust.SUSPECT
 
 
 def test_the_declaration_is_compared_after_the_whole_frame(live: OneMarket) -> None:
