@@ -166,10 +166,12 @@ class _Filling:
         self.fallbacks += 1
 
     def batch(self) -> FrameBatch:
-        """What has been filled in."""
+        """What has been filled in; read-only, as what importers hand out: one compiled reader serves both."""
         n = self.count
+        buffer = self._arena[: self._used]
+        buffer.flags.writeable = False
         return FrameBatch(
-            self._arena[: self._used],
+            buffer,
             self._offsets[:n],
             self._lengths[:n],
             self._recv_ns[:n],

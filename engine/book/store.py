@@ -46,6 +46,25 @@ from engine.records import BOOK_UPDATE, NO_PRICE, Direction, Side, Trust, Venue
 _EVENTS: Final = {Reason.DISCONNECTED: TrustEvent.DISCONNECTED}
 
 
+# What is ``inlined`` has to be part of a kernel: called from here it would be compiled at every start.
+
+
+@kernel
+def _open(state: BookState, slot: int) -> None:
+    open_epoch(state, slot)
+
+
+@kernel
+def _step(state: BookState, slot: int, event: int) -> None:
+    book = state.books[slot]
+    book["trust"] = step(int(book["trust"]), event)
+
+
+@kernel
+def _best(state: BookState, slot: int, side: int) -> int:
+    return best_price(state, slot, side)
+
+
 @kernel
 def _close(state: BookState, slot: int) -> None:
     unlist_crossed(state, slot)
@@ -108,7 +127,7 @@ class BookStore:
         book["grid"] = grid
         book["doubt"] = Reason.NO_SNAPSHOT
         book["is_open"] = 1
-        open_epoch(self.state, slot)
+        _open(self.state, slot)
         self._announce(slot, 0)
 
     def close_market(self, slot: int) -> None:
@@ -165,7 +184,7 @@ class BookStore:
 
     def _follow(self, slot: int, event: TrustEvent, now_ns: int) -> int:
         self._require_open(slot)
-        self.books[slot]["trust"] = step(int(self.books[slot]["trust"]), int(event))
+        _step(self.state, slot, int(event))
         return self._announce(slot, now_ns)
 
     def _announce(self, slot: int, now_ns: int) -> int:
@@ -203,7 +222,7 @@ class BookStore:
         ended, size, cash, vwap, worst = walk(
             self.state.ladders, 2 * slot + side, self.state.table, grid, amount
         )
-        best = int(best_price(self.state, slot, side))
+        best = int(_best(self.state, slot, side))
         worst_e4 = NO_PRICE if worst == NO_TICK else int(self.state.table[grid, TICK_TO_PRICE, worst])
         return Impact(Walk(ended), int(size), int(cash), int(vwap), best, worst_e4)
 
@@ -230,6 +249,7 @@ def warm() -> None:
     store.open_market(0, 0, Venue.KALSHI, ((0, 10_000, 100),), mirror=True)
     store.apply(np.zeros(1, dtype=BOOK_UPDATE), 1, 0)
     store.doubt(0, Reason.FEED_SILENT, 0)
+    store.resync_requested(0, 0)
     store.set_grid(0, ((0, 10_000, 10),), 0)
     _on_time(store.state, 0, 0)
     crossing_due_ns(store.state)

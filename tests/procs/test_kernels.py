@@ -13,6 +13,7 @@ import pytest
 
 from procs import kernels
 from procs.places import CACHE_DIR_VARIABLE, PACKAGES_ROOT
+from tests.data import recordings as made
 
 KERNEL = """\
 from engine.jit import kernel
@@ -224,6 +225,39 @@ def test_every_kernel_is_compiled_before_it_is_needed() -> None:
     kernels.set_cache_dir()
     kernels.warm()
     assert kernels.never_warmed() == [], "no warm() calls these"
+
+
+# Runs the command and prints every function that numba compiled on the way.
+LISTEN = """\
+import sys
+from procs import kernels
+kernels.set_cache_dir()
+from numba.core import event
+heard = event.RecordingListener()
+event.register("numba:compile", heard)
+from procs.cli.main import main
+code = main(sys.argv[1:])
+print([str(what.data["dispatcher"].py_func) for _, what in heard.buffer if what.is_start], file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.compiled_only
+def test_a_start_compiles_nothing(tmp_path: Path) -> None:
+    frames = [
+        made.kalshi(made.snapshot(1, [["0.40", "5.00"]], [["0.50", "2.00"]])),
+        made.polymarket([{"event_type": "book", "asset_id": made.YES_TOKEN, "bids": [], "asks": []}], 1),
+    ]
+    path = made.write(tmp_path / "r.ndjson.zst", made.header("both"), frames)
+    for command in (["check", str(path)], ["book", str(path), made.TICKER]):
+        done = subprocess.run(
+            [sys.executable, "-c", LISTEN, *command],
+            capture_output=True,
+            text=True,
+            cwd=PACKAGES_ROOT,
+            check=True,
+        )
+        assert done.stderr == "[]\n"
 
 
 def test_a_kernel_without_compiled_code_is_cold(tree: Path, tmp_path: Path) -> None:
