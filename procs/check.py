@@ -42,10 +42,12 @@ from procs.check_tally import (
     make_tally,
 )
 from procs.importers import Source, open_source
+from procs.read_ahead import ReadAhead
 from procs.recording import RecordingHeader
 from procs.recording_frames import FrameBatch
 from procs.recording_lines import Longs
-from procs.recording_merge import merge
+from procs.recording_merge import FrameSource, merge
+from procs.recording_reader import RecordingReader
 from procs.replay import SPARE_SLOTS, Book, Replay
 
 # Which trust a market has whose two tokens differ: the worse one.
@@ -97,6 +99,8 @@ class CheckReport:
     trust: dict[str, int] = field(default_factory=dict)
     mirror_levels: int = 0
     mirror_broken: int = 0
+    hash_agrees: int = 0
+    hash_differs: int = 0
     duplicates: int = 0
     ignored: int = 0
     unknown: int = 0
@@ -128,8 +132,11 @@ class Check:
 
     def run(self, on_progress: OnProgress | None = None) -> CheckReport:
         """Read the whole file; damage is reported after what is whole."""
+        source: FrameSource = self._source
+        if isinstance(source, RecordingReader):
+            source = ReadAhead(source)
         try:
-            for run in merge([self._source]):
+            for run in merge([source]):
                 self._feed(run.batch, run.clock_ns, run.start, run.stop)
                 self.report.frames += run.stop - run.start
                 if on_progress is not None:
@@ -194,6 +201,8 @@ class Check:
         report.rejected += int(counts[Count.REJECTED])
         report.seq_gaps += int(counts[Count.SEQ_GAPS])
         report.seq_restarts += int(counts[Count.SEQ_RESTARTS])
+        report.hash_agrees += int(counts[Count.HASH_AGREES])
+        report.hash_differs += int(counts[Count.HASH_DIFFERS])
         report.duplicates += int(counts[Count.DUPLICATES])
         report.ignored += int(counts[Count.IGNORED])
         report.unknown += int(counts[Count.UNKNOWN_TYPE])

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 
 from engine.book.apply import apply_updates
+from engine.book.jit import inlined, kernel
 from engine.book.state import BookState, Records
 from engine.book.store import BookStore
-from engine.jit import kernel
 from engine.reasons import Reason
-from engine.records import BOOK_UPDATE, NO_PRICE, Side, TopFlag, Trust, UpdateKind
+from engine.records import BOOK_UPDATE, NO_PRICE, Side, TopFlag, Trust, UpdateKind, Venue
 from engine.units import NS_PER_MS, PRICE_ONE_E4
 from procs.check_tally import (
     B_REASON,
@@ -33,6 +33,7 @@ from procs.check_tally import (
     N_TRUNCATED,
     P_ASK,
     P_BID,
+    P_COLUMNS,
     P_KIND,
     P_MS,
     P_RECV,
@@ -70,6 +71,9 @@ _DECLARED, _AGREES, _TICKER, _SNAPSHOT = (
     int(TopFlag.SNAPSHOT),
 )
 _BID: Final = int(Side.BID)
+_KALSHI: Final = int(Venue.KALSHI)
+_IS_CROSSED: Final = 1  # bits: what a frame left of the books it wrote
+_IS_LOCKED: Final = 2
 _DIGEST_FACTOR: Final = 0x01000193
 _DIGEST_MASK: Final = 0xFFFFFFFF  # 32 bits: times the factor stays below 2**63
 
@@ -96,7 +100,7 @@ _N_TOB_UNSYNCED: Final = int(Found.TOB_UNSYNCED)
 _N_TOB_UNSYNCED_AGREE: Final = int(Found.TOB_UNSYNCED_AGREE)
 
 
-@kernel
+@inlined
 def _count(tally: Tally, what: int) -> None:
     tally.counts[what] += 1
 
@@ -123,7 +127,8 @@ def _wait(tally: Tally, top: np.void, kind: int) -> None:
 def _drop(tally: Tally, at: int) -> None:
     """Take an entry off the list; the last one takes its place."""
     last = int(tally.numbers[N_PENDING]) - 1
-    tally.pending[at] = tally.pending[last]
+    for column in range(P_COLUMNS):
+        tally.pending[at, column] = tally.pending[last, column]
     tally.numbers[N_PENDING] = last
 
 
@@ -210,17 +215,23 @@ def _judge_ticker(tally: Tally, top: np.void, agrees: bool) -> None:
         _wait(tally, top, TICKER_KIND)
 
 
-@kernel
-def _judge_content(tally: Tally, top: np.void, conn: int, broken: bool) -> None:
-    """Crossings and snapshots of a book that this frame wrote; ``broken``: it broke a sequence too."""
+@inlined
+def _crossing(top: np.void) -> int:
+    """Whether the book is crossed or locked: a bit, or 0."""
+    bid, ask = int(top["bid_e4"]), int(top["ask_e4"])
+    if bid == NO_PRICE or ask == NO_PRICE or bid < ask:
+        return 0
+    return _IS_CROSSED if bid > ask else _IS_LOCKED
+
+
+@inlined
+def _judge_content(tally: Tally, top: np.void, conn: int, broken: bool) -> int:
+    """Snapshots and crossing of a book, if this frame wrote it; ``broken``: it broke a sequence too."""
     row = tally.slots[int(top["slot"])]
     is_snapshot = int(top["flags"]) & _SNAPSHOT != 0
     if int(top["update_count"]) == int(row[S_UPDATES]) and not is_snapshot:
-        return
+        return 0
     row[S_UPDATES] = top["update_count"]
-    bid, ask = int(top["bid_e4"]), int(top["ask_e4"])
-    if bid != NO_PRICE and ask != NO_PRICE and bid >= ask:
-        _count(tally, _N_CROSSED if bid > ask else _N_LOCKED)
     if is_snapshot:
         _count(tally, _N_SNAPSHOTS)
     was_doubted = int(top["prev_trust"]) in (_SUSPECT, _RESYNC)
@@ -228,9 +239,10 @@ def _judge_content(tally: Tally, top: np.void, conn: int, broken: bool) -> None:
     if int(top["trust"]) == _LIVE and (was_doubted or moved):
         _count(tally, _N_RESYNCS)
     row[S_CONN] = conn
+    return _crossing(top)
 
 
-@kernel
+@inlined
 def _mix(digest: int, value: int) -> int:
     """FNV over the two halves of a non-negative or negative 64-bit value."""
     digest = ((digest ^ (value & _DIGEST_MASK)) * _DIGEST_FACTOR) & _DIGEST_MASK
@@ -278,13 +290,14 @@ def _read_frame(tally: Tally, frame: Records) -> bool:
     return broken
 
 
-@kernel
-def _judge(tally: Tally, top: np.void, conn: int, broken: bool) -> None:
-    """Everything about one book after one frame.
+@inlined
+def _judge(tally: Tally, top: np.void, conn: int, broken: bool) -> int:
+    """Everything about one book after one frame; -> what it is if the frame wrote it: crossed, locked, or 0.
 
-    Best prices that came in the same frame as the book itself are synchronous, whatever they are called.
+    Kalshi's ticker is not synchronous with its book. Best prices in the frame that brings the book itself
+    are, and so is every word of Polymarket's.
     """
-    _judge_content(tally, top, conn, broken)
+    crossing = _judge_content(tally, top, conn, broken)
     if int(top["doubt"]) == _MIRROR_REASON and int(top["prev_trust"]) == _LIVE:
         _count(tally, _N_MIRROR_BROKEN)
     if int(tally.numbers[N_PENDING]) > 0:
@@ -292,10 +305,11 @@ def _judge(tally: Tally, top: np.void, conn: int, broken: bool) -> None:
     flags = int(top["flags"])
     if flags & _DECLARED != 0:
         agrees = flags & _AGREES != 0
-        if flags & _TICKER != 0 and flags & _SNAPSHOT == 0:
+        if flags & _TICKER != 0 and flags & _SNAPSHOT == 0 and int(top["venue"]) == _KALSHI:
             _judge_ticker(tally, top, agrees)
         else:
             _judge_declared(tally, top, agrees)
+    return crossing
 
 
 @kernel
@@ -312,8 +326,13 @@ def check_frames(state: BookState, updates: Records, n: int, conn: int, tally: T
         tally.numbers[N_CLOCK] = now_ns
         _count(tally, _N_FRAMES_WITH_RECORDS)
         broken = _read_frame(tally, frame)
+        crossings = 0
         for place in range(apply_updates(state, frame, end - begin, now_ns)):
-            _judge(tally, state.tops[place], conn, broken)
+            crossings |= _judge(tally, state.tops[place], conn, broken)
+        if crossings & _IS_CROSSED != 0:
+            _count(tally, _N_CROSSED)
+        if crossings & _IS_LOCKED != 0:
+            _count(tally, _N_LOCKED)
         begin = end
 
 

@@ -30,7 +30,6 @@ _POLYMARKET: Final = int(Venue.POLYMARKET)
 _KALSHI: Final = int(Venue.KALSHI)
 _QUOTE: Final = 34
 _BACKSLASH: Final = 92
-_SPACE: Final = 32
 _ZERO: Final = 48
 _NINE: Final = 57
 _CONN_MAX: Final = CONNS_MAX - 1
@@ -46,6 +45,9 @@ _RAW: Final = np.frombuffer(b',"raw":"', np.uint8)
 _TAIL: Final = np.frombuffer(b"}\n", np.uint8)
 _NAME_KALSHI: Final = np.frombuffer(b"kalshi", np.uint8)
 _NAME_POLYMARKET: Final = np.frombuffer(b"polymarket", np.uint8)
+
+# 1: a byte that does not stand for itself in a string: a quote, a backslash, a control character.
+_STOPS: Final = np.array([byte < 32 or byte in (_QUOTE, _BACKSLASH) for byte in range(256)], np.uint8)
 
 # Character after a backslash to the character it stands for; 0: not a simple escape.
 _SIMPLE: Final = np.zeros(256, np.uint8)
@@ -90,23 +92,28 @@ def _venue(source: Bytes, at: int, end: int) -> tuple[int, int]:
 
 @kernel
 def _unescape(source: Bytes, at: int, end: int, arena: Bytes, used: int) -> tuple[int, int]:
-    """Copy a JSON string's content up to its quote; new arena length, and position after the quote."""
-    while at < end:
-        byte = source[at]
-        if byte == _QUOTE:
-            return used, at + 1
-        if byte < _SPACE:
-            return used, _MISMATCH
-        if byte == _BACKSLASH:
-            if at + 1 >= end:
+    """Copy a JSON string's content up to its quote; new arena length, and position after the quote.
+
+    Positions are unsigned in here: the compiler then need not ask at every byte whether they count from the
+    end. One look into a table lets five of six bytes pass.
+    """
+    read, filled, last, one = np.uint64(at), np.uint64(used), np.uint64(end), np.uint64(1)
+    while read < last:
+        byte = source[read]
+        if _STOPS[byte] != 0:
+            if byte == _QUOTE:
+                return int(np.int64(filled)), int(np.int64(read)) + 1
+            if byte != _BACKSLASH:
+                return used, _MISMATCH
+            read += one
+            if read >= last:
                 return used, _SHORT
-            byte = _SIMPLE[source[at + 1]]
+            byte = _SIMPLE[source[read]]
             if byte == 0:
                 return used, _MISMATCH
-            at += 1
-        arena[used] = byte
-        used += 1
-        at += 1
+        arena[filled] = byte
+        filled += one
+        read += one
     return used, _SHORT
 
 

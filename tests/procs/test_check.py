@@ -113,6 +113,16 @@ def test_crossed_and_locked_frames_are_told_apart(tmp_path: Path) -> None:
     assert report.trust["live"] == 1
 
 
+def test_a_frame_that_crosses_two_books_is_one_crossed_frame(tmp_path: Path) -> None:
+    opening = [OPENING, book_event(made.NO_TOKEN, [("0.40", "5")], [("0.60", "5")])]
+    yes = change("0.61", "1", ("0.61", "0.6"))
+    no = change("0.39", "1", ("0.4", "0.39"), "SELL", made.NO_TOKEN)
+    locked = change("0.60", "0", ("0.61", "0.61"), "SELL")
+    frames = [made.polymarket(frame, at) for at, frame in enumerate((opening, [yes, no], locked))]
+    report = run(tmp_path, frames, "polymarket").report
+    assert (report.crossed, report.locked) == (1, 0)
+
+
 def test_crossed_too_long_is_suspect(tmp_path: Path) -> None:
     frames = [
         made.kalshi(made.snapshot(1, [["0.60", "5.00"]], [["0.50", "2.00"]])),
@@ -259,6 +269,34 @@ def test_every_disagreement_is_counted_once(tmp_path: Path) -> None:
     report = run(tmp_path, frames, "polymarket").report
     assert report.tob_checked == report.tob_agree + report.tob_mismatch + sum(report.tob_explained.values())
     assert report.tob_mismatch == count
+
+
+def test_best_prices_of_polymarket_are_checked_wherever_they_stand(tmp_path: Path) -> None:
+    def said(bid: str, ask: str) -> dict[str, object]:
+        words = {"market": "0xabc", "asset_id": made.YES_TOKEN, "best_bid": bid, "best_ask": ask}
+        return {"event_type": "best_bid_ask", **words, "spread": "0.2", "timestamp": "5"}
+
+    frames = [made.polymarket(OPENING), made.polymarket(said("0.4", "0.6"), 1)]
+    report = run(tmp_path, frames, "polymarket").report
+    assert (report.tob_checked, report.tob_agree, report.ticker_agree) == (1, 1, 0)
+    early = (said("0.41", "0.6"), change("0.41", "1", ("0.41", "0.6")))
+    report = run(tmp_path, [*frames, *(made.polymarket(frame, 2) for frame in early)], "polymarket").report
+    assert (report.tob_checked, report.tob_explained) == (3, {"next_frame_same_ms": 1})
+    report = run(tmp_path, [*frames, made.polymarket(said("0.41", "0.6"), 2)], "polymarket").report
+    assert (report.tob_mismatch, report.trust["live"], report.failed) == (1, 1, True)
+
+
+def test_disagreements_of_one_millisecond_leave_the_book_live(tmp_path: Path) -> None:
+    """As on the busiest stream recorded: every frame of a millisecond declares what holds after the last."""
+    frames = [made.polymarket(OPENING)]
+    frames += [made.polymarket(change(f"0.4{at}", "1", ("0.44", "0.6"), ms=7), at) for at in (1, 2, 3, 4)]
+    report = run(tmp_path, frames, "polymarket").report
+    assert (report.tob_checked, report.tob_agree, report.tob_doubted) == (4, 1, 0)
+    assert report.tob_explained == {"next_frame_same_ms": 3}
+    frames += [made.polymarket(change("0.42", "2", ("0.45", "0.6"), ms=at), at) for at in (8, 9, 10)]
+    report = run(tmp_path, frames, "polymarket").report
+    assert (report.tob_checked, report.tob_mismatch, report.tob_doubted) == (6, 2, 1)
+    assert report.trust["suspect"] == 1
 
 
 def test_rules_are_a_closed_list() -> None:
