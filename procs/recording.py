@@ -124,7 +124,7 @@ class RecordingHeader:
             raise RecordingFormat(f"{name} line 1: not a recording: no key {VERSION_KEY}")
         version = tree.pop(VERSION_KEY)
         if version != VERSION:
-            raise RecordingFormat(f"{name} line 1: format version {version}, this build reads {VERSION}")
+            raise RecordingFormat(f"{name} line 1: format version {version!r}, this build reads {VERSION}")
         try:
             return typed_tree.build(cls, tree, f"{name} line 1")
         except ConfigError as error:

@@ -2,6 +2,8 @@
 
 `price_change_v1_*` holds the messages of before September 2025, ``changes`` and one ``hash`` a message; they
 keep that shape. `nba_*` holds ``book`` events with prices and sizes as numbers, which the wire has as text.
+That recorder's lines of other types are passed over: of a price change or a trade it kept neither size nor
+side, and the events of a game are no messages of the venue.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ POLYMARKET_SESSION: Final = Importer(
     "polymarket_session",
     "polymarket",
     "snapshots",
-    ("captures_between", "connection", "fee_schedule", "outcome", "price_grid", "recv_time"),
+    ("captures_between", "connection", "fee_schedule", "outcome", "price_grid", "recv_time", "trades"),
     _matches_session,
     _frames_session,
 )

@@ -1,6 +1,7 @@
 """Other recorders' files as lines, rows and objects: one pass, bounded memory, damage said in one line.
 
-Everything here yields what is whole and then raises RecordingDamaged with the file and the line.
+Everything here yields what is whole and then raises RecordingDamaged with the file and the line; how many
+frames that made is said by ``procs.importers.source``.
 """
 
 from __future__ import annotations
@@ -104,9 +105,7 @@ def text_lines(path: Path) -> Iterator[bytes]:
                     raise RecordingDamaged(f"{path}: a line of more than {LINE_BYTES_MAX} bytes")
         except RecordingDamaged as error:
             what = str(error).removeprefix(f"{path}: ")
-            raise RecordingDamaged(
-                f"{path} line {count + 1}: {what}; the lines before it are whole"
-            ) from error
+            raise RecordingDamaged(f"{path} line {count + 1}: {what}") from error
     if rest:
         yield rest
 
@@ -171,11 +170,8 @@ def _array_items(text: str, path: Path, damage: RecordingDamaged | None) -> Iter
         try:
             item, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            if damage is not None:
-                raise damage from error
-            raise RecordingDamaged(
-                f"{path} object {count + 1}: {error.msg}; those before it are whole"
-            ) from error
+            what = error.msg if damage is None else str(damage).removeprefix(f"{path}: ")
+            raise RecordingDamaged(f"{path} object {count + 1}: {what}") from error
         if not isinstance(item, dict):
             raise RecordingDamaged(f"{path} object {count + 1}: not an object")
         count += 1

@@ -97,7 +97,13 @@ class Imported:
 
     def frames(self) -> Iterator[Frame]:
         """Frames in the order of the file."""
-        return self.importer.frames(self.path, MarketNotes())
+        count = 0
+        try:
+            for frame in self.importer.frames(self.path, MarketNotes()):
+                yield frame
+                count += 1
+        except RecordingDamaged as error:
+            raise RecordingDamaged(f"{error}; the {count} frames before it are whole") from error
 
     def batches(self) -> Iterator[FrameBatch]:
         """The same in batches; lines count as they would in a recording of this file."""
