@@ -207,11 +207,13 @@ def test_a_cut_array_gives_its_whole_objects(tmp_path: Path) -> None:
     source = opened(path)
     got = source.frames()
     next(got)
-    with pytest.raises(RecordingDamaged, match="object 2: .*; the 1 frames before it are whole"):
+    with pytest.raises(RecordingDamaged, match=r"object 2: .*; the 1 frames before it are whole"):
         next(got)
     compressed = zstandard.ZstdCompressor().compress(whole)
     path.write_bytes(compressed[:-1])
-    with pytest.raises(RecordingDamaged, match=r"object \d: truncated: .*; the \d frames before it are whole"):
+    with pytest.raises(
+        RecordingDamaged, match=r"object \d: truncated: .*; the \d frames before it are whole"
+    ):
         list(source.frames())
 
 
