@@ -1,8 +1,9 @@
 """Kalshi sessions of a recorder that wraps each wire message in an envelope (`kxbtc15m_*`).
 
 The envelope's ``payload_json`` is the wire's ``msg``; ``sequence_number`` its ``seq``. The subscription id
-is not on each row: that of the acknowledgement of the same connection and channel stands for it. A new
-connection begins at each ``ws_connected``. Other markers carry no wire message.
+is not on each row: that of the acknowledgement of the same connection and channel stands for it. Of
+acknowledgements, errors and messages that the recorder did not know, the payload is the whole frame. A new
+connection begins at each ``ws_connected``. Other markers carry no wire message; ``ok`` was not recorded.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ CHANNEL_OF: Final = {
     "trade": "trade",
 }
 
+# Events whose payload is a whole frame, and the order of its fields on the wire.
+WHOLE: Final = frozenset({"ws_subscribed", "ws_error", "ws_unhandled"})
+_FRAME_FIELDS: Final = ("type", "id", "sid", "seq", "msg")
+
 
 def _matches(sample: Sample) -> bool:
     return {"event_type", "payload_json", "local_recv_ns", "sequence_number"} <= sample.keys()
@@ -47,10 +52,9 @@ def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
             sids = {}
         elif kind == "watch_market":
             _describe(notes, payload)
-        elif kind == "ws_subscribed":
+        elif kind in WHOLE:
             _remember_sid(sids, payload)
-            order = {key: payload[key] for key in ("type", "id", "msg") if key in payload}
-            yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), encode(order))
+            yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), encode(_in_wire_order(payload)))
         elif kind in KALSHI_FIELDS:
             _see(notes, kind, payload)
             sequence = line.get("sequence_number")
@@ -59,9 +63,17 @@ def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
             yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), raw)
 
 
+def _in_wire_order(frame: JsonObject) -> JsonObject:
+    first: JsonObject = {name: frame[name] for name in _FRAME_FIELDS if name in frame}
+    return {**first, **frame}
+
+
 def _remember_sid(sids: dict[str, int], payload: JsonObject) -> None:
+    """An acknowledgement names the subscription of a channel; anything else passes."""
     msg = payload.get("msg")
-    if isinstance(msg, dict) and isinstance(msg.get("channel"), str) and type(msg.get("sid")) is int:
+    if payload.get("type") != "subscribed" or not isinstance(msg, dict):
+        return
+    if isinstance(msg.get("channel"), str) and type(msg.get("sid")) is int:
         sids[msg["channel"]] = msg["sid"]
 
 

@@ -15,10 +15,13 @@ import orjson
 from engine.errors import RecordingDamaged
 from procs.importers.markets import MarketNotes
 from procs.importers.reading import JsonObject, first_text, parquet_columns
-from procs.recording import Provenance, RecordingHeader
+from procs.recording import RECV_NS_MAX, Provenance, RecordingHeader
 from procs.recording_frames import Frame, FrameBatch, pack
 
 NOT_STATED = "not stated"
+
+# What a value that is missing or of another kind than the recorder wrote makes of an importer.
+_MALFORMED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Sample(NamedTuple):
@@ -77,7 +80,7 @@ class Imported:
         start_ns = 0
         found = False
         try:
-            for frame in importer.frames(path, notes):
+            for frame in self._read(notes):
                 if not found:
                     start_ns, found = frame.recv_ns, True
         except RecordingDamaged:
@@ -97,13 +100,21 @@ class Imported:
 
     def frames(self) -> Iterator[Frame]:
         """Frames in the order of the file."""
+        return self._read(MarketNotes())
+
+    def _read(self, notes: MarketNotes) -> Iterator[Frame]:
         count = 0
         try:
-            for frame in self.importer.frames(self.path, MarketNotes()):
+            for frame in self.importer.frames(self.path, notes):
+                if not 0 <= frame.recv_ns <= RECV_NS_MAX:
+                    raise RecordingDamaged(f"{self.path}: time of receipt {frame.recv_ns} is out of range")
                 yield frame
                 count += 1
         except RecordingDamaged as error:
             raise RecordingDamaged(f"{error}; the {count} frames before it are whole") from error
+        except _MALFORMED as error:
+            what = f"{type(error).__name__} {error}".rstrip()
+            raise RecordingDamaged(f"{self.path}: malformed after {count} whole frames ({what})") from error
 
     def batches(self) -> Iterator[FrameBatch]:
         """The same in batches; lines count as they would in a recording of this file."""

@@ -17,7 +17,7 @@ def utc_ns(text: str, place: str) -> int:
     Raises RecordingDamaged naming ``place`` when it is none, or has no zone.
     """
     try:
-        moment = datetime.fromisoformat(text.replace(" +", "+"))
+        moment = datetime.fromisoformat(text.replace(" +", "+").replace(" -", "-"))
         return (moment - _EPOCH) // _US * 1_000
     except (ValueError, TypeError) as error:
         raise RecordingDamaged(f"{place}: not a time with a zone: {text!r}") from error

@@ -37,6 +37,19 @@ def test_capture_rebuilds_wire_text(tmp_path: Path) -> None:
     ]
 
 
+def test_capture_has_whole_frames_of_errors_and_of_what_its_recorder_did_not_know(tmp_path: Path) -> None:
+    error = {"msg": {"code": 25, "msg": "overflow"}, "seq": 2, "sid": 2, "type": "error"}
+    trade = {"clock": 5, "msg": {"count_fp": "1.00"}, "seq": 3, "sid": 3, "type": "trade"}
+    events = [
+        foreign.capture_event("ws_error", 5, error, 2),
+        foreign.capture_event("ws_unhandled", 6, trade, 3),
+    ]
+    assert texts(foreign.write_json_lines(tmp_path / "x", events)) == [
+        '{"type":"error","sid":2,"seq":2,"msg":{"code":25,"msg":"overflow"}}',
+        '{"type":"trade","sid":3,"seq":3,"msg":{"count_fp":"1.00"},"clock":5}',
+    ]
+
+
 def test_capture_counts_connections_and_keeps_times(tmp_path: Path) -> None:
     got = frames(foreign.kalshi_capture(tmp_path / "x"))
     assert [frame.conn for frame in got] == [0, 0, 0, 0, 0, 1, 1, 1]
