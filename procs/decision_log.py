@@ -3,7 +3,7 @@
 NDJSON. The first line says what the file is; every other line is one DECISION record in words::
 
     {"at_ns":1780795851472000000,"stage":"strategy","kind":"cross_venue","market":"kalshi:KXA","epoch":"1.7",
-     "relation":3,"edge_gross":"0.05","edge_net":"0.0233","reason":"none","signal":12}
+     "relation":"fed july, hold","edge_gross":"0.05","edge_net":"0.0233","reason":"none","signal":12}
 
 Money is in dollars as decimal strings, sizes in contracts; an epoch is boot.counter. Edges are of one set at
 the best prices, and stand where they were worked out: not for what became of a plan. The same input gives the
@@ -60,13 +60,22 @@ class Funnel:
 
 
 class DecisionLog:
-    """Writes DECISION records as lines, and counts them whether a file is written or not."""
+    """Writes DECISION records as lines, and counts them whether a file is written or not.
 
-    def __init__(self, sink: IO[bytes] | None, market_name: Callable[[int, int], str]) -> None:
+    ``relations``: names of the relations that reach the strategy, by their number.
+    """
+
+    def __init__(
+        self,
+        sink: IO[bytes] | None,
+        market_name: Callable[[int, int], str],
+        relations: Sequence[str] = (),
+    ) -> None:
         self.funnel = Funnel()
         self.lines = 0
         self._sink = sink
         self._market_name = market_name
+        self._relations = relations
         if sink is not None:
             sink.write(orjson.dumps({HEADER_KEY: LOG_VERSION}) + b"\n")
 
@@ -85,7 +94,7 @@ class DecisionLog:
             "kind": _word(SignalKind, int(decision["kind"])),
             "market": self._market_name(int(decision["slot"]), int(decision["generation"])),
             "epoch": f"{epoch >> _EPOCH_COUNTER_BITS}.{epoch & (1 << _EPOCH_COUNTER_BITS) - 1}",
-            "relation": int(decision["relation"]),
+            "relation": self._relation(int(decision["relation"])),
         }
         if int(decision["stage"]) not in _WITHOUT_EDGES:
             line["edge_gross"] = units_to_decimal(int(decision["edge_gross_micros"]), 6)
@@ -99,6 +108,12 @@ class DecisionLog:
             line["size"] = units_to_decimal(int(decision["size_e6"]), 6)
             line["profit"] = units_to_decimal(int(decision["profit_micros"]), 6)
         return line
+
+    def _relation(self, number: int) -> str | int | None:
+        """Name of a relation; None for a group or a single market, the number where no name is known."""
+        if number < 0:
+            return None
+        return self._relations[number] if number < len(self._relations) else number
 
 
 def is_decision_log(first_line: bytes) -> bool:

@@ -122,7 +122,8 @@ class InlineEngine:
         self.optimizer = self._make_optimizer()
         self.executor = self._make_executor()
         self.venues = {venue: self._make_venue(venue, latency_scale) for venue in VENUES}
-        self.log = DecisionLog(decisions, MarketNames(self.wires.catalog).name)
+        relations = [entry.relation.name for entry in self.screened.accepted]
+        self.log = DecisionLog(decisions, MarketNames(self.wires.catalog).name, relations)
 
     @property
     def desk(self) -> Desk:

@@ -42,7 +42,8 @@ def decision(**changes: int) -> np.void:
 
 def written(*rows: np.void) -> list[bytes]:
     sink = io.BytesIO()
-    log = DecisionLog(sink, lambda slot, generation: f"kalshi:KX{slot}.{generation}")
+    names = ("first", "second", "third", "fourth")
+    log = DecisionLog(sink, lambda slot, generation: f"kalshi:KX{slot}.{generation}", names)
     for row in rows:
         log.write(row)
     return sink.getvalue().splitlines()
@@ -57,7 +58,7 @@ def test_a_refusal_is_one_line_with_market_epoch_edges_and_reason() -> None:
         "kind": "cross_venue",
         "market": "kalshi:KX4.2",
         "epoch": "1.7",
-        "relation": 3,
+        "relation": "fourth",
         "edge_gross": "0.05",
         "edge_net": "-0.0025",
         "reason": "edge_eaten_by_fees",
@@ -69,6 +70,11 @@ def test_what_was_done_names_signal_plan_size_and_profit() -> None:
     line = orjson.loads(written(row)[1])
     assert (line["signal"], line["plan"], line["size"], line["profit"]) == (12, 9, "20.5", "1.464")
     assert line["reason"] == "none"
+
+
+@pytest.mark.parametrize(("number", "said"), [(-1, None), (0, "first"), (4, 4)])
+def test_a_relation_is_named(number: int, said: str | int | None) -> None:
+    assert orjson.loads(written(decision(relation=number))[1])["relation"] == said
 
 
 @pytest.mark.parametrize("stage", list(DecisionStage))

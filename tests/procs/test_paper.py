@@ -103,6 +103,10 @@ def test_every_line_of_the_log_says_market_epoch_edges_and_reason(
         assert {"at_ns", "stage", "kind", "market", "epoch", "reason"} <= set(line)
         assert line["market"].startswith(("kalshi:", "polymarket:")), line
         assert {"edge_gross", "edge_net"} <= set(line) or line["stage"] == "execution"
+        assert isinstance(line["relation"], str | None)
+    approved = {relation.name for relation in build_session(SEED).relations if relation.approved_by}
+    assert {line["relation"] for line in lines} - {None} <= approved
+    assert {line["relation"] is None for line in lines if line["kind"] == "cross_venue"} == {False}
     assert {line["kind"] for line in lines if line["stage"] == "execution"} == {
         kind for planted in seeded[0].planted if planted.expected_size_e6 for kind in planted.kinds
     }
