@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import permutations
 from typing import Final
 
@@ -59,7 +60,7 @@ def _choose_slots(problem: Problem, free_slots: int, solution: Solution, profits
     """Order slots to the signals that earn most with each; the others end here."""
     orders = problem.batch.jobs["n_legs"]
     active = [index for index, size in enumerate(solution.sizes) if size > 0]
-    for index in sorted(active, key=lambda index: (-profits[index] // int(orders[index]), index)):
+    for index in sorted(active, key=lambda index: (Fraction(-profits[index], int(orders[index])), index)):
         if int(orders[index]) > free_slots:
             solution.reasons[index] = Reason.SLOTS_EXHAUSTED
             solution.sizes[index] = solution.bounds[index] = 0

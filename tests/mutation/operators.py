@@ -254,6 +254,11 @@ def find_edits(text: str, offers: Offers = _offers_nothing) -> list[tuple[str, i
     return [(edit.kind, edit.line) for edit in _Finder(ast.parse(text), offers).edits()]
 
 
+def find_originals(text: str, offers: Offers = _offers_nothing) -> list[str]:
+    """Render the place of every edit as it is, in the order of ``find_edits``."""
+    return [edit.show() for edit in _Finder(ast.parse(text), offers).edits()]
+
+
 def make_mutant(text: str, index: int, offers: Offers = _offers_nothing) -> Mutant:
     """Text with its ``index``-th edit made; IndexError when it has fewer."""
     tree = ast.parse(text)

@@ -32,7 +32,7 @@ from enum import Enum
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tests.mutation.operators import KINDS, Mutant, find_edits, make_mutant
+from tests.mutation.operators import KINDS, Mutant, find_edits, find_originals, make_mutant
 from tests.tidy_rules import tracked_files
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -291,15 +291,17 @@ def report(verdicts: Sequence[Verdict], floor_percent: float) -> int:
 
 def drop_equivalent(sites: Sequence[Site], known: set[tuple[str, str, str]], root: Path = ROOT) -> list[Site]:
     """Sites whose mutants are not known to behave as the original does."""
-    suspects = {path for path, _, _ in known}
-    kept: list[Site] = []
-    for site in sites:
-        if site.path in suspects:
-            mutant = make_mutant((root / site.path).read_text(encoding="utf-8"), site.index, offers)
-            if (site.path, mutant.before, mutant.after) in known:
-                continue
-        kept.append(site)
-    return kept
+    texts = {path: (root / path).read_text(encoding="utf-8") for path, _, _ in known}
+    originals = {path: find_originals(text, offers) for path, text in texts.items()}
+    suspects = {(path, before) for path, before, _ in known}
+
+    def is_known(site: Site) -> bool:
+        if site.path not in texts or (site.path, originals[site.path][site.index]) not in suspects:
+            return False
+        mutant = make_mutant(texts[site.path], site.index, offers)
+        return (site.path, mutant.before, mutant.after) in known
+
+    return [site for site in sites if not is_known(site)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutation.operators import KINDS, find_edits, make_mutant
+from tests.mutation.operators import KINDS, find_edits, find_originals, make_mutant
 
 
 def _mutants(text: str, kind: str) -> list[str]:
@@ -93,6 +93,7 @@ def test_every_mutant_differs_from_its_original_and_parses() -> None:
         "def f(a, b):\n    if a < 1 or b // 2 == 3:\n        fence_release()\n    return bid if a else ask\n"
     )
     edits = find_edits(text)
+    assert find_originals(text) == [make_mutant(text, index).before for index in range(len(edits))]
     assert {kind for kind, _ in edits} == set(KINDS)
     for index in range(len(edits)):
         source = make_mutant(text, index).source

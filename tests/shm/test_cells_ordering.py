@@ -280,7 +280,7 @@ def test_what_another_core_waits_for_is_acquired_and_released(
     assert orders.take() == ([own + 16, lapped_at, own + 16, head, safe, cell[4]], [own, own])
     assert cells.join(ring.address, own, 0) == 1
     assert orders.take() == ([head, cell[0]], [own])
-    ring.fence_silent(10, 1)
-    orders.take()
+    assert gating.fence_silent(ring.address, 10, 1) == 1
+    assert orders.take() == ([state], []), "before the heartbeat"
     assert cells.rejoin(ring.address, reader.address) == 1
     assert orders.take() == ([state, head, cell[0]], [position])

@@ -105,6 +105,12 @@ def test_days_in_words(title: str, close: str, day: str) -> None:
     assert titled(title, close=close).day == day
 
 
+def test_a_year_lasts_until_its_last_nanosecond() -> None:
+    spec = market("0x1", Venue.POLYMARKET, "", "Rain on December 31?")
+    for close_ns, year in ((day_ns("2027-01-01") - 1, 2026), (day_ns("2027-01-01"), 2027)):
+        assert read_proposition(replace(spec, close_ns=close_ns)).day == f"{year}-12-31"
+
+
 @pytest.mark.parametrize(
     ("symbol", "day"),
     [

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.catalog.market import MarketSpec
+from engine.catalog.market import FeeKind, FeeSpec, MarketSpec
 from engine.execution.outputs import Outputs
 from engine.execution.plan import Leg, Plan
-from engine.execution.sender import Sender, Wish, worst_cash_micros
+from engine.execution.sender import FILLS_MAX, Sender, Wish, worst_cash_micros
 from engine.execution.tracked import Role
 from engine.fees import FEE_UNKNOWN
 from engine.ids import IdSource, order_identity
@@ -166,6 +166,15 @@ def cost(spec: MarketSpec, direction: Direction, price: int, size: int) -> int:
     request: np.void = np.zeros(1, ORDER_REQUEST)[0]
     request["direction"], request["price_e4"], request["size_e6"] = direction, price, size
     return worst_cash_micros(catalog_of(spec).rows[0], request)
+
+
+def test_the_worst_cash_is_rounded_up() -> None:
+    free = replace(POLY, fee=FeeSpec(FeeKind.POLYMARKET_CURVE, 0))
+    assert [cost(free, Direction.BUY, 1, size) for size in (1, 10_000, 10_001)] == [
+        FILLS_MAX + 1,
+        FILLS_MAX + 1,
+        FILLS_MAX + 2,
+    ]
 
 
 def test_the_worst_cash_covers_many_small_trades_and_a_sale_costs_nothing() -> None:

@@ -70,6 +70,14 @@ def test_each_leg_has_its_walk_its_limit_and_the_worst_of_its_order() -> None:
     assert profit == 200 * DOLLAR - paid
 
 
+def test_the_worst_of_an_order_is_rounded_up() -> None:
+    desk = Desk()
+    desk.offer(0, [(3_000, 1_000_000), (3_333, 1)], unit_e6=1)
+    desk.market(0, lot_e6=1, min_size_e6=1)
+    _, priced = price(desk.opportunity(desk.legs((0, BUY, YES))), CONTRACT + 1, at_limit=1)
+    assert priced[0].tolist() == [300_001, 0, 3_333, 333_301]  # 333,300.3333 at the limit
+
+
 def test_a_plan_that_may_hold_only_its_walk_holds_that() -> None:
     _, priced = price(pair(), 200 * CONTRACT, at_limit=0)
     assert (priced[:, WORST] == priced[:, CASH] + priced[:, FEE]).all()

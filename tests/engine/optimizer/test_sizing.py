@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from engine.catalog.market import FeeKind
 from engine.optimizer import sizing
-from engine.records import SignalKind, Venue
+from engine.optimizer.levels import PRICE, SIZE, level_arrays
+from engine.records import Direction, SignalKind, Venue
 from engine.units import SIZE_ONE_E6
 from tests.engine.optimizer.worlds import (
     BUY_NO,
@@ -205,6 +206,18 @@ def test_minimum_notional_binds_purchases(contracts: int, size: int) -> None:
     no = world.market(bids=[(".55", 100)])
     world.signal([Leg(yes), Leg(no, BUY_NO)])
     assert best(world)[0] == size * SIZE_ONE_E6
+
+
+def test_every_level_rounds_its_cash_against_us() -> None:
+    levels, count = level_arrays(1)
+    levels[PRICE, 0, :2], levels[SIZE, 0, :2], count[0] = (3_333, 3_334), 3, 2
+    market = World().markets[0]
+    market["fee_kind"] = FeeKind.POLYMARKET_CURVE
+    for size, paid, received in ((1, 1, 0), (3, 1, 0), (6, 3, 1), (7, 3, 1)):
+        left = max(size - 6, 0)
+        worst = 0 if size <= 3 else 1
+        assert sizing.leg_cost(market, Direction.BUY, 0, size, levels, count) == (paid, 0, worst, left)
+        assert sizing.leg_cost(market, Direction.SELL, 0, size, levels, count) == (received, 0, worst, left)
 
 
 @pytest.mark.parametrize(("contracts", "size_e6"), [(3.333333, 0), (3.333334, 3_333_334)])

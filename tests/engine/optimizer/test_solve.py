@@ -153,6 +153,18 @@ def test_slots_go_to_the_signals_that_earn_most_with_each() -> None:
     assert solve(world.problem(), 5).reasons == [Reason.NONE, Reason.NONE]
 
 
+def test_slots_are_compared_to_the_last_part_of_a_micro_dollar() -> None:
+    """4 millionths with three orders are less than 3 with two."""
+    world = World()
+    three = [world.market(asks=[(".30", 4e-5)], lot=1e-6) for _ in range(3)]  # 40 e-6: 4 micro-dollars
+    two = [world.market(asks=[(price, 4e-5)], lot=1e-6) for price in (".45", ".475")]
+    world.signal([Leg(slot) for slot in three])
+    world.signal([Leg(slot) for slot in two])
+    alone = [world.problem().size_alone(number)[1] for number in range(2)]
+    assert alone == [4, 3]
+    assert solve(world.problem(), 4).reasons == [Reason.SLOTS_EXHAUSTED, Reason.NONE]
+
+
 def test_cash_for_less_than_a_smallest_order() -> None:
     world = World()
     slots = [world.market(asks=[(".45", 100)], smallest=20) for _ in range(2)]
