@@ -330,6 +330,19 @@ def test_a_gating_reader_joins_once() -> None:
         ring.reader("ledger", 0)
 
 
+def test_of_two_that_join_at_once_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = RefusingRing.create(8, SMALL.itemsize, ("executor",))
+    original = module.change_state
+
+    def second(cursor: int, expected: int, desired: int) -> int:
+        assert original(cursor, expected, desired) == 1, "the first"
+        return original(cursor, expected, desired)
+
+    monkeypatch.setattr(module, "change_state", second)
+    with pytest.raises(RingRefused, match="has joined already"):
+        ring.reader("executor", 0)
+
+
 @pytest.mark.parametrize(
     ("names", "why"),
     [
