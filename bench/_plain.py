@@ -59,8 +59,8 @@ class PlainBooks:
         book = self.books[str(message["market_ticker"])]
         for side, name in zip(book, ("yes_dollars_fp", "no_dollars_fp"), strict=True):
             side.clear()
-            levels: list[tuple[str, str]] = message.get(name) or []  # type: ignore[assignment]
-            side.update((price, float(size)) for price, size in levels)
+            levels: list[tuple[str, str | None]] = message.get(name) or []  # type: ignore[assignment]
+            side.update((price, _size(size)) for price, size in levels)
             self._best(side)
 
     def _changes(self, changes: list[dict[str, str]]) -> None:
@@ -78,9 +78,14 @@ class PlainBooks:
         for side, name in zip(book, ("bids", "asks"), strict=True):
             side.clear()
             levels: list[dict[str, str]] = event.get(name) or []  # type: ignore[assignment]
-            side.update((level["price"], float(level["size"])) for level in levels)
+            side.update((level["price"], _size(level["size"])) for level in levels)
             self._best(side)
 
     def _best(self, side: dict[str, float]) -> str | None:
         self.writes += 1
         return max(side, default=None)
+
+
+def _size(text: str | None) -> float:
+    """Size of a level; not a number where the recording has none."""
+    return float("nan") if text is None else float(text)

@@ -56,6 +56,8 @@ def test_the_plain_way_knows_polymarket() -> None:
     gone = {"asset_id": "7", "side": "BUY", "price": "0.5", "size": "0"}
     plain.apply({"event_type": "price_change", "price_changes": [gone]})
     assert plain.books["7"] == ({}, {"0.5": 3.0})
+    plain.apply({"event_type": "book", "asset_id": "7", "bids": [{"price": "0.4", "size": None}], "asks": []})
+    assert list(plain.books["7"][0]) == ["0.4"]
 
 
 @pytest.mark.parametrize("what", ["check", "plain", "paper"])
