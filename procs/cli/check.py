@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Check each file; exit 1 when one is damaged, or holds something rejected or unexplained."""
     for path in args.files:
         path.open("rb").close()  # said now, and not after the files before it have been read
+    began_s = time.perf_counter()
     if args.dump is None:
         reports = _check(args.files, {}, quiet=args.json)
     else:
@@ -47,10 +49,15 @@ def run(args: argparse.Namespace) -> int:
             books: dict[str, BookDump] = {}
             reports = _check(args.files, books, quiet=args.json)
             file.write(json.dumps(books, indent=1).encode() + b"\n")
+    took_s = time.perf_counter() - began_s
     if args.json:
-        print(json.dumps({"files": [dataclasses.asdict(report) for report in reports]}, indent=2))
+        files = [dataclasses.asdict(report) for report in reports]
+        print(json.dumps({"files": files, "seconds": round(took_s, 3)}, indent=2))
     else:
         _print(reports)
+        frames = sum(report.frames for report in reports)
+        rate = f"{frames / took_s:,.0f} a second, kernels loaded on the way included"
+        print(f"\n{frames:,} frames in {took_s:.2f} s: {rate}")
     for report in reports:
         if report.damage is not None:
             sys.stderr.write(f"pr3dict: {report.damage}\n")

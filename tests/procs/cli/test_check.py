@@ -40,7 +40,9 @@ def test_a_sound_file_ends_with_0_and_a_rejected_frame_with_1(
     good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["check", str(good), "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)["files"]
+    document = json.loads(capsys.readouterr().out)
+    (report,) = document["files"]
+    assert document["seconds"] > 0
     assert (report["path"], report["frames"], report["rejected"]) == (str(good), 2, 0)
     bad = made.write(tmp_path / "bad.ndjson.zst", made.header(), _frames(rejected=True))
     assert cli.main(["check", str(good), str(bad)]) == 1
