@@ -110,14 +110,15 @@ def _import(name: str) -> CommandModule:
     an eighth of the processor time of a start.
     """
     kernels.set_cache_dir()
-    if name not in sys.modules:
+    is_new = name not in sys.modules
+    if is_new:
         gc.disable()
-        try:
-            importlib.import_module(name)
-        finally:
+    try:
+        return cast(CommandModule, importlib.import_module(name))
+    finally:
+        if is_new:
             gc.freeze()
             gc.enable()
-    return cast(CommandModule, sys.modules[name])
 
 
 def _dispatch(argv: Sequence[str]) -> int:
