@@ -29,6 +29,7 @@ class Command(NamedTuple):
     name: str
     module: str
     help: str
+    uses_kernels: bool = False
 
 
 class CommandModule(Protocol):
@@ -42,15 +43,22 @@ class CommandModule(Protocol):
 
 
 COMMANDS: Final = (
-    Command("paper", "procs.cli.paper", "trade on paper: market data in, orders to simulated venues"),
+    Command("paper", "procs.cli.paper", "trade on paper: market data in, orders to simulated venues", True),
     Command(
-        "check", "procs.cli.check", "replay recordings through codec and book, compare with the venue's word"
+        "check",
+        "procs.cli.check",
+        "replay recordings through codec and book, compare with the venue's word",
+        True,
     ),
-    Command("book", "procs.cli.book", "show the book of one market in a recording"),
-    Command("funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded"),
+    Command("book", "procs.cli.book", "show the book of one market in a recording", True),
+    Command(
+        "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
+    ),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )
+
+WARM_STAMP: Final = "warm.json"  # what procs.kernels writes last into a cache directory
 
 EPILOG: Final = """\
 exit codes:
@@ -104,12 +112,11 @@ def _find(name: str | None, parser: argparse.ArgumentParser) -> Command:
 
 
 def _import(name: str) -> CommandModule:
-    """Import the module of a subcommand, with numba pointed to our cache.
+    """Import the module of a subcommand; numba must have been pointed to our cache.
 
     What that makes stays until the end: looking for garbage in it, now and at each collection to come, took
     an eighth of the processor time of a start.
     """
-    kernels.set_cache_dir()
     is_new = name not in sys.modules
     if is_new:
         gc.disable()
@@ -126,12 +133,23 @@ def _dispatch(argv: Sequence[str]) -> int:
     top = _top_parser()
     chosen = top.parse_args(argv)
     command = _find(chosen.command, top)
+    directory = kernels.set_cache_dir()
     module = _import(command.module)
     parser = _OneLineParser(
         prog=f"{PROGRAM} {command.name}", description=f"{PROGRAM} {command.name}: {command.help}."
     )
     module.add_arguments(parser)
-    return module.run(parser.parse_args(chosen.rest))
+    args = parser.parse_args(chosen.rest)
+    if command.uses_kernels and not (directory / WARM_STAMP).exists():
+        _compile_first()
+    return module.run(args)
+
+
+def _compile_first() -> None:
+    """Say that kernels have to be compiled, and compile them all, not one by one at their first calls."""
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") == "0":
+        sys.stderr.write(f"{PROGRAM}: compiling the kernels, once after a change of the sources...\n")
+        kernels.warm()
 
 
 def _close_output() -> None:

@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from engine import errors
+from procs import kernels
 from procs.cli import main as cli
 from procs.cli.exit_codes import ExitCode
 
@@ -189,6 +191,41 @@ sys.exit(cli.main(["probe"]))
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "err" if fd == 1 else "out\n")
+
+
+@pytest.mark.parametrize(
+    ("warm", "uses_kernels", "plain", "said"),
+    [(False, True, "0", 1), (True, True, "0", 0), (False, False, "0", 0), (False, True, "1", 0)],
+    ids=["cold", "warm", "without kernels", "plain"],
+)
+def test_kernels_are_compiled_first_and_it_is_said(
+    install: Callable[[Run], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    warm: bool,
+    uses_kernels: bool,
+    plain: str,
+    said: int,
+) -> None:
+    order: list[str] = []
+
+    def run(args: argparse.Namespace) -> int:
+        order.append("run")
+        return 0
+
+    install(run)
+    command = cli.COMMANDS[0]._replace(uses_kernels=uses_kernels)
+    monkeypatch.setattr(cli, "COMMANDS", (command,))
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", plain)
+    monkeypatch.setattr("procs.kernels.set_cache_dir", lambda: tmp_path)
+    monkeypatch.setattr("procs.kernels.warm", lambda: order.append("warm"))
+    if warm:
+        (tmp_path / kernels._STAMP).touch()
+    assert cli.main(["probe"]) == 0
+    assert order == ["warm"] * said + ["run"]
+    line = "pr3dict: compiling the kernels, once after a change of the sources...\n"
+    assert capsys.readouterr().err == line * said
 
 
 def test_cache_directory_is_set_before_the_subcommand_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
