@@ -50,7 +50,7 @@ GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile
 UNUSED_S_MIN: Final = 3600  # a directory used within the hour may belong to a process that is still running
 
 _DIRECTORY_PREFIX: Final = "kernels-"
-_STAMP: Final = "warm.json"
+STAMP: Final = "warm.json"
 _LOCK: Final = "lock"
 
 _DEFINES_KERNEL: Final = re.compile(r"^[ \t]*@(?:\w+\.)*(?:kernel|n?jit|intrinsic|overload)\b", re.MULTILINE)
@@ -195,7 +195,7 @@ def inherit(directory: Path, hashes: Mapping[str, str], root: Path = PACKAGES_RO
     others = [path for path in directory.parent.glob(_DIRECTORY_PREFIX + "*") if path != directory]
     taken: set[str] = set()
     for other in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
-        known = _read_stamp(other / _STAMP).get("hashes", {})
+        known = _read_stamp(other / STAMP).get("hashes", {})
         for name in sorted(hashes.keys() - taken):
             if known.get(name) != hashes[name]:
                 continue
@@ -219,9 +219,12 @@ def _warm_groups(groups: Sequence[Sequence[str]]) -> None:
         return
     cores = len(os.sched_getaffinity(0))
     forked = multiprocessing.get_context("fork")  # with what WARM_FIRST has loaded
-    with ProcessPoolExecutor(min(cores, len(groups)), forked) as pool:
+    pool = ProcessPoolExecutor(min(cores, len(groups)), forked)
+    try:
         for done in [pool.submit(_warm_modules, group) for group in groups]:
             done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # interrupted, or one failed: do not begin the others
 
 
 def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WARM_GROUPS) -> bool:
@@ -232,7 +235,7 @@ def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WA
     ``warm()`` reached, which would be compiled in the middle of trading.
     """
     directory = Path(os.environ["NUMBA_CACHE_DIR"])
-    stamp = directory / _STAMP
+    stamp = directory / STAMP
     modules = [*first, *(name for group in groups for name in group)]
     with (directory / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -251,13 +254,15 @@ def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WA
 
 def never_warmed() -> list[str]:
     """Kernels that the last ``warm`` of this cache directory left to be compiled at their first call."""
-    return _read_stamp(Path(os.environ["NUMBA_CACHE_DIR"]) / _STAMP).get("cold", [])
+    return _read_stamp(Path(os.environ["NUMBA_CACHE_DIR"]) / STAMP).get("cold", [])
 
 
 def main() -> int:
-    """Warm the cache and write one line about it to stderr."""
+    """Warm the cache and say on stderr what was done."""
     directory = set_cache_dir()
     began_s = time.monotonic()
+    if not (directory / STAMP).exists():
+        sys.stderr.write("compiling the kernels, once after a change of the sources: some minutes\n")
     compiled = warm()
     spent_s = time.monotonic() - began_s
     said = f"kernels compiled in {spent_s:.1f} s" if compiled else "kernels are compiled"

@@ -58,7 +58,6 @@ COMMANDS: Final = (
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )
 
-WARM_STAMP: Final = "warm.json"  # what procs.kernels writes last into a cache directory
 
 EPILOG: Final = """\
 exit codes:
@@ -140,7 +139,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     )
     module.add_arguments(parser)
     args = parser.parse_args(chosen.rest)
-    if command.uses_kernels and not (directory / WARM_STAMP).exists():
+    if command.uses_kernels and not (directory / kernels.STAMP).exists():
         _compile_first()
     return module.run(args)
 
