@@ -221,7 +221,7 @@ def test_kernels_are_compiled_first_and_it_is_said(
     monkeypatch.setattr("procs.kernels.set_cache_dir", lambda: tmp_path)
     monkeypatch.setattr("procs.kernels.warm", lambda: order.append("warm"))
     if warm:
-        (tmp_path / kernels._STAMP).touch()
+        (tmp_path / kernels.STAMP).touch()
     assert cli.main(["probe"]) == 0
     assert order == ["warm"] * said + ["run"]
     line = "pr3dict: compiling the kernels, once after a change of the sources...\n"
