@@ -160,7 +160,7 @@ def _orders(problem: Problem, solution: Solution, active: list[int]) -> list[lis
     cash = {index: _first_cost(problem, index) for index in active}
     margin = {index: int(problem.batch.jobs[index]["payoff_micros"]) - cash[index] for index in active}
     return [
-        sorted(active, key=lambda index: (-margin[index] * PPM // max(cash[index], 1), index)),
+        sorted(active, key=lambda index: (Fraction(-margin[index], max(cash[index], 1)), index)),
         sorted(active, key=lambda index: (-margin[index], index)),
         sorted(active, key=lambda index: (-solution.bounds[index], index)),
     ]

@@ -107,6 +107,9 @@ def test_common_multiples(a: int, b: int) -> None:
 def test_a_multiple_beyond_every_book_is_none() -> None:
     assert common_multiple(SIDE_SIZE_MAX_E6, 1) == SIDE_SIZE_MAX_E6
     assert common_multiple(SIDE_SIZE_MAX_E6, 7) == 0
+    largest = SIDE_SIZE_MAX_E6 // 11
+    assert common_multiple(largest, 11) == 11 * largest
+    assert common_multiple(largest + 1, 11) == 0
     assert common_multiple(10**15, 10**15 - 1) == 0
 
 

@@ -208,6 +208,21 @@ def test_minimum_notional_binds_purchases(contracts: int, size: int) -> None:
     assert best(world)[0] == size * SIZE_ONE_E6
 
 
+@pytest.mark.parametrize(
+    ("slope_nano", "size_e6", "micros"),
+    [
+        (1, 1, 1),
+        (-1, 1, 0),
+        (1_000, SIZE_ONE_E6, 1),
+        (-1_000, SIZE_ONE_E6, -1),
+        (-1_001, SIZE_ONE_E6, -1),
+        (0, 5, 0),
+    ],
+)
+def test_what_sets_are_worth_is_never_understated(slope_nano: int, size_e6: int, micros: int) -> None:
+    assert sizing.value_ceil(slope_nano, size_e6) == micros
+
+
 def test_every_level_rounds_its_cash_against_us() -> None:
     levels, count = level_arrays(1)
     levels[PRICE, 0, :2], levels[SIZE, 0, :2], count[0] = (3_333, 3_334), 3, 2
