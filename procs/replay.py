@@ -7,7 +7,7 @@ engine does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -33,6 +33,11 @@ SPARE_SLOTS: Final = 256  # markets that a recording's header does not name
 BOOT_EPOCH: Final = 1  # nothing outlives a replay
 POOL_PAGES_MIN: Final = 16_384
 _ANY_PRICE: Final = ((0, TICKS_MAX - 1, 1),)
+
+_CODECS: Final[Mapping[Venue, Callable[[SymbolTable], MarketDataCodec]]] = {
+    Venue.KALSHI: KalshiCodec,
+    Venue.POLYMARKET: PolymarketCodec,
+}
 
 Levels = list[tuple[int, int]]  # price in 1e-4, size in 1e-6; size 0: unknown
 OnRecords = Callable[[BookState, Records, int, int], None]  # books, records, how many, connection
@@ -94,15 +99,18 @@ class Replay:
         self.store = BookStore(len(self.books) + SPARE_SLOTS, BOOT_EPOCH, _pool_pages(self.books))
         self._on_records = on_records
         self.symbols = {venue: SymbolTable(2 * len(self.books) + SPARE_SLOTS) for venue in Venue}
-        self.codecs: dict[Venue, MarketDataCodec] = {
-            Venue.KALSHI: KalshiCodec(self.symbols[Venue.KALSHI]),
-            Venue.POLYMARKET: PolymarketCodec(self.symbols[Venue.POLYMARKET]),
-        }
-        for venue, codec in self.codecs.items():
-            codec.on_unknown = self._stranger(venue)
+        self.codecs: dict[Venue, MarketDataCodec] = {}  # of the venues that frames have come from
         for slot, book in enumerate(self.books):
             self.store.open_market(slot, 0, book.venue, book.ranges, mirrored)
             self._register(slot, book, mirrored)
+
+    def _codec(self, venue: Venue) -> MarketDataCodec:
+        """The venue's codec, made for its first frame: each has some ten MiB of memory to clear."""
+        codec = self.codecs.get(venue)
+        if codec is None:
+            codec = self.codecs[venue] = _CODECS[venue](self.symbols[venue])
+            codec.on_unknown = self._stranger(venue)
+        return codec
 
     def _register(self, slot: int, book: Book, mirrored: bool) -> None:
         if not mirrored:
@@ -134,7 +142,7 @@ class Replay:
 
     def _feed_run(self, batch: FrameBatch, clock_ns: Longs, start: int, stop: int) -> None:
         """Frames of one venue and one connection."""
-        codec = self.codecs[Venue(int(batch.venues[start]))]
+        codec = self._codec(Venue(int(batch.venues[start])))
         conn = int(batch.conns[start])
         at = start
         while at < stop:
