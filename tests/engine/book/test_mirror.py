@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.book.frame import UNORDERED_MAX
 from engine.book.state import MIRROR_DIFFS_MAX, Count
 from engine.reasons import Reason
 from engine.records import NO_PRICE, Side, TopFlag, Trust, UpdateFlag, UpdateKind
@@ -138,6 +139,41 @@ def test_the_siblings_top_is_compared_and_a_miss_is_the_mirrors(pair: OneMarket)
     pair.send(pair.top(4_600, 4_900, flags=SIBLING))
     assert (pair.trust, pair.reason) == (Trust.SUSPECT, Reason.MIRROR_BROKEN)
     assert (pair.count(Count.SIBLING_DECLARED), pair.count(Count.SIBLING_DECLARED_DIFFERS)) == (3, 2)
+
+
+MS = 1_000_000
+
+
+def test_the_siblings_tops_of_one_venue_millisecond_count_as_one(pair: OneMarket) -> None:
+    said = pair.top(4_800, 4_900, flags=SIBLING)
+    said["venue_ns"] = 7 * MS
+    for _ in range(UNORDERED_MAX - 1):
+        pair.send(said)
+    assert (pair.trust, pair.flags & DIFFERS) == (Trust.LIVE, DIFFERS)
+    said["venue_ns"] = 8 * MS
+    pair.send(said)
+    assert (pair.trust, pair.reason) == (Trust.SUSPECT, Reason.MIRROR_BROKEN)
+
+
+def test_the_siblings_tops_may_not_differ_for_ever(pair: OneMarket) -> None:
+    said = pair.top(4_800, 4_900, flags=SIBLING)
+    said["venue_ns"] = 7 * MS
+    for _ in range(UNORDERED_MAX):
+        assert pair.trust == Trust.LIVE
+        pair.send(said)
+    assert pair.trust == Trust.SUSPECT
+    for _ in range(300):  # more than a byte can count
+        pair.send(said)
+    pair.open_live()
+    assert pair.trust == Trust.LIVE
+
+
+def test_levels_that_differ_do_not_wait_for_the_millisecond(pair: OneMarket) -> None:
+    for price_e4 in (4_600, 4_500):
+        said = pair.level(price_e4, UNIT, flags=SIBLING)
+        said["venue_ns"] = 7 * MS
+        pair.send(said)
+    assert (pair.trust, pair.reason) == (Trust.SUSPECT, Reason.MIRROR_BROKEN)
 
 
 def test_an_unknown_size_agrees_with_any_size_but_not_with_none(pair: OneMarket) -> None:
