@@ -9,6 +9,7 @@ from engine.optimizer import fill
 from engine.optimizer.batch import Problem
 from engine.optimizer.fill import SIZE_E6, WORTH, exchange, fill_batch, mark_ties
 from engine.optimizer.holds import Holds
+from engine.optimizer.levels import UNIT
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, SIZE_ONE_E6
 from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World
@@ -158,3 +159,62 @@ def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
         ties = int(module.mark_ties(2, 4, batch, filling, chosen))
         answers.append((worth, found, sizes.tolist(), ties, filling.budget[:8].tolist()))
     assert answers[0] == answers[1]
+
+
+def draw(free_micros: int, need_nano: int) -> tuple[Problem, np.void, int]:
+    """A job of two legs whose first budget has so much left, and needs so much for a contract."""
+    problem = pair([(".50", 100)], [(".25", 100)]).problem()
+    source = int(problem.batch.draws[0, 0])
+    problem.fill.budget[:] = 10**12
+    problem.fill.budget[source] = free_micros
+    problem.fill.held[:] = 0
+    problem.fill.state[:] = 0
+    problem.fill.need[:] = 0
+    problem.fill.need[source] = need_nano
+    return problem, problem.batch.jobs[0], source
+
+
+@pytest.mark.parametrize(
+    ("free_micros", "need_nano", "sets"),
+    [
+        (0, 1_000_000, 0),  # a thousandth of a micro-dollar a set, and nothing left
+        (1, 400_000_000, 2),  # 0.4 of one a set: two of them bind one, three would bind two
+        (2, 400_000_000, 5),
+        (1, 300_000_000, 3),
+        (5, 400_000_000, 5),
+    ],
+)
+@pytest.mark.parametrize("at_limit", [0, 1])
+def test_no_more_is_bound_than_there_is(free_micros: int, need_nano: int, sets: int, at_limit: int) -> None:
+    problem, job, source = draw(free_micros, need_nano)
+    problem.batch.at_limit[0] = at_limit
+    assert fill._affordable(job, 0, 5, problem.batch, problem.fill) == sets
+    fill._bind(job, 0, sets, problem.batch, problem.fill)
+    bound = -(-need_nano * sets // 10**9)
+    assert problem.fill.budget[source] == free_micros - bound
+    assert problem.fill.held[0, source] == bound
+    assert problem.fill.need[source] == 0
+
+
+@pytest.mark.parametrize(("at_limit", "bound"), [(1, [1, 1, 2]), (0, [1, 2, 3])])
+def test_an_order_at_its_limit_binds_its_whole_size_once(at_limit: int, bound: list[int]) -> None:
+    """Three steps of 0.5 micro-dollars: the whole size rounded up, or each of its levels."""
+    problem, job, source = draw(10, 0)
+    problem.batch.at_limit[0] = at_limit
+    seen = []
+    for _ in range(3):
+        problem.fill.need[source] = 250_000_000
+        fill._bind(job, 0, 2, problem.batch, problem.fill)
+        problem.fill.state[SIZE_E6, 0] += 2
+        seen.append(int(problem.fill.held[0, source]))
+    assert seen == bound
+    assert problem.fill.budget[source] == 10 - bound[-1]
+
+
+def test_the_next_set_of_a_fill_pays_capital_rounded_down() -> None:
+    world = World()
+    legs = [Leg(world.market(asks=[(price, 100)])) for price in (".50", ".25")]
+    world.signal(legs, capital_cost_ppm=1)
+    problem = world.problem()
+    problem.batch.levels[UNIT, 0, 0] += 1
+    assert fill._slope(problem.batch.jobs[0], problem.batch, problem.fill) == 250_000_000 - 1 - 750

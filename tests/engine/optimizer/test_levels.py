@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.catalog.catalog import MARKET_ROW
 from engine.catalog.market import FeeKind
 from engine.fees import FEE_UNKNOWN
 from engine.optimizer.levels import (
@@ -150,3 +151,11 @@ def test_levels_compiled_and_plain_agree(plain_twin: PlainTwin) -> None:
     for price in range(0, 10_001, 37):
         compiled = order_lot_e6(desk.markets[0], int(BUY), price)
         assert plain.order_lot_e6(desk.markets[0], int(BUY), price) == compiled
+
+
+@pytest.mark.parametrize(("price_e4", "nano"), [(1, 100), (2, 200), (5_000, 250_000), (5_001, 250_000)])
+def test_the_fee_of_one_contract_is_rounded_up_to_a_nano_dollar(price_e4: int, nano: int) -> None:
+    """A tenth of a cent by p(1-p): 99.99, 199.96, 250,000 and 249,999.99 nano-dollars."""
+    market = np.zeros(1, MARKET_ROW)[0]
+    market["fee_kind"], market["taker_rate_ppb"], market["exponent_e3"] = 1, 1_000_000, 1_000
+    assert unit_fee_nano(market, price_e4) == nano

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.catalog.market import FeeKind
 from engine.optimizer import sizing
-from engine.optimizer.levels import PRICE, SIZE, level_arrays
+from engine.optimizer.levels import PRICE, SIZE, UNIT, level_arrays
 from engine.records import Direction, SignalKind, Venue
 from engine.units import SIZE_ONE_E6
 from tests.engine.optimizer.worlds import (
@@ -27,6 +27,13 @@ from tests.plain_twin import PlainTwin
 
 POLITICS = {"rate_ppm": 40_000, "venue": Venue.POLYMARKET}
 KALSHI = {"rate_ppm": 70_000, "precision": 100}
+
+
+def pair_at(first: str, second: str, capital_cost_ppm: int) -> World:
+    world = World()
+    legs = [Leg(world.market(asks=[(price, 100)])) for price in (first, second)]
+    world.signal(legs, capital_cost_ppm=capital_cost_ppm)
+    return world
 
 
 def best(world: World, number: int = 0) -> tuple[int, int, int, int]:
@@ -221,6 +228,25 @@ def test_minimum_notional_binds_purchases(contracts: int, size: int) -> None:
 )
 def test_what_sets_are_worth_is_never_understated(slope_nano: int, size_e6: int, micros: int) -> None:
     assert sizing.value_ceil(slope_nano, size_e6) == micros
+
+
+@pytest.mark.parametrize(
+    ("payoff_micros", "size_e6", "floor"),
+    [(1, 1, 0), (-1, 1, -1), (3, 500_000, 1), (-3, 500_000, -2), (-4, 500_000, -2)],
+)
+def test_a_payoff_is_rounded_against_us(payoff_micros: int, size_e6: int, floor: int) -> None:
+    assert sizing.payoff_floor(payoff_micros, size_e6) == floor
+
+
+def test_the_next_set_is_worth_at_most_what_capital_rounded_down_leaves() -> None:
+    """.50 and .25 paid at a cost of capital of 1 and 3 millionths: 500 and 1,500 nano-dollars, and a part."""
+    for cost_ppm, capital_nano in ((1, 750), (3, 2_250)):
+        problem = pair_at(".50", ".25", cost_ppm).problem()
+        job, legs, levels = problem.batch.jobs[0], problem.batch.legs, problem.batch.levels
+        work = np.zeros((2, 2), np.int64)
+        assert sizing.slope_nano(job, legs, levels, work) == 250_000_000 - capital_nano
+        levels[UNIT, 0, 0] += 1  # 0.000001 or 0.000003 of a nano-dollar more capital
+        assert sizing.slope_nano(job, legs, levels, work) == 250_000_000 - 1 - capital_nano
 
 
 def test_every_level_rounds_its_cash_against_us() -> None:

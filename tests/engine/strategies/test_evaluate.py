@@ -12,6 +12,7 @@ from engine.sim.session.scenario import market
 from engine.strategies.candidates import CandidateTable
 from engine.strategies.evaluate import (
     GROSS,
+    LOCKED,
     N_LEGS,
     NET,
     PROFIT,
@@ -79,6 +80,22 @@ def test_the_edge_shown_is_net_of_fees_rounded_up() -> None:
     trial.run()
     assert trial.number_of(GROSS) == 49_900
     assert trial.number_of(NET) == 49_900 - 26_700
+
+
+def test_money_that_is_locked_and_its_cost_are_rounded_up() -> None:
+    """.5501 and .40 with fees of 9,899.6 and 16,800 micro-dollars; three days of ten per cent a year."""
+    trial = Trial(cross(ask_p=((5_501, 100),)), SignalKind.CROSS_VENUE, capital_cost_rate_ppm=100_000)
+    found = evaluate(trial.table.rows[trial.number], trial.table.legs, trial.state, trial.desk, NOW)
+    assert trial.number_of(LOCKED) == 976_800  # 976,799.6
+    assert int(found[2]) == 822  # 821.9
+
+
+@pytest.mark.parametrize(("least_micros", "reason"), [(22_497, Reason.NONE), (22_498, Reason.CAPITAL_COST)])
+def test_the_edge_is_judged_after_a_cost_of_capital_rounded_up(least_micros: int, reason: Reason) -> None:
+    """2.33 cents net of which 976,700 x 822 ppm, 802.8 micro-dollars, go to the money."""
+    trial = Trial(cross(), SignalKind.CROSS_VENUE, capital_cost_rate_ppm=100_000)
+    trial.state.terms[0]["min_edge_micros"][:] = least_micros
+    assert trial.run() is reason
 
 
 def test_the_other_way_round_has_no_edge() -> None:

@@ -27,6 +27,7 @@ def leg(
         (500, 100 * CONTRACT, KALSHI, 332_500),
         (9_700, 250 * CONTRACT, KALSHI, 509_300),
         (5_000, 100 * CONTRACT, Fraction(175, 10_000), 437_500),
+        (5_001, 1, KALSHI, 100),  # of a cent fraction paid, 0.5001, too
         (5_000, 28_600, KALSHI, 600),  # 500.5: up to a micro-dollar, and then to the next 1e-4
     ],
 )
@@ -91,3 +92,12 @@ def test_a_sale_brings_cash_and_no_edge_means_no_size() -> None:
 def test_more_than_the_depth_is_refused() -> None:
     with pytest.raises(ValueError, match="1000000 beyond the depth"):
         leg_fills(leg(Venue.KALSHI, [(5_000, 1)], KALSHI), 2 * CONTRACT)
+
+
+def test_cash_and_payoff_are_rounded_against_us() -> None:
+    free = Fraction(0)
+    bought = leg(Venue.POLYMARKET, [(3_333, 1)], free)
+    sold = leg(Venue.POLYMARKET, [(3_333, 1)], free, Direction.SELL)
+    assert outcome_at([bought], 0, 3).cash_micros == (1,)  # 0.9999
+    assert outcome_at([sold], 0, 3).cash_micros == (0,)
+    assert outcome_at([], 3, 500_000).profit_micros == 1
