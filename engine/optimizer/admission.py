@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MarketFlag
 from engine.optimizer.levels import Rows
 from engine.reasons import Reason
@@ -37,6 +38,8 @@ def _leg_objection(leg: np.void, book: np.void, market: np.void) -> Reason:
         return Reason.MARKET_CLOSED
     if book["trust"] != Trust.LIVE:
         return Reason.BOOK_NOT_LIVE
+    if is_contradicted(int(book["flags"])):
+        return Reason.TOP_DISAGREES
     if int(book["flags"]) & TopFlag.CROSSED:
         return Reason.BOOK_CROSSED
     if int(book["flags"]) & TopFlag.SIZE_UNKNOWN:

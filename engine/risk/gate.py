@@ -24,6 +24,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MARKET_ROW, NO_GROUP, MarketFlag, MarketRows
 from engine.jit import kernel
 from engine.reasons import Reason
@@ -47,6 +48,7 @@ _UNKNOWN_MARKET, _DUPLICATE, _DEADLINE = (
     int(Reason.DUPLICATE_INTENT),
     int(Reason.DEADLINE),
 )
+_DISAGREES: Final = int(Reason.TOP_DISAGREES)
 _NOT_LIVE, _CLOSED, _STALE_EPOCH, _STALE = (
     int(Reason.BOOK_NOT_LIVE),
     int(Reason.MARKET_CLOSED),
@@ -89,6 +91,8 @@ def _check_book(limits: np.void, book: np.void, generation: int, epoch: int, now
         return _NOT_LIVE
     if book["market_state"] != _OPEN:
         return _CLOSED
+    if is_contradicted(int(book["flags"])):
+        return _DISAGREES
     if book["epoch"] != epoch:
         return _STALE_EPOCH
     if now_ns - book["recv_ns"] > limits["book_age_max_ns"]:

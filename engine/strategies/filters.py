@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MarketFlag
 from engine.config import StrategyConfig
 from engine.jit import kernel
@@ -36,6 +37,7 @@ class State(NamedTuple):
 
 NOT_LIVE: Final = int(Reason.BOOK_NOT_LIVE)
 CLOSED: Final = int(Reason.MARKET_CLOSED)
+DISAGREES: Final = int(Reason.TOP_DISAGREES)
 CROSSED: Final = int(Reason.BOOK_CROSSED)
 MIRROR: Final = int(Reason.MIRROR_BOOK)
 STALE: Final = int(Reason.BOOK_STALE)
@@ -64,8 +66,12 @@ def terms_of(config: StrategyConfig) -> Rows:
 
 @kernel
 def distrust(legs: Rows, n_legs: int, state: State) -> int:
-    """Reason not to believe the books of these SIGNAL_LEG records, 0 when none: not live, closed, crossed."""
+    """Reason not to believe the books of these SIGNAL_LEG records, 0 when none.
+
+    Not live, closed, another best price than the venue declared with the last frame, or crossed.
+    """
     closed = False
+    disagrees = False
     crossed = False
     for leg in range(n_legs):
         slot = legs[leg]["slot"]
@@ -75,9 +81,12 @@ def distrust(legs: Rows, n_legs: int, state: State) -> int:
             return NOT_LIVE
         is_open = market["flags"] & _TRADABLE == _TRADABLE and book["market_state"] == _OPEN
         closed = closed or not is_open or market["generation"] != legs[leg]["generation"]
+        disagrees = disagrees or is_contradicted(int(book["flags"]))
         crossed = crossed or book["flags"] & _CROSSED != 0
     if closed:
         return CLOSED
+    if disagrees:
+        return DISAGREES
     return CROSSED if crossed else 0
 
 

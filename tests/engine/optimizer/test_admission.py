@@ -86,7 +86,8 @@ SPEAKS_AGAINST = [
     (book("market_state", MarketState.PAUSED), Reason.MARKET_CLOSED),
     (book("market_state", MarketState.SETTLED), Reason.MARKET_CLOSED),
     *((book("trust", trust), Reason.BOOK_NOT_LIVE) for trust in Trust if trust is not Trust.LIVE),
-    (book("flags", TopFlag.CROSSED | TopFlag.DECLARED), Reason.BOOK_CROSSED),
+    (book("flags", TopFlag.CROSSED | TopFlag.DECLARED | TopFlag.DECLARED_AGREES), Reason.BOOK_CROSSED),
+    (book("flags", TopFlag.DECLARED), Reason.TOP_DISAGREES),
     (book("flags", TopFlag.SIZE_UNKNOWN), Reason.SIZE_UNKNOWN),
     (book("flags", TopFlag.DECLARED | TopFlag.TICKER), Reason.NONE),
 ]

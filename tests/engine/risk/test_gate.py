@@ -18,6 +18,7 @@ from engine.records import (
     MarketState,
     Outcome,
     RequestKind,
+    TopFlag,
     Trust,
     Venue,
 )
@@ -169,6 +170,7 @@ REFUSALS: list[tuple[Reason, Change, dict[str, int], dict[str, int]]] = [
     (Reason.DEADLINE, nothing, {"expire_ns": NOW - 1}, {}),
     (Reason.BOOK_NOT_LIVE, book("trust", Trust.SUSPECT), {}, {}),
     (Reason.BOOK_NOT_LIVE, book("generation", 9), {}, {}),
+    (Reason.TOP_DISAGREES, book("flags", TopFlag.DECLARED), {}, {}),
     (Reason.MARKET_CLOSED, book("market_state", MarketState.PAUSED), {}, {}),
     (Reason.MARKET_CLOSED, book("market_state", MarketState.SETTLED), {}, {}),
     (Reason.STALE_EPOCH, book("epoch", EPOCH + 1), {}, {}),

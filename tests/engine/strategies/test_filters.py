@@ -40,6 +40,10 @@ def test_distrust_in_its_order() -> None:
     assert distrust(pair.legs, 2, pair.state) == 0
     pair.book("a")["flags"] = TopFlag.CROSSED
     assert distrust(pair.legs, 2, pair.state) == Reason.BOOK_CROSSED
+    pair.book("b")["flags"] = TopFlag.DECLARED
+    assert distrust(pair.legs, 2, pair.state) == Reason.TOP_DISAGREES
+    pair.book("b")["flags"] = TopFlag.DECLARED | TopFlag.DECLARED_AGREES
+    assert distrust(pair.legs, 2, pair.state) == Reason.BOOK_CROSSED
     pair.book("b")["market_state"] = MarketState.PAUSED
     assert distrust(pair.legs, 2, pair.state) == Reason.MARKET_CLOSED
     pair.book("b")["market_state"] = MarketState.OPEN
