@@ -90,6 +90,7 @@ class _Finder:
         self._tree = tree
         self._offers = offers
         self._names = _names_in(tree)
+        self._idle = set(_idle_steps(tree))
         self._origin = {
             alias.name: node.module
             for node in ast.walk(tree)
@@ -107,14 +108,14 @@ class _Finder:
                 continue
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and not _is_inert(child, node):
-                    yield from self._at(child)
+                    yield from self._at(child, node)
                     yield from self._below(child)
 
-    def _at(self, node: ast.AST) -> Iterator[Edit]:
+    def _at(self, node: ast.AST, parent: ast.AST) -> Iterator[Edit]:
         if isinstance(node, ast.Compare):
             yield from self._compare(node)
         elif isinstance(node, ast.Constant):
-            yield from self._constant(node)
+            yield from self._constant(node, parent)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv):
             yield self._round_up(node)
         elif isinstance(node, ast.If | ast.While | ast.IfExp):
@@ -132,12 +133,13 @@ class _Finder:
                 flipped = FLIPPED[type(operator)]()
                 yield Edit("compare", node.lineno, _setter(node.ops, index, flipped), _shower(node))
 
-    def _constant(self, node: ast.Constant) -> Iterator[Edit]:
+    def _constant(self, node: ast.Constant, parent: ast.AST) -> Iterator[Edit]:
         if type(node.value) is int:
+            shown = parent if isinstance(parent, ast.expr) else node  # a number says little by itself
             for step in (1, -1):
-                yield Edit(
-                    "off_by_one", node.lineno, _assigner(node, "value", node.value + step), _shower(node)
-                )
+                if (id(node), step) not in self._idle:
+                    changed = node.value + step
+                    yield Edit("off_by_one", node.lineno, _assigner(node, "value", changed), _shower(shown))
         elif isinstance(node.value, str):
             other = _swap_words(node.value, OTHER_SIDE)
             if other != node.value and other in self._names:
@@ -221,6 +223,15 @@ def _is_inert(node: ast.AST, parent: ast.AST) -> bool:
     if isinstance(parent, ast.AnnAssign) and isinstance(parent.target, ast.Name) and node is parent.value:
         return BOUND.search(parent.target.id) is not None
     return isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom)
+
+
+def _idle_steps(tree: ast.Module) -> Iterator[tuple[int, int]]:
+    """Numbers and steps that change nothing: the first of one element is the last, and the first of two."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript) and re.match(r"np\.zeros\(1, .*\)\[0\]$", ast.unparse(node)):
+            yield id(node.slice), -1
+            if isinstance(node.value, ast.Call):
+                yield id(node.value.args[0]), 1
 
 
 def _after_future(tree: ast.Module) -> int:

@@ -40,6 +40,7 @@ EQUIVALENT = Path(__file__).parent / "equivalent.toml"
 
 MUTATED = ("engine/", "shm/")
 COMPILED_TOO = {"shm/atomics.py"}  # one side of each choice between compiled and plain
+WARM = "warm"  # modules that only call kernels for the compiler's sake, as functions of that name do
 COPIED_BYTES_MAX = 16 << 20
 SELECTED = "not shared_data and not soak"
 SELECTED_PLAIN = f"{SELECTED} and not compiled_only"
@@ -316,7 +317,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="sources whose path begins with this")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="kinds of mistake")
     args = parser.parse_args(argv)
-    sources = [name for name in tracked_files(ROOT) if name.startswith(MUTATED) and name.endswith(".py")]
+    names = [name for name in tracked_files(ROOT) if name.startswith(MUTATED) and name.endswith(".py")]
+    sources = [name for name in names if Path(name).stem != WARM]
     tested = [name for name in sources if name.startswith(args.only) and mirrored_tests(name)]
     known = drop_equivalent(find_sites(tested), load_equivalent())
     sites = draw([site for site in known if site.kind in args.kinds], args.count, args.seed)

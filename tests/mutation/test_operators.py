@@ -82,6 +82,21 @@ def test_a_literal_that_is_no_bound_is_mutated() -> None:
     assert _mutants("PPM: Final = 10", "off_by_one") == ["PPM: Final = 11", "PPM: Final = 9"]
 
 
+def test_a_number_is_shown_in_its_place() -> None:
+    mutant = make_mutant("x = f(a[1], 2)", 1)
+    assert (mutant.before, mutant.after) == ("a[1]", "a[0]")
+
+
+def test_the_only_element_is_also_the_last_and_may_have_others_behind_it() -> None:
+    text = "x = np.zeros(1, ROW)[0]\ny = np.zeros(1, ROW)"
+    assert [make_mutant(text, index).after for index in range(len(find_edits(text)))] == [
+        "np.zeros(0, ROW)",
+        "np.zeros(1, ROW)[1]",
+        "np.zeros(2, ROW)",
+        "np.zeros(0, ROW)",
+    ]
+
+
 def test_a_mutant_says_where_and_what() -> None:
     mutant = make_mutant("x = 1\n\nif a < b:\n    pass\n", 2)
     assert (mutant.kind, mutant.line) == ("negate", 3)
