@@ -102,6 +102,11 @@ def test_a_sibling_snapshot_is_compared_both_ways(pair: OneMarket) -> None:
     assert pair.count(Count.SIBLING_SNAPSHOTS_APPLIED) == 0
 
 
+def test_the_smallest_size_of_a_sibling_snapshot_is_a_size(pair: OneMarket) -> None:
+    pair.send(snapshot({**BIDS, 4_700: 1}, ASKS, flags=SIBLING))
+    assert pair.flags & DIFFERS
+
+
 def test_a_sibling_snapshot_opens_a_book_and_heals_one() -> None:
     market = OneMarket(mirror=True)
     top = market.send(snapshot(BIDS, ASKS, flags=SIBLING))

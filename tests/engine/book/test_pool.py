@@ -144,3 +144,17 @@ def test_a_page_stays_a_page_while_no_line_is_free() -> None:
 def test_bounds(ladders: int, pages: int) -> None:
     with pytest.raises(ValueError, match="cells at most"):
         make_ladders(ladders, pages)
+
+
+def test_the_last_two_levels_of_a_word_move_both_ways() -> None:
+    ladders = make_ladders(2, 1)
+    sizes = {tick: tick + 1 for tick in (0, 5, *range(64 - LINE_LEVELS + 2, 64))}
+    for tick, size in sizes.items():
+        set_level(ladders, 0, tick, size)
+    assert left(ladders)[1] == 1  # a full line
+    set_level(ladders, 0, 10, 3)
+    assert left(ladders)[1] == 0  # a page
+    assert {tick: level_size(ladders, 0, tick) for tick in sizes} == sizes
+    set_level(ladders, 0, 10, 0)
+    assert left(ladders)[1] == 1
+    assert {tick: level_size(ladders, 0, tick) for tick in sizes} == sizes

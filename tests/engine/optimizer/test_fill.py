@@ -43,6 +43,15 @@ def test_a_fill_takes_what_earns_and_leaves_the_rest() -> None:
     assert problem.fill.used[1, :2].tolist() == [150 * SIZE_ONE_E6, 150 * SIZE_ONE_E6]
 
 
+def test_worth_is_rounded_down_once_a_segment() -> None:
+    """A third of a contract earns 13,333.33 micro-dollars, and then 6,666.66."""
+    third = 1 / 3
+    problem = pair([(".46", third), (".48", third)], [(".50", 100)]).problem()
+    filled(problem)
+    assert problem.fill.used[0, :2].tolist() == [333_333, 333_333]
+    assert problem.fill.state[WORTH, 0] == sum(cents * 10_000 * 333_333 // SIZE_ONE_E6 for cents in (4, 2))
+
+
 def test_a_fill_begins_anew() -> None:
     problem = pair([(".46", 100)], [(".50", 150)]).problem()
     assert filled(problem) == filled(problem) == [100]

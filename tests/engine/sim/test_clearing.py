@@ -226,7 +226,9 @@ def test_split_and_merge_are_each_others_reverse() -> None:
     desk = Desk(POLY)
     assert kinds(convert(desk, [], 10 * ONE + 1, kind=RequestKind.SPLIT)) == [ReportKind.ACKED]
     assert desk.venue.free_cash_micros == 990 * DOLLAR - 1
-    assert kinds(desk.read(60 * S)) == [CONVERTED] * 2
+    reports = desk.read(60 * S)
+    assert kinds(reports) == [CONVERTED] * 2
+    assert [int(report["cash_micros"]) for report in reports] == [5 * DOLLAR, 5 * DOLLAR + 1]
     assert desk.venue.position_e6(0) == (10 * ONE + 1, 10 * ONE + 1)
     assert desk.venue.cash_micros == desk.venue.free_cash_micros == 990 * DOLLAR - 1
     assert kinds(convert(desk, [], 10 * ONE + 2, kind=RequestKind.MERGE)) == [ReportKind.REJECTED]
