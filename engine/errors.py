@@ -10,6 +10,7 @@
     │   └── RecordingDamaged     ours, and broken: what came before the damage was processed
     ├── JournalDamaged           refuse to start: the record of what we did cannot be trusted
     ├── LayoutMismatch           two processes were built from different layouts: stop both
+    ├── EngineRunning            another one holds the folder or the role: leave it alone
     ├── DeadlineExceeded         the time allowed is over; what was done until then stands
     ├── VenueError
     │   ├── VenueRejected        a definite no; safe to forget
@@ -65,6 +66,10 @@ class JournalDamaged(Pr3dictError):
 
 class LayoutMismatch(Pr3dictError):
     """Magic, version or layout hash differ: the other side was built from other sources."""
+
+
+class EngineRunning(Pr3dictError):
+    """Another engine, or another process of this name, holds the lock."""
 
 
 class DeadlineExceeded(Pr3dictError):

@@ -5,10 +5,12 @@ An agent is handed the time and never asks for it. It meets other agents in ring
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
 from engine.errors import Pr3dictError
 
+Follow = Callable[[], object]  # learns of new markets before what may name them is taken in
 NEVER_NS: Final = 2**63 - 1  # ``next_due_ns`` of an agent with no timer set, of a source at its end
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, Venue
-from procs.agent import NEVER_NS
+from procs.agent import NEVER_NS, Follow
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
 
@@ -44,15 +44,25 @@ class Store(Protocol):
 
 
 class BookAgent:
-    """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw."""
+    """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw.
+
+    ``follow`` is called when there are updates, before they are applied: they may be of new markets.
+    """
 
     def __init__(
-        self, venue: Venue, store: Store, updates: OverwritingRing, tops: OverwritingRing, table: Table
+        self,
+        venue: Venue,
+        store: Store,
+        updates: OverwritingRing,
+        tops: OverwritingRing,
+        table: Table,
+        follow: Follow | None = None,
     ) -> None:
         self.role = f"book-{venue.name.lower()}"
         self.store = store
         self.applied = 0
         self.laps = 0
+        self._follow = follow
         self._tops = tops
         self._table = table
         self._reader = updates.reader(batch_cells=BATCH_CELLS)
@@ -70,6 +80,8 @@ class BookAgent:
         """Apply what the feed has published since; then what is due by the clock."""
         work = self._reader.poll()
         if work > 0:
+            if self._follow is not None:
+                self._follow()
             self._follow_laps(now_ns)
             self.applied += work
             self._publish(self.store.apply(self._updates, work, now_ns))

@@ -26,14 +26,19 @@ class CatalogAgent:
     def do_work(self, now_ns: int) -> int:
         """Publish changes, and tell the catalog what its readers have passed; how many slots changed."""
         del now_ns
-        changed = 0
-        if self._catalog.version != self._published:
-            changed = self._segment.publish(self._catalog, self._catalog.take_changed())
-            self._published = self._catalog.version
+        changed = self.publish()
         if self._passed != self._published:
             self._passed = self._segment.barrier.passed()
             self._catalog.confirm(self._reader, self._passed)
             self.freed += self._catalog.barrier()
+        return changed
+
+    def publish(self) -> int:
+        """Publish what has changed since; how many slots."""
+        if self._catalog.version == self._published:
+            return 0
+        changed = self._segment.publish(self._catalog, self._catalog.take_changed())
+        self._published = self._catalog.version
         return changed
 
     def on_close(self) -> None:

@@ -27,7 +27,7 @@ class DecisionAgent:
     ) -> None:
         self.log = log
         self.kinds: dict[SignalKind, KindCount] = {}
-        self._watch = watch
+        self.watch = watch
         self._readers: list[tuple[Reader, Records]] = []
         for stage in DecisionStage:
             if stage in wires.decisions:
@@ -54,8 +54,8 @@ class DecisionAgent:
     def _take(self, decision: np.void) -> None:
         self.log.write(decision)
         count_decision(self.kinds, decision)
-        if self._watch is not None:
-            self._watch(decision)
+        if self.watch is not None:
+            self.watch(decision)
 
 
 def count_decision(kinds: dict[SignalKind, KindCount], decision: np.void) -> None:

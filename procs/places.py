@@ -28,6 +28,17 @@ def samples_dir(packages_root: Path = PACKAGES_ROOT) -> Path:
     return packages_root / "procs" / "samples"
 
 
+def runtime_root() -> Path | None:
+    """Folder for what lives as long as a run, in memory where there is such a place; None: the system's own.
+
+    In order: XDG_RUNTIME_DIR, the shared-memory file system.
+    """
+    for folder in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108 - a private folder in it
+        if folder and os.access(folder, os.W_OK):
+            return Path(folder)
+    return None
+
+
 def cache_root(packages_root: Path = PACKAGES_ROOT) -> Path:
     """Folder for what can be computed again; not created here.
 

@@ -87,6 +87,15 @@ class SessionWatch:
             traded.cash_micros += cash
         traded.fees_micros += int(report["fee_micros"])
 
+    def reasons(self) -> tuple[tuple[int, ...], ...]:
+        """Reason codes noted for each planting, in the order of time."""
+        return tuple(tuple(sorted(traded.reasons)) for traded in self._traded)
+
+    def add_reasons(self, noted: Sequence[Sequence[int]]) -> None:
+        """Take over what another watch of the same plantings has noted."""
+        for traded, codes in zip(self._traded, noted, strict=True):
+            traded.reasons.update(codes)
+
     def outcomes(self) -> tuple[PlantedOutcome, ...]:
         """One line for each planting, in the order of time."""
         rows = zip(self._plantings, self._traded, self._slots, strict=True)

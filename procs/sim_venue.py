@@ -23,7 +23,7 @@ from engine.records import (
     Venue,
 )
 from engine.sim.venue import SimVenue
-from procs.agent import NEVER_NS
+from procs.agent import NEVER_NS, Follow
 from procs.wires import Wires, publish_each, take
 from shm.ring import Records
 
@@ -59,10 +59,18 @@ class SimVenueAgent:
     ``unpaid`` counts markets that settled without anybody saying at what value.
     """
 
-    def __init__(self, venue: Venue, sim: SimVenue, wires: Wires, settle_ns: int) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        sim: SimVenue,
+        wires: Wires,
+        settle_ns: int,
+        follow: Follow | None = None,
+    ) -> None:
         self.role = f"venue-{venue.name.lower()}"
         self.sim = sim
         self._venue = venue
+        self._follow = follow
         self.unpaid = 0
         self._settle_ns = settle_ns
         self._results: dict[int, int] = {}  # slot -> value of YES, said before the market pays
@@ -99,6 +107,8 @@ class SimVenueAgent:
         work = 0
         while (n_cells := self._reader.poll(1)) > 0:
             work += n_cells
+            if self._follow is not None:
+                self._follow()
             self.sim.on_update(self._updates, n_cells, now_ns)
             kinds = self._updates["kind"][:n_cells]
             for update in self._updates[:n_cells][kinds == _MARKET_STATE]:

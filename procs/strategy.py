@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.records import ORDER_EVENT, POSITION_ROW, TOP, DecisionStage
 from engine.strategies.scanner import ArbitrageScanner
+from procs.agent import Follow
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records
@@ -24,10 +25,17 @@ class StrategyAgent:
 
     role = "strategy"
 
-    def __init__(self, scanner: ArbitrageScanner, view: BookView, wires: Wires) -> None:
+    def __init__(
+        self,
+        scanner: ArbitrageScanner,
+        view: BookView,
+        wires: Wires,
+        follow: Follow | None = None,
+    ) -> None:
         self.scanner = scanner
         self.tops = 0
         self._view = view
+        self._follow = follow
         self._wires = wires
         self._readers = [
             (reader, reader.records(TOP))
@@ -50,6 +58,8 @@ class StrategyAgent:
         work = self._take_events()
         for reader, tops in self._readers:
             n_tops = max(reader.poll(), 0)
+            if n_tops and self._follow is not None:
+                self._follow()
             for index in range(n_tops):
                 top = tops[index]
                 self._view.refresh(int(top["venue"]), int(top["slot"]))

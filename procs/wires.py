@@ -22,7 +22,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+import numpy as np
 
 from engine.errors import Pr3dictError
 from engine.records import (
@@ -46,6 +50,7 @@ ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
 
 LOG_READER: Final = "log"
 CATALOG_READERS: Final = ("optimizer", "executor")
+DECIDING: Final = (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER, DecisionStage.EXECUTION)
 
 
 class RingFull(Pr3dictError):
@@ -74,29 +79,77 @@ class Wires:
     decisions: dict[DecisionStage, RefusingRing]
 
     @classmethod
-    def private(cls, venues: Sequence[Venue], slots: int) -> Self:
-        """Rings and tables in the memory of this process, for ``slots`` markets."""
+    def create(
+        cls, venues: Sequence[Venue], slots: int, directory: Path | None = None, epoch: int = 0
+    ) -> Self:
+        """Rings and tables for ``slots`` markets: private memory, or files in ``directory``."""
+        where = _Where(directory, epoch)
         return cls(
-            updates={venue: OverwritingRing.create(UPDATE_CELLS, SMALL_BYTES) for venue in venues},
-            tops={venue: OverwritingRing.create(TOP_CELLS, WIDE_BYTES) for venue in venues},
-            books={venue: Table.create(slots, BOOK_ROW) for venue in venues},
-            signals=_orders("optimizer"),
-            plans=_orders("executor"),
-            requests={venue: _orders("venue") for venue in venues},
-            reports={venue: _orders("executor") for venue in venues},
-            events=_orders("strategy", "optimizer"),
-            positions=Table.create(slots, POSITION_ROW),
-            accounts=Table.create(max(Venue) + 1, ACCOUNT_ROW),
-            catalog=CatalogSegment.create(slots, CATALOG_READERS),
+            updates={v: where.overwriting(UPDATE_CELLS, SMALL_BYTES, f"updates.{_low(v)}") for v in venues},
+            tops={v: where.overwriting(TOP_CELLS, WIDE_BYTES, f"tops.{_low(v)}") for v in venues},
+            books={v: where.table(slots, BOOK_ROW, f"books.{_low(v)}") for v in venues},
+            signals=where.refusing("signals", "optimizer"),
+            plans=where.refusing("plans", "executor"),
+            requests={v: where.refusing(f"requests.{_low(v)}", "venue") for v in venues},
+            reports={v: where.refusing(f"reports.{_low(v)}", "executor") for v in venues},
+            events=where.refusing("events", "strategy", "optimizer"),
+            positions=where.table(slots, POSITION_ROW, "positions"),
+            accounts=where.table(max(Venue) + 1, ACCOUNT_ROW, "accounts"),
+            catalog=CatalogSegment.create(slots, CATALOG_READERS, directory=directory, epoch=epoch),
             decisions={
-                stage: RefusingRing.create(DECISION_CELLS, WIDE_BYTES, (LOG_READER,))
-                for stage in (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER, DecisionStage.EXECUTION)
+                stage: where.refusing(f"decisions.{_low(stage)}", LOG_READER, cells=DECISION_CELLS)
+                for stage in DECIDING
             },
         )
 
+    @classmethod
+    def attach(cls, venues: Sequence[Venue], directory: Path, epoch: int | None = None) -> Self:
+        """Map those another process created; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
 
-def _orders(*readers: str) -> RefusingRing:
-    return RefusingRing.create(ORDER_CELLS, WIDE_BYTES, readers)
+        def overwriting(name: str, payload: int) -> OverwritingRing:
+            return OverwritingRing.attach(name, payload, directory, epoch)
+
+        def refusing(name: str) -> RefusingRing:
+            return RefusingRing.attach(name, WIDE_BYTES, directory, epoch)
+
+        return cls(
+            updates={v: overwriting(f"updates.{_low(v)}", SMALL_BYTES) for v in venues},
+            tops={v: overwriting(f"tops.{_low(v)}", WIDE_BYTES) for v in venues},
+            books={v: Table.attach(f"books.{_low(v)}", BOOK_ROW, directory, epoch) for v in venues},
+            signals=refusing("signals"),
+            plans=refusing("plans"),
+            requests={v: refusing(f"requests.{_low(v)}") for v in venues},
+            reports={v: refusing(f"reports.{_low(v)}") for v in venues},
+            events=refusing("events"),
+            positions=Table.attach("positions", POSITION_ROW, directory, epoch),
+            accounts=Table.attach("accounts", ACCOUNT_ROW, directory, epoch),
+            catalog=CatalogSegment.attach(directory, epoch),
+            decisions={stage: refusing(f"decisions.{_low(stage)}") for stage in DECIDING},
+        )
+
+
+class _Where(NamedTuple):
+    """Where the rings and tables of one engine are made."""
+
+    directory: Path | None
+    epoch: int
+
+    def overwriting(self, cells: int, payload_bytes: int, name: str) -> OverwritingRing:
+        return OverwritingRing.create(
+            cells, payload_bytes, name=name, epoch=self.epoch, directory=self.directory
+        )
+
+    def refusing(self, name: str, *readers: str, cells: int = 0) -> RefusingRing:
+        return RefusingRing.create(
+            cells or ORDER_CELLS, WIDE_BYTES, readers, name=name, epoch=self.epoch, directory=self.directory
+        )
+
+    def table(self, n_rows: int, dtype: np.dtype[np.void], name: str) -> Table:
+        return Table.create(n_rows, dtype, name=name, epoch=self.epoch, directory=self.directory)
+
+
+def _low(member: IntEnum) -> str:
+    return member.name.lower()
 
 
 def publish_each(ring: RefusingRing, records: Records, what: str) -> int:

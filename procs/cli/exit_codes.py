@@ -31,6 +31,7 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.RecordingDamaged: ExitCode.FAILURE,
     errors.JournalDamaged: ExitCode.REFUSED,
     errors.LayoutMismatch: ExitCode.REFUSED,
+    errors.EngineRunning: ExitCode.REFUSED,
     errors.DeadlineExceeded: ExitCode.TIMEOUT,
     errors.VenueError: ExitCode.FAILURE,
     errors.VenueRejected: ExitCode.DENIED,

@@ -54,6 +54,7 @@ COMMANDS: Final = (
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
+    Command("proc", "procs.cli.proc", "one process of an engine, as its owner starts it", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )

@@ -40,6 +40,11 @@ def test_the_shipped_default_is_whole() -> None:
     assert set(config.topologies["inline"].processes[0].roles) == set(Role)
 
 
+def test_a_venue_may_be_without_cash() -> None:
+    venues = effective({"venues": {"kalshi": {"paper_cash_micros": 0}}}).venues
+    assert (venues.kalshi.paper_cash_micros, venues.polymarket.paper_cash_micros) == (0, 10_000_000_000)
+
+
 def test_live_is_stricter_than_paper() -> None:
     paper = build_config([shipped("default.toml"), shipped("paper.toml")])
     live = build_config([shipped("default.toml"), shipped("live.toml")])
@@ -79,7 +84,7 @@ def test_lists_are_replaced_whole() -> None:
 def test_a_topology_is_added_beside_the_others() -> None:
     process = {"name": "a", "roles": ["feed"]}
     config = effective({"topologies": {"mine": {"processes": [process]}}, "engine": {"topology": "mine"}})
-    assert set(config.topologies) == {"inline", "mine"}
+    assert set(config.topologies) == {"inline", "two", "roles", "mine"}
     assert (config.topologies["mine"].processes[0].core, config.topologies["mine"].processes[0].wait) == (
         -1,
         Wait.YIELD,

@@ -10,7 +10,8 @@ from engine.sim.session import build
 from engine.sim.session.build import CLOSE_AFTER_NS, START_NS, Session
 from engine.sim.session.scenario import Scenario
 from procs.config_files import load_config, load_fee_table
-from procs.inline_engine import InlineEngine, Scene
+from procs.inline_engine import InlineEngine
+from procs.parts import Scene
 from procs.recording_frames import Frame
 
 CLOSE_NS = START_NS + CLOSE_AFTER_NS

@@ -44,7 +44,7 @@ class Bench:
         config = load_config()
         self.catalog = Catalog(4)
         self.ref = self.catalog.add_market(market("m", Venue.POLYMARKET, NOW * 2))
-        self.wires = Wires.private(list(Venue), 4)
+        self.wires = Wires.create(list(Venue), 4)
         self.view = BookView(self.wires.books, 4)
         venues = {Venue.POLYMARKET: config.venues.polymarket, Venue.KALSHI: config.venues.kalshi}
         self.gate = Gate(gate_limits(config.risk, venues), self.catalog.rows, self.view.rows)

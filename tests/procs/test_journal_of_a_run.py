@@ -47,13 +47,13 @@ class Run:
         def remembered(kind: int, record: np.void) -> None:
             append(kind, record)
             ledger = self.engine.desk.ledger
-            end = self.engine.journal_bytes.tell()
+            end = self.engine.stages.journal_bytes.tell()
             self.moments.append(Moment(end, deepcopy(ledger.accounts), deepcopy(ledger.positions)))
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.engine.desk, "append", remembered)
             self.engine.run(frames_of(session))
-        self.content = self.engine.journal_bytes.getvalue()
+        self.content = self.engine.stages.journal_bytes.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,10 @@ class Run:
         if change is not None:
             change(self.engine)
         self.denied: set[int] = set()
-        self.engine.run(frames_of(session), watch_decision=self._note)
+        decisions = self.engine.stages.decisions
+        assert decisions is not None
+        decisions.watch = self._note
+        self.engine.run(frames_of(session))
 
     def _note(self, decision: np.void) -> None:
         if int(decision["stage"]) == DecisionStage.GATE:

@@ -17,9 +17,10 @@ from engine.sim.session.build import build_session
 from engine.units import NS_PER_DAY, NS_PER_S, SIZE_ONE_E6
 from procs import paper
 from procs.config_files import load_config
-from procs.inline_engine import InlineEngine, Scene
+from procs.inline_engine import InlineEngine
 from procs.paper import PAUSE_S_MAX, Pacer, PaperOptions, run_recordings, run_session
 from procs.paper_result import PaperResult
+from procs.parts import Scene
 from procs.progress import Progress
 from procs.recording import Provenance, RecordingHeader, RecordingWriter
 from tests.data import recordings as made

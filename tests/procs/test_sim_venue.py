@@ -40,7 +40,7 @@ class Floor:
     def __init__(self) -> None:
         self.catalog = Catalog(2)
         self.ref = self.catalog.add_market(market("m", Venue.KALSHI, NOW * 2))
-        self.wires = Wires.private([Venue.KALSHI], 2)
+        self.wires = Wires.create([Venue.KALSHI], 2)
         store = BookStore(2, 1, 64)
         spec = self.catalog.spec(self.ref.slot)
         store.open_market(self.ref.slot, self.ref.generation, Venue.KALSHI, spec.price_ranges, mirror=True)

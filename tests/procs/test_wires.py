@@ -21,7 +21,7 @@ from tests.engine.optimizer.worlds import limits
 
 
 def test_every_ring_is_read_by_those_it_is_declared_for() -> None:
-    made = Wires.private(list(Venue), 8)
+    made = Wires.create(list(Venue), 8)
     events = np.zeros(3, ORDER_EVENT)
     events["order_id"] = (1, 2, 3)
     assert publish_each(made.events, events, "events") == 3
@@ -34,7 +34,7 @@ def test_every_ring_is_read_by_those_it_is_declared_for() -> None:
 
 
 def test_a_plan_travels_as_one_message() -> None:
-    made = Wires.private(list(Venue), 8)
+    made = Wires.create(list(Venue), 8)
     head, legs = np.zeros(1, PLAN_HEAD), np.zeros(3, PLAN_LEG)
     head["plan_id"], legs["slot"] = 5, (1, 2, 3)
     publish(made.plans, head, legs, "plans")
@@ -47,7 +47,7 @@ def test_a_plan_travels_as_one_message() -> None:
 
 
 def test_a_fenced_stage_does_not_go_on_as_if_nothing_had_come() -> None:
-    made = Wires.private(list(Venue), 8)
+    made = Wires.create(list(Venue), 8)
     strategy, optimizer = made.events.reader("strategy", 0), made.events.reader("optimizer", 950)
     assert take(strategy, "events") == 0
     assert publish_each(made.events, np.zeros(3, ORDER_EVENT), "events") == 3
@@ -61,7 +61,7 @@ def test_a_fenced_stage_does_not_go_on_as_if_nothing_had_come() -> None:
 @pytest.mark.parametrize(("name", "ring"), [("events", "events"), ("signals", "signals")])
 def test_a_fenced_optimizer_ends_its_run(name: str, ring: str) -> None:
     """It once asked for signals until there were none, and an answer below zero is not none."""
-    made = Wires.private(list(Venue), 8)
+    made = Wires.create(list(Venue), 8)
     view = BookView(made.books, 8)
     markets = CatalogView(made.catalog, "optimizer")
     agent = OptimizerAgent(Allocator(markets.rows, view.rows, limits()), view, markets, made)
@@ -73,7 +73,7 @@ def test_a_fenced_optimizer_ends_its_run(name: str, ring: str) -> None:
 def test_a_ring_without_room_stops_its_writer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wires, "ORDER_CELLS", 8)
     monkeypatch.setattr(wires, "DECISION_CELLS", 8)
-    made = Wires.private(list(Venue), 8)
+    made = Wires.create(list(Venue), 8)
     with pytest.raises(RingFull, match="decisions: the ring took 8 of 9 messages"):
         publish_each(made.decisions[DecisionStage.STRATEGY], np.zeros(9, DECISION), "decisions")
     head, legs = np.zeros(1, PLAN_HEAD), np.zeros(1, PLAN_LEG)

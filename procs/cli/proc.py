@@ -1,0 +1,26 @@
+"""``pr3dict proc NAME``: one process of an engine whose run directory was made by its owner."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from procs.build import build_id
+from procs.cli.exit_codes import ExitCode
+from procs.process import EngineProcess
+from procs.run_directory import RunDirectory, read_description
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the subcommand."""
+    parser.add_argument("name", metavar="NAME", help="of a process of the engine's topology")
+    parser.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="of the engine")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Be that process until the engine ends, or SIGTERM."""
+    description = read_description(args.run_dir, build_id())
+    description.process(args.name)
+    directory = RunDirectory.join(args.run_dir, args.name)
+    EngineProcess(directory, description, args.name).run()
+    return ExitCode.OK

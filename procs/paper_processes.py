@@ -1,0 +1,163 @@
+"""A paper run with a process for each of the topology's, in a run directory that ends with it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from engine.catalog.catalog import Catalog
+from engine.catalog.relations import Screened, screen
+from engine.config import Config
+from engine.ledger.journal import EntryKind, read_journal
+from engine.records import ORDER_EVENT
+from procs.build import build_id
+from procs.findings import Findings
+from procs.inputs import Input
+from procs.paper_result import PlantedOutcome
+from procs.places import runtime_root
+from procs.process import DECISIONS, JOURNAL_SUFFIX
+from procs.run_directory import Description, RunDirectory
+from procs.session_watch import SessionWatch
+from procs.supervisor import Supervisor
+from procs.wires import Wires
+
+FIRST_BOOT: Final = 1  # the state of a paper run ends with it
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far the processes have come."""
+
+    frames: int
+    now_ns: int
+    plans: int
+    fills: int
+    realised_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesRun:
+    """One run, finished."""
+
+    found: Findings
+    screened: Screened
+    planted: tuple[PlantedOutcome, ...]
+    wall_s: float
+
+
+def run_processes(
+    config: Config,
+    given: Input,
+    latency_scale: int,
+    decisions: BinaryIO | None,
+    on_look: Callable[[Seen], None],
+) -> ProcessesRun:
+    """Run ``given`` to its end. Raises ProcessFailed when a process does not get there.
+
+    ``decisions`` receives the decision log.
+    """
+    catalog = Catalog(config.engine.market_slots)
+    for spec in given.scene.markets:
+        if catalog.find(spec.venue, spec.symbol) is None:
+            catalog.add_market(spec)
+    watch = SessionWatch(given.plantings, catalog)
+    with _temporary_engine() as (directory, state_dir):
+        supervisor = Supervisor(
+            directory,
+            Description(
+                build=build_id(),
+                boot_epoch=FIRST_BOOT,
+                state_dir=str(state_dir),
+                config=config,
+                input=given.named,
+                latency_scale=latency_scale,
+                logs_decisions=decisions is not None,
+            ),
+        )
+        eye = _Eye(supervisor)
+        began_s = time.perf_counter()
+        try:
+            with _ending_by_sigterm():
+                supervisor.start()
+                supervisor.wait(lambda: on_look(eye.look()))
+        finally:
+            supervisor.stop()
+        wall_s = time.perf_counter() - began_s
+        on_look(eye.look())
+        found = supervisor.findings()
+        _watch_reports(directory.path, watch)
+        if found.log is not None:
+            watch.add_reasons(found.log.reasons)
+        if decisions is not None:
+            with (directory.path / DECISIONS).open("rb") as log:
+                shutil.copyfileobj(log, decisions)
+    return ProcessesRun(found, screen(given.scene.relations, catalog), watch.outcomes(), wall_s)
+
+
+class _Eye:
+    """What can be seen of a run from outside, without asking anybody."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._wires: Wires = supervisor.wires
+        self._events = self._wires.events.observer()
+        self._rows = self._events.records(ORDER_EVENT)
+        self._fills = 0
+
+    def look(self) -> Seen:
+        """Look at clock, seats and tables now."""
+        while (n_events := self._events.poll()) > 0:
+            self._fills += int(np.count_nonzero(self._rows["fill_size_e6"][:n_events]))
+        seats = self._supervisor.seats.read() or []
+        return Seen(
+            frames=sum(frames for _, _, _, frames in seats),
+            now_ns=self._supervisor.clock.now_ns(),
+            plans=self._wires.plans.published_messages,
+            fills=self._fills,
+            realised_micros=int(self._wires.positions.rows["realised_micros"].sum()),
+        )
+
+
+@contextmanager
+def _ending_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends this run as Ctrl-C does: its processes are stopped and its folders removed."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _temporary_engine() -> Iterator[tuple[RunDirectory, Path]]:
+    """A run directory and a state directory of this run alone."""
+    base = Path(tempfile.mkdtemp(prefix="pr3dict-paper-", dir=runtime_root()))
+    try:
+        state_dir = base / "state"
+        state_dir.mkdir()
+        yield RunDirectory.claim(base / "run"), state_dir
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _watch_reports(path: Path, watch: SessionWatch) -> None:
+    for journal in path.glob(f"*{JOURNAL_SUFFIX}"):
+        for entry in read_journal(journal.read_bytes()):
+            if entry.kind == EntryKind.REPORT:
+                watch.on_report(entry.record)

@@ -1,0 +1,188 @@
+"""The stages of an engine, made for the process that runs them: all of them inline, or those of its roles.
+
+Every process makes the same catalog from the same scene, so that a slot means the same market everywhere; the
+memory of books, codecs and symbol tables is taken only where a stage needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Final
+
+from engine.book.store import BookStore
+from engine.catalog.catalog import Catalog
+from engine.catalog.defaults import FeeTable
+from engine.catalog.market import MarketSpec
+from engine.catalog.relations import Relation, RelationTable, Screened, screen
+from engine.config import Config, Role, VenueConfig
+from engine.execution.config import ExecutionConfig
+from engine.execution.executor import Executor
+from engine.ids import IdSource
+from engine.ledger.journal import Journal
+from engine.optimizer.allocator import Allocator, AllocatorLimits
+from engine.records import Venue
+from engine.risk.gate import Gate
+from engine.risk.limits import gate_limits
+from engine.sim.clearing import SettlementTimes
+from engine.sim.latency import LatencyModel, Lognormal, Route
+from engine.sim.venue import SimVenue
+from engine.strategies.scanner import ArbitrageScanner
+from engine.venues.codec import MarketDataCodec
+from engine.venues.kalshi.codec import KalshiCodec
+from engine.venues.polymarket.codec import PolymarketCodec
+from engine.venues.symbols import SymbolTable
+from procs.agent import Follow
+from procs.book import BookAgent
+from procs.catalog_segment import CatalogView, MarketNames
+from procs.decision_log import DecisionLog
+from procs.desk import Desk, FreshGate
+from procs.executor import ExecutorAgent
+from procs.feed import FeedAgent
+from procs.optimizer import OptimizerAgent
+from procs.registry import Registry
+from procs.sim_venue import SimVenueAgent, StoreBook
+from procs.strategy import StrategyAgent
+from procs.view import BookView
+from procs.wires import Wires
+
+VENUES: Final = (Venue.POLYMARKET, Venue.KALSHI)
+PAGES_PER_SLOT: Final = 4
+SYMBOLS_PER_SLOT: Final = 2
+_CODECS: Final[Mapping[Venue, Callable[[SymbolTable], MarketDataCodec]]] = {
+    Venue.POLYMARKET: PolymarketCodec,
+    Venue.KALSHI: KalshiCodec,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What an engine is built for: markets known beforehand, relations, fees, and the date of the data."""
+
+    markets: Sequence[MarketSpec]
+    relations: Sequence[Relation]
+    fees: FeeTable
+    start_ns: int
+
+
+class EngineParts:
+    """Makes the stages of ``roles`` around one catalog.
+
+    ``stores`` are the engine's books, ``venue_stores`` those of the simulated venues; each is there only for
+    its role. ``boot_epoch`` was never used by an earlier start.
+    """
+
+    def __init__(
+        self, config: Config, scene: Scene, wires: Wires, roles: Collection[Role], boot_epoch: int
+    ) -> None:
+        self.config = config
+        self.catalog = Catalog(config.engine.market_slots)
+        self.boot_epoch = boot_epoch
+        self.wires = wires
+        self.start_ns = scene.start_ns
+        slots = config.engine.market_slots
+        self.symbols = {venue: SymbolTable(SYMBOLS_PER_SLOT * slots) for venue in VENUES}
+        self.stores = {venue: self._store() for venue in VENUES if Role.BOOK in roles}
+        self.venue_stores = {venue: self._store() for venue in VENUES if Role.VENUE_SIM in roles}
+        kept = (self.stores, self.venue_stores)
+        self.registry = Registry(
+            self.catalog,
+            self.symbols,
+            {venue: [stores[venue] for stores in kept if stores] for venue in VENUES},
+            scene.fees,
+            scene.start_ns,
+            {venue: config.venues.of(venue).direct_member for venue in VENUES},
+        )
+        self.registry.add_all(scene.markets)
+        self.screened: Screened = screen(scene.relations, self.catalog)
+
+    def feed(self, venue: Venue, on_added: Callable[[], object] | None = None) -> FeedAgent:
+        """Feed of a venue; a market that nothing described is added as its first frame comes.
+
+        ``on_added`` is called before anything is published of such a market.
+        """
+        codec = _CODECS[venue](self.symbols[venue])
+
+        def add(symbol: bytes) -> bool:
+            added = self.registry.on_unknown(venue, symbol)
+            if on_added is not None:
+                on_added()
+            return added
+
+        codec.on_unknown = add
+        return FeedAgent(venue, codec, self.wires.updates[venue])
+
+    def book(self, venue: Venue, follow: Follow | None = None) -> BookAgent:
+        """Books of a venue. ``follow`` learns of new markets before what names them is applied."""
+        wires = self.wires
+        tops, table = wires.tops[venue], wires.books[venue]
+        return BookAgent(venue, self.stores[venue], wires.updates[venue], tops, table, follow)
+
+    def strategy(self, follow: Follow | None = None) -> StrategyAgent:
+        """Arbitrage over all venues."""
+        view = self._view()
+        relations = RelationTable(self.screened.accepted, self.catalog)
+        scanner = ArbitrageScanner(self.catalog, relations, view.rows, self.config.strategy)
+        return StrategyAgent(scanner, view, self.wires, follow)
+
+    def optimizer(self) -> OptimizerAgent:
+        """Allocation of cash and slots."""
+        view, markets = self._view(), CatalogView(self.wires.catalog, OptimizerAgent.role)
+        allocator = Allocator(markets.rows, view.rows, AllocatorLimits.from_config(self.config))
+        return OptimizerAgent(allocator, view, markets, self.wires)
+
+    def executor(self, journal: Journal) -> ExecutorAgent:
+        """Executor with its desk, opened with the paper cash of the configuration."""
+        view, markets = self._view(), CatalogView(self.wires.catalog, ExecutorAgent.role)
+        gate = Gate(gate_limits(self.config.risk, self.venue_configs()), markets.rows, view.rows)
+        desk = Desk(journal, gate, view, self.wires)
+        cash = {venue: settings.paper_cash_micros for venue, settings in self.venue_configs().items()}
+        desk.open(cash, self.start_ns)
+        executor = Executor(
+            self.catalog,
+            FreshGate(gate, view),
+            desk,
+            IdSource(self.boot_epoch),
+            ExecutionConfig(),
+            view.rows,
+            view.refresh,
+        )
+        return ExecutorAgent(executor, desk, markets, self.wires)
+
+    def venue(self, venue: Venue, latency_scale: int, follow: Follow | None = None) -> SimVenueAgent:
+        """Simulated venue, every way to and from it ``latency_scale`` times as long as configured."""
+        settings = self.venue_configs()[venue]
+        latency = settings.latency
+        route = Route(
+            Lognormal(latency.order_median_ns, latency.order_p99_ns),
+            Lognormal(latency.report_median_ns, latency.report_p99_ns),
+        )
+        seed = self.config.engine.seed + int(venue)
+        sim = SimVenue(
+            venue,
+            self.catalog,
+            StoreBook(self.venue_stores[venue]),
+            LatencyModel(seed, route, scale=latency_scale),
+            seed,
+            cash_micros=settings.paper_cash_micros,
+            times=SettlementTimes(
+                latency.confirm_ns, latency.confirm_ns, latency.convert_ns, latency.convert_ns
+            ),
+        )
+        return SimVenueAgent(venue, sim, self.wires, latency.settle_ns, follow)
+
+    def decision_log(self, file: BinaryIO | None) -> DecisionLog:
+        """Log of every stage's decisions into ``file``."""
+        relations = [entry.relation.name for entry in self.screened.accepted]
+        return DecisionLog(file, MarketNames(self.wires.catalog).name, relations)
+
+    def venue_configs(self) -> dict[Venue, VenueConfig]:
+        """Settings by venue."""
+        return {venue: self.config.venues.of(venue) for venue in VENUES}
+
+    def _store(self) -> BookStore:
+        slots = self.config.engine.market_slots
+        return BookStore(slots, self.boot_epoch, PAGES_PER_SLOT * slots, self.config.book.crossed_max_ns)
+
+    def _view(self) -> BookView:
+        return BookView(self.wires.books, self.config.engine.market_slots)

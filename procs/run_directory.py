@@ -1,0 +1,142 @@
+"""The private folder of one running engine: its segments, its description, and the lock of its owner.
+
+::
+
+    engine.json   what every process needs to know to be a part of this engine; written whole
+    engine.lock   held for as long as the engine's owner lives: one engine a folder
+    NAME.lock     held by the process of that name: one of each
+    NAME          segments (shm.segment)
+
+The folder lies in a tmpfs, belongs to this user alone (mode 0700), and means nothing after the engine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import orjson
+
+from engine import typed_tree
+from engine.config import Config, ProcessConfig
+from engine.errors import ConfigError, EngineRunning, LayoutMismatch
+from procs.whole_file import whole_file
+
+DESCRIPTION: Final = "engine.json"
+OWNER_LOCK: Final = "engine"
+LOCK_SUFFIX: Final = ".lock"
+OWNER_ONLY_DIRECTORY: Final = 0o700
+NOT_OWNER_BITS: Final = 0o077
+NO_SEED: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputNamed:
+    """What the engine is run on: files, or with none of them the session of ``seed``."""
+
+    name: str
+    files: tuple[str, ...] = ()
+    align_start: bool = False
+    seed: int = NO_SEED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """``engine.json``. ``build`` is the hash of the sources: processes of two builds never meet."""
+
+    build: str
+    boot_epoch: int
+    state_dir: str
+    config: Config
+    input: InputNamed
+    latency_scale: int = 1
+    logs_decisions: bool = False
+
+    @property
+    def processes(self) -> tuple[ProcessConfig, ...]:
+        """Those of the topology."""
+        return self.config.topologies[self.config.engine.topology].processes
+
+    def process(self, name: str) -> ProcessConfig:
+        """One of them; ConfigError that names the others."""
+        for process in self.processes:
+            if process.name == name:
+                return process
+        known = ", ".join(process.name for process in self.processes)
+        raise ConfigError(f"no process {name!r} in topology {self.config.engine.topology}: {known}")
+
+
+class FolderLock:
+    """A lock file that its process holds until it ends, however it ends."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise EngineRunning(f"{path}: {what} is running already") from error
+
+    def release(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+
+@dataclass(slots=True)
+class RunDirectory:
+    """A claimed or joined run directory; ``lock`` is held as long as this object lives."""
+
+    path: Path
+    lock: FolderLock
+
+    @classmethod
+    def claim(cls, path: Path) -> Self:
+        """Make the folder if need be, become its engine, and remove what an earlier one left.
+
+        EngineRunning when an engine lives here; ConfigError for a folder that is open to others.
+        """
+        path.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
+        _refuse_open_folder(path)
+        claimed = cls(path, FolderLock(path / (OWNER_LOCK + LOCK_SUFFIX), "an engine"))
+        for left in path.iterdir():
+            if left.is_file() and left.suffix != LOCK_SUFFIX:
+                left.unlink()
+        return claimed
+
+    @classmethod
+    def join(cls, path: Path, name: str) -> Self:
+        """Become the process ``name`` of the engine that is described here; EngineRunning when it runs."""
+        if not (path / DESCRIPTION).is_file():
+            raise ConfigError(f"{path}: no engine is described here (no {DESCRIPTION})")
+        _refuse_open_folder(path)
+        return cls(path, FolderLock(path / (name + LOCK_SUFFIX), f"process {name}"))
+
+    def describe(self, description: Description) -> None:
+        """Write ``engine.json``."""
+        with whole_file(self.path / DESCRIPTION) as file:
+            file.write(orjson.dumps(typed_tree.dump(description), option=orjson.OPT_INDENT_2))
+
+
+def read_description(path: Path, build: str) -> Description:
+    """What the folder says of its engine; LayoutMismatch if another build wrote it, ConfigError if unfit."""
+    try:
+        tree = orjson.loads((path / DESCRIPTION).read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no engine is described here (no {DESCRIPTION})") from error
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{path / DESCRIPTION}: not JSON: {error}") from error
+    written_by = tree.get("build") if isinstance(tree, dict) else None
+    if written_by != build:
+        raise LayoutMismatch(f"{path / DESCRIPTION}: build {written_by}, this is build {build}")
+    return typed_tree.build(Description, tree, str(path / DESCRIPTION))
+
+
+def _refuse_open_folder(path: Path) -> None:
+    found = path.stat(follow_symlinks=False)
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    if not ours or found.st_mode & NOT_OWNER_BITS:
+        raise ConfigError(f"{path}: not a folder of this user alone (mode {stat.S_IMODE(found.st_mode):o})")

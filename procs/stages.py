@@ -1,0 +1,89 @@
+"""The stages of one process in pipeline order: those of its roles, or all of them inline."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from typing import BinaryIO
+
+from engine.config import Role
+from engine.ledger.journal import Journal
+from procs.agent import Agent
+from procs.catalog_agent import CatalogAgent
+from procs.catalog_follower import CatalogFollower
+from procs.decision_agent import DecisionAgent
+from procs.executor import ExecutorAgent
+from procs.findings import Findings, book_found, cash_found, desk_found, feed_found, log_found
+from procs.optimizer import OptimizerAgent
+from procs.parts import VENUES, EngineParts
+from procs.session_watch import SessionWatch
+from procs.strategy import StrategyAgent
+
+
+class Stages:
+    """Agents of ``roles``. An attribute is None, or empty, where the role is another process's.
+
+    ``decisions`` receives the decision log; ``watch`` is shown every decision, and every report that was
+    journaled, as far as these stages make them.
+    """
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        roles: Collection[Role],
+        *,
+        latency_scale: int = 1,
+        decisions: BinaryIO | None = None,
+        watch: SessionWatch | None = None,
+    ) -> None:
+        wires = parts.wires
+        self._watch = watch
+        self._parts = parts
+        self.journal_bytes = io.BytesIO()
+        self._keeper = CatalogAgent(parts.catalog, wires.catalog) if Role.FEED in roles else None
+        self._follower = None if self._keeper else CatalogFollower(wires.catalog, parts.registry)
+        news = self._keeper.publish if self._keeper else None
+        follow = self._follower.follow if self._follower else None
+        self.feeds = {venue: parts.feed(venue, news) for venue in VENUES if Role.FEED in roles}
+        self.books = [parts.book(venue, follow) for venue in VENUES if Role.BOOK in roles]
+        self.venues = {
+            venue: parts.venue(venue, latency_scale, follow) for venue in VENUES if Role.VENUE_SIM in roles
+        }
+        self.executor: ExecutorAgent | None = None
+        self.strategy: StrategyAgent | None = None
+        self.optimizer: OptimizerAgent | None = None
+        self.decisions: DecisionAgent | None = None
+        if Role.EXECUTOR in roles:
+            self.executor = parts.executor(Journal(self.journal_bytes, lambda: None))
+            self.executor.desk.watch = watch.on_report if watch else None
+        if Role.STRATEGY in roles:
+            self.strategy = parts.strategy(follow)
+        if Role.OPTIMIZER in roles:
+            self.optimizer = parts.optimizer()
+        if Role.LEDGER in roles:
+            on_decision = watch.on_decision if watch else None
+            self.decisions = DecisionAgent(parts.decision_log(decisions), wires, on_decision)
+
+    def in_order(self) -> list[Agent]:
+        """All of them, each before those that read what it writes."""
+        catalog: tuple[Agent | None, ...] = (self._keeper, self._follower)
+        single: tuple[Agent | None, ...] = (self.executor, self.strategy, self.optimizer, self.decisions)
+        return [
+            *self.feeds.values(),
+            *(agent for agent in catalog if agent is not None),
+            *self.books,
+            *self.venues.values(),
+            *(agent for agent in single if agent is not None),
+        ]
+
+    def findings(self) -> Findings:
+        """What these stages found."""
+        parts = self._parts
+        lost = sum(book.lost for book in self.books)
+        return Findings(
+            feed=feed_found(self.feeds.values(), parts.registry) if self.feeds else None,
+            book=book_found(parts.stores, parts.catalog, lost) if self.books else None,
+            desk=desk_found(self.executor, self.journal_bytes.getvalue()) if self.executor else None,
+            log=log_found(self.decisions, self._watch) if self.decisions else None,
+            venue_cash_micros=cash_found(self.venues) if self.venues else None,
+        )

@@ -1,0 +1,112 @@
+"""A run of several processes does what one process does, and ends with everything it started."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from engine.ids import counter_of
+from engine.records import Venue
+from engine.sim.session.build import Session
+from engine.sim.session.planted import complement_buy, partition_buy_yes
+from procs.config_files import load_config
+from procs.paper import PaperOptions, run_recordings
+from procs.paper_result import PaperResult
+from procs.progress import ignore
+from procs.recording import Provenance, RecordingHeader, RecordingWriter
+from tests.procs.planted_session import CLOSE_NS, session_of
+
+pytestmark = pytest.mark.compiled_only
+
+MADE = Provenance("made for this test", "none", "2026-10-12")
+
+
+def recorded(session: Session, path: Path) -> Path:
+    """The session as a recording: one market of it is left to be met in a frame."""
+    header = RecordingHeader(
+        venue="both",
+        kind="stream",
+        start_ns=session.frames[0].recv_ns,
+        markets=tuple(session.markets[:-1]),
+        provenance=MADE,
+        synthetic=True,
+    )
+    with path.open("wb") as file, RecordingWriter(file, header) as writer:
+        for frame in session.frames:
+            writer.write(frame.recv_ns, frame.venue, frame.conn, frame.raw)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two opportunities at Polymarket, and a market that nothing describes."""
+    session = session_of(
+        partition_buy_yes(("medium", (110,)), CLOSE_NS, Venue.POLYMARKET),
+        complement_buy(("medium", (110,)), CLOSE_NS),
+    )
+    return recorded(session, tmp_path_factory.mktemp("recording") / "session.ndjson.zst")
+
+
+def run(recording: Path, topology: str) -> tuple[PaperResult, bytes]:
+    decisions = io.BytesIO()
+    options = PaperOptions(
+        config=load_config(assignments=[f"engine.topology={topology}", "engine.market_slots=64"]),
+        files=(recording,),
+        decisions=decisions,
+        latency_scales=(1,),
+    )
+    return run_recordings("made", options, ignore), decisions.getvalue()
+
+
+@pytest.fixture(scope="module")
+def inline(recording: Path) -> tuple[PaperResult, bytes]:
+    return run(recording, "inline")
+
+
+def decided(log: bytes) -> list[tuple[object, ...]]:
+    """Lines of a decision log, without the boot epochs that every process has its own of."""
+    lines = [orjson.loads(line) for line in log.splitlines()[1:]]
+    for line in lines:
+        line["epoch"] = line["epoch"].split(".")[1]
+        for name in {"signal", "plan"} & line.keys():
+            line[name] = counter_of(line[name])
+    return sorted(tuple(map(str, sorted(line.items()))) for line in lines)
+
+
+@pytest.mark.parametrize("topology", ["two", "roles"])
+def test_processes_decide_and_trade_as_one_process_does(
+    topology: str, recording: Path, inline: tuple[PaperResult, bytes]
+) -> None:
+    expected, log = inline
+    result, lines = run(recording, topology)
+    assert expected.outcomes[0].fills > 0
+    assert decided(lines) == decided(log)
+    assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
+
+
+def test_a_run_that_is_ended_leaves_nothing_behind(recording: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    command = ["paper", "--topology", "two", "--replay", str(recording)]
+    endless = ["--set", "venues.polymarket.latency.settle_ns=1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "procs.cli.main", *command, *endless],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as paper:
+        assert paper.stderr is not None
+        said = paper.stderr.readline()  # progress: the processes have begun
+        started = list(tmp_path.iterdir())
+        paper.send_signal(signal.SIGTERM)
+        code = paper.wait()
+    assert started, said
+    assert code in (0, 128 + signal.SIGTERM)  # or it was over already
+    assert list(tmp_path.iterdir()) == []
