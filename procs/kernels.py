@@ -43,6 +43,7 @@ WARM_GROUPS: Final = (
     ("engine.optimizer.warm",),
     ("engine.strategies.warm",),
     ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),
+    ("shm.futex", "shm.doorbell", "shm.waiting"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
 )
 

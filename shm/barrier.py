@@ -14,8 +14,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from shm.atomics import compare_exchange, load_acquire, load_relaxed, store_release
-from shm.errors import RingRefused
+from shm.atomics import compare_exchange, load_acquire, load_relaxed, read_word, store_release
+from shm.errors import LayoutMismatch, RingRefused
 from shm.jit import kernel
 from shm.layout import (
     BARRIER,
@@ -29,7 +29,8 @@ from shm.layout import (
     layout_hash,
     offset_of,
 )
-from shm.segment import Segment
+from shm.segment import Segment, create_or_adopt
+from shm.segment_files import Claim
 
 KIND: Final = SegmentKind.BARRIER
 N_READERS_AT: Final = offset_of(BARRIER, "n_readers")
@@ -83,8 +84,9 @@ def passed(barrier: int) -> int:
 class BarrierReader:
     """One reader's place at a barrier."""
 
-    def __init__(self, barrier: Barrier, address: int) -> None:
+    def __init__(self, barrier: Barrier, address: int, claim: Claim | None) -> None:
         self._barrier = barrier  # keeps the memory
+        self._claim = claim
         self._address = address
         self._version = barrier.segment.bytes_at(VERSION_AT, WORD_BYTES).view(np.int64).data
 
@@ -102,9 +104,14 @@ class BarrierReader:
 
 
 class Barrier:
-    """Versions of one writer, confirmed by declared readers."""
+    """Versions of one writer, confirmed by declared readers.
 
-    def __init__(self, segment: Segment) -> None:
+    A writer that adopted the barrier counts its versions from where the one before it ended: readers never
+    see a version twice, and the writer need not know. ``announce`` and ``passed`` speak of the writer's own.
+    """
+
+    def __init__(self, segment: Segment, before: int = 0) -> None:
+        self._before = before
         self.segment = segment
         self.address = segment.address
         self.header = segment.bytes_at(0, BARRIER.itemsize).view(BARRIER)[0]
@@ -137,6 +144,30 @@ class Barrier:
         """Map the barrier of another process; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
         return cls(Segment.attach(name, KIND, layout_hash(BARRIER), directory, epoch))
 
+    @classmethod
+    def adopt(cls, name: str, directory: Path, epoch: int, readers: Sequence[str] | None = None) -> Self:
+        """Become the writer of a barrier whose writer is gone; its readers stay, and what they confirmed.
+
+        Raises SegmentExists for a living writer, LayoutMismatch also for other ``readers`` and for an
+        ``epoch`` that is not newer, SegmentRefused, FileNotFoundError.
+        """
+
+        def fits(segment: Segment) -> None:
+            found = cls(segment).readers
+            if readers is not None and found != tuple(readers):
+                raise LayoutMismatch(f"{segment.path}: readers are {found}, expected {tuple(readers)}")
+
+        segment = Segment.adopt(name, KIND, layout_hash(BARRIER), directory, epoch, fits)
+        return cls(segment, before=announced(segment.address))
+
+    @classmethod
+    def create_or_adopt(cls, readers: Sequence[str], *, name: str, epoch: int, directory: Path) -> Self:
+        """Make the barrier, or become its writer where one has died; raises as ``create`` and ``adopt``."""
+        return create_or_adopt(
+            lambda: cls.create(readers, name=name, epoch=epoch, directory=directory),
+            lambda: cls.adopt(name, directory, epoch, readers),
+        )
+
     @property
     def readers(self) -> tuple[str, ...]:
         """Names of the declared readers."""
@@ -145,18 +176,34 @@ class Barrier:
 
     def announce(self, version: int) -> None:
         """Come to ``version``. Writer only."""
-        announce(self.address, version)
+        announce(self.address, self._before + version)
 
     def passed(self) -> int:
-        """Version that every reader still waited for has confirmed."""
-        return passed(self.address)
+        """Version that every reader still waited for has confirmed; 0 when none of this writer's."""
+        return max(passed(self.address) - self._before, 0)
 
     def reader(self, name: str) -> BarrierReader:
         """Join as a declared reader; raises RingRefused for another name, and for one not free."""
         address = self._reader_address(name)
+        claim = self.segment.claim(address - self.address, HOT_BYTES)
         if change_state(address, DECLARED, JOINED) != 1:
             raise RingRefused(f"{name!r} has joined this barrier already, or was dropped")
-        return BarrierReader(self, address)
+        return BarrierReader(self, address, claim)
+
+    def resume(self, name: str) -> BarrierReader:
+        """Be the reader ``name`` in place of one that died, or the first one; it goes on holding things back.
+
+        Raises RingRefused for another name, for one whose reader lives, and for one that was dropped; private
+        memory outlives no reader, and this is ``reader`` there.
+        """
+        address = self._reader_address(name)
+        if self.segment.path is None:
+            return self.reader(name)
+        claim = self.segment.claim(address - self.address, HOT_BYTES)
+        change_state(address, DECLARED, JOINED)
+        if read_word(address + STATE_AT) != JOINED:
+            raise RingRefused(f"{name!r} was dropped from this barrier")
+        return BarrierReader(self, address, claim)
 
     def drop(self, name: str) -> None:
         """Wait for a reader no more. Writer only; RingRefused for a name that was not declared."""

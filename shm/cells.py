@@ -37,6 +37,7 @@ from shm.jit import kernel
 from shm.layout import (
     CELL_HEADER_BYTES,
     COUNT_MASK,
+    EPOCHS_KEPT,
     FLAGS_MASK,
     FLAGS_SHIFT,
     INDEX_SHIFT,
@@ -53,6 +54,8 @@ from shm.layout import (
 
 CELL_SHIFT_AT: Final = offset_of(RING, "cell_shift")
 MESSAGES_AT: Final = offset_of(RING, "messages")
+ADOPTIONS_AT: Final = offset_of(RING, "adoptions")
+EPOCH_BEGINS_AT: Final = offset_of(RING, "epoch_begins")
 CELLS_AT: Final = RING.itemsize
 TAG_AT: Final = WORD_BYTES
 ORDINAL_AT: Final = offset_of(READER, "ordinal")
@@ -69,6 +72,7 @@ LAPPED: Final = -100  # between the kernels of this module only
 UNRESOLVED: Final = -1
 JUMPS_MAX: Final = 4  # of one poll; a reader lapped that often in a row comes back empty-handed
 JOIN_TRIES_MAX: Final = 1024
+NEVER: Final = 1 << 62
 
 
 @kernel
@@ -230,12 +234,39 @@ def _recover(ring: int, cursor: int) -> int:
 
 
 @kernel
+def next_epoch(ring: int, position: int) -> int:
+    """Where the first epoch behind ``position`` begins; NEVER when none does."""
+    adoptions = load_acquire(ring + ADOPTIONS_AT)
+    nearest = NEVER
+    for number in range(max(adoptions - EPOCHS_KEPT, 0), adoptions):
+        begins = load_relaxed(ring + EPOCH_BEGINS_AT + (number & (EPOCHS_KEPT - 1)) * WORD_BYTES)
+        if position < begins < nearest:
+            nearest = begins
+    return nearest
+
+
+@kernel
+def epoch_number(ring: int, position: int) -> int:
+    """Number of the epoch that a message at ``position`` belongs to: the takeovers of the ring before it.
+
+    A takeover older than the EPOCHS_KEPT last ones counts as one before it.
+    """
+    adoptions = load_acquire(ring + ADOPTIONS_AT)
+    number_here = adoptions
+    for number in range(max(adoptions - EPOCHS_KEPT, 0), adoptions):
+        if load_relaxed(ring + EPOCH_BEGINS_AT + (number & (EPOCHS_KEPT - 1)) * WORD_BYTES) > position:
+            number_here -= 1
+    return number_here
+
+
+@kernel
 def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: int) -> int:
     """Copy up to ``messages_max`` whole messages, at most ``room`` cells, to addresses ``out`` and ``tags``.
 
     ``out`` gets payloads side by side, ``tags`` one header word a cell. Answers the cells copied (0: nothing
     new), OUT_TOO_SMALL or READER_FENCED. A poll never spans a loss: the reader's loss counters move before
-    the first record behind the gap is handed out.
+    the first record behind the gap is handed out. Nor does it span two epochs, not even when the second
+    begins while it runs: who sees a message of the second also sees that there was a takeover.
     """
     if load_acquire(cursor + STATE_AT) == FENCED:
         return READER_FENCED
@@ -244,6 +275,8 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
     shift = load_relaxed(ring + CELL_SHIFT_AT)
     record_bytes = (1 << shift) - CELL_HEADER_BYTES
     position = load_relaxed(cursor + POSITION_AT)
+    adoptions = load_relaxed(ring + ADOPTIONS_AT)
+    epoch_end = next_epoch(ring, position)
     taken = 0
     messages = 0
     status = 0
@@ -252,6 +285,8 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
         into = out + taken * record_bytes
         status = _copy_message(cells, mask, shift, position, into, tags + taken * WORD_BYTES, room - taken)
         if status > 0:
+            if taken > 0 and (position >= epoch_end or load_relaxed(ring + ADOPTIONS_AT) != adoptions):
+                break
             position += status
             taken += status
             messages += 1
@@ -263,6 +298,7 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
             break
         jumps += 1
         position = load_relaxed(cursor + POSITION_AT)
+        epoch_end = next_epoch(ring, position)
     if taken == 0:
         return status
     store_relaxed(cursor + ORDINAL_AT, load_relaxed(cursor + ORDINAL_AT) + messages)

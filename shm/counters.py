@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from shm.atomics import address_of, load_relaxed, read_word, store_relaxed
 from shm.jit import kernel
-from shm.labels import create_labelled, labelled_layout_hash, read_labels, values_at
+from shm.labels import adopt_labelled, create_labelled, labelled_layout_hash, read_labels, values_at
 from shm.layout import WORD_BYTES, SegmentKind
-from shm.segment import Segment
+from shm.segment import Segment, create_or_adopt
 
 KIND: Final = SegmentKind.COUNTERS
 
@@ -49,6 +49,18 @@ class Counters:
     ) -> Self:
         """Make zeroed counters; raises RingRefused for labels that repeat, do not fit or are too many."""
         return cls(create_labelled(labels, WORD_BYTES, KIND, name, epoch, directory))
+
+    @classmethod
+    def create_or_adopt(cls, labels: Sequence[str], *, name: str, epoch: int, directory: Path) -> Self:
+        """Make the counters, or go on with those of a writer that died.
+
+        Raises as ``create``, and LayoutMismatch for other labels and for an ``epoch`` that is not newer.
+        """
+        size = WORD_BYTES
+        return create_or_adopt(
+            lambda: cls.create(labels, name=name, epoch=epoch, directory=directory),
+            lambda: cls(adopt_labelled(labels, size, KIND, name, epoch, directory)),
+        )
 
     @classmethod
     def attach(cls, name: str, directory: Path, epoch: int | None = None) -> Self:

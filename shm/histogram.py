@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shm.atomics import address_of, bit_length, load_relaxed, store_relaxed, store_release
 from shm.jit import kernel
-from shm.labels import create_labelled, labelled_layout_hash, read_labels, values_at
+from shm.labels import adopt_labelled, create_labelled, labelled_layout_hash, read_labels, values_at
 from shm.layout import (
     HISTOGRAM,
     HISTOGRAM_BUCKETS,
@@ -26,7 +26,7 @@ from shm.layout import (
     SegmentKind,
     offset_of,
 )
-from shm.segment import Segment
+from shm.segment import Segment, create_or_adopt
 
 KIND: Final = SegmentKind.HISTOGRAMS
 MAX_AT: Final = offset_of(HISTOGRAM, "max")
@@ -138,6 +138,18 @@ class Histograms:
     ) -> Self:
         """Make empty histograms; raises RingRefused for labels that repeat, do not fit or are too many."""
         return cls(create_labelled(labels, HISTOGRAM.itemsize, KIND, name, epoch, directory))
+
+    @classmethod
+    def create_or_adopt(cls, labels: Sequence[str], *, name: str, epoch: int, directory: Path) -> Self:
+        """Make the histograms, or go on with those of a writer that died.
+
+        Raises as ``create``, and LayoutMismatch for other labels and for an ``epoch`` that is not newer.
+        """
+        size = HISTOGRAM.itemsize
+        return create_or_adopt(
+            lambda: cls.create(labels, name=name, epoch=epoch, directory=directory),
+            lambda: cls(adopt_labelled(labels, size, KIND, name, epoch, directory)),
+        )
 
     @classmethod
     def attach(cls, name: str, directory: Path, epoch: int | None = None) -> Self:

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from shm.errors import RingRefused
+from shm.errors import LayoutMismatch, RingRefused
 from shm.layout import HOT_BYTES, LABEL_BYTES, LABELLED, LABELS_MAX, SegmentKind, layout_hash, round_up
 from shm.segment import Segment
 
@@ -56,6 +56,21 @@ def create_labelled(
     segment.bytes_at(0, LABELLED.itemsize).view(LABELLED)["n_labels"] = len(labels)
     segment.seal()
     return segment
+
+
+def adopt_labelled(
+    labels: Sequence[str], value_bytes: int, kind: SegmentKind, name: str, epoch: int, directory: Path
+) -> Segment:
+    """Become the writer of a labelled segment whose writer is gone: its values go on from where they are.
+
+    Raises SegmentExists for a living writer, LayoutMismatch also for other labels, and as ``Segment.adopt``.
+    """
+
+    def fits(segment: Segment) -> None:
+        if read_labels(segment) != tuple(labels):
+            raise LayoutMismatch(f"{segment.path}: has other labels than the {len(labels)} expected")
+
+    return Segment.adopt(name, kind, labelled_layout_hash(value_bytes), directory, epoch, fits)
 
 
 def read_labels(segment: Segment) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ r"""Every layout of the transport, as named offsets: code that touches shared me
 A segment is a header and one object::
 
     0           256                                                           size
-    ├─ SEGMENT ─┼─ object: a ring, a table, a barrier, counters or histograms ──┤
+    ├─ SEGMENT ─┼─ object: a ring, a table, a barrier, a doorbell, counters ... ─┤
 
 A ring, each block a multiple of 128 bytes so that no two writers share a line or its neighbour::
 
@@ -19,9 +19,12 @@ A cell of 64 or 128 bytes; a message is 1 to ``message_cells_max`` cells, publis
 cell's place in its message, ``ordinal`` the low bits of the number of messages before it, which makes losses
 countable.
 
+``adoptions`` counts the producers that took the ring over from a dead one; ``epoch_begins`` holds, for the
+last of them, the position where the messages of each begin.
+
 A table is a header and rows; a row is a sequence word (odd while written) and the record, padded to whole
-lines. A barrier is its geometry, the writer's version, and a block for each reader. Counters and histograms
-are a header, a label of 64 bytes for each, and the values.
+lines. A barrier is its geometry, the writer's version, and a block for each reader. A doorbell is one hot
+line. Counters and histograms are a header, a label of 64 bytes for each, and the values.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from typing import Final
 
 import numpy as np
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 SEGMENT_MAGIC: Final = 0x5052_3344_4943_5431  # "PR3DICT1"
 
 WORD_BYTES: Final = 8
@@ -51,6 +54,7 @@ SHARE_SHIFT: Final = 2  # a message takes a quarter of its ring at most; a lappe
 GATING_READERS_MAX: Final = 8
 READER_NAME_BYTES: Final = 32
 BARRIER_READERS_MAX: Final = 32
+EPOCHS_KEPT: Final = 8  # takeovers of a ring whose place a reader that lags still finds; a power of two
 
 FLAGS_MASK: Final = 0xFF
 COUNT_MASK: Final = 0xFFFF
@@ -80,6 +84,7 @@ class SegmentKind(IntEnum):
     COUNTERS = 4
     HISTOGRAMS = 5
     BARRIER = 6
+    DOORBELL = 7
 
 
 class ReaderState(IntEnum):
@@ -136,21 +141,21 @@ READER: Final = np.dtype(
 RING: Final = np.dtype(
     {
         "names": [
-            "kind", "capacity", "cell_shift", "message_cells_max", "n_gating",
+            "kind", "capacity", "cell_shift", "message_cells_max", "n_gating", "adoptions", "epoch_begins",
             "head", "messages", "gate_position", "refused_size", "refused_full", "refused_fenced", "fenced",
             "readers",
         ],
-        "formats": ["<i8"] * 12 + [(READER, (GATING_READERS_MAX,))],
-        "offsets": [0, 8, 16, 24, 32, 128, 136, 144, 152, 160, 168, 176, 256],
+        "formats": ["<i8"] * 6 + [("<i8", (EPOCHS_KEPT,))] + ["<i8"] * 7 + [(READER, (GATING_READERS_MAX,))],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 128, 136, 144, 152, 160, 168, 176, 256],
         "itemsize": 256 + GATING_READERS_MAX * HOT_BYTES,
     }
 )  # fmt: skip
 
 TABLE: Final = np.dtype(
     {
-        "names": ["n_rows", "row_words", "stride_bytes"],
-        "formats": ["<i8"] * 3,
-        "offsets": [0, 8, 16],
+        "names": ["n_rows", "row_words", "stride_bytes", "lost_rows"],
+        "formats": ["<i8"] * 4,
+        "offsets": [0, 8, 16, 24],
         "itemsize": HOT_BYTES,
     }
 )
@@ -170,6 +175,15 @@ BARRIER: Final = np.dtype(
         "formats": ["<i8", "<i8", (BARRIER_READER, (BARRIER_READERS_MAX,))],
         "offsets": [0, 128, 256],
         "itemsize": 256 + BARRIER_READERS_MAX * HOT_BYTES,
+    }
+)
+
+DOORBELL: Final = np.dtype(
+    {
+        "names": ["sequence", "sleeping", "by_pipe"],
+        "formats": ["<i8"] * 3,
+        "offsets": [0, 8, 16],
+        "itemsize": HOT_BYTES,
     }
 )
 
@@ -211,7 +225,7 @@ def _assert_layouts() -> None:
     for cell_bytes, payload_bytes in zip(CELL_BYTES, PAYLOAD_BYTES, strict=True):
         assert cell_bytes == CELL_HEADER_BYTES + payload_bytes, "a cell is its header and its payload"
         assert cell_bytes % LINE_BYTES == 0, "a cell is whole lines"
-    for layout in (SEGMENT, RING, TABLE, BARRIER, LABELLED):
+    for layout in (SEGMENT, RING, TABLE, BARRIER, DOORBELL, LABELLED):
         assert layout.itemsize % HOT_BYTES == 0, "what follows starts on a hot boundary"
     for shared, hot in ((RING, "head"), (RING, "readers"), (BARRIER, "version"), (BARRIER, "readers")):
         assert offset_of(shared, hot) % HOT_BYTES == 0, (
@@ -222,6 +236,10 @@ def _assert_layouts() -> None:
             f"{field} is where its shift says"
         )
     assert 1 << WORD_SHIFT == WORD_BYTES, "both say the same"
+    assert EPOCHS_KEPT & (EPOCHS_KEPT - 1) == 0, "a takeover finds its place by a mask"
+    assert offset_of(RING, "epoch_begins") + EPOCHS_KEPT * WORD_BYTES <= offset_of(RING, "head"), (
+        "what is written once an epoch is apart from what is written all the time"
+    )
     assert offset_of(READER, "name") + READER_NAME_BYTES <= READER.itemsize, "a reader block is one hot line"
     assert CAPACITY_CELLS_MAX < ORDINAL_MASK, "ordinals of one ring-full of messages are distinct"
     assert CAPACITY_CELLS_MIN >> SHARE_SHIFT >= 2, "the smallest ring holds a message of two cells"

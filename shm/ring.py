@@ -13,16 +13,15 @@ One thread publishes, one thread per reader reads. The compiled path uses ``addr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shm import cells, gating
-from shm.atomics import address_of, compare_exchange, write_word
-from shm.errors import RingRefused, ShmError
+from shm import adoption, cells, gating
+from shm.atomics import address_of, compare_exchange
+from shm.errors import LayoutMismatch, RingRefused, ShmError
 from shm.jit import kernel
 from shm.layout import (
     CAPACITY_CELLS_MAX,
@@ -41,17 +40,18 @@ from shm.layout import (
     READER_NAME_BYTES,
     RING,
     SHARE_SHIFT,
-    WORD_SHIFT,
     ReaderState,
     SegmentKind,
-    Status,
     layout_hash,
 )
-from shm.segment import Segment
+from shm.reader import EVERY_MESSAGE, READ_BATCH_CELLS, Reader, Records, private_block
+from shm.segment import Segment, create_or_adopt
 
 __all__ = [
+    "EVERY_MESSAGE",
     "OverwritingRing",
     "Reader",
+    "Records",
     "RefusingRing",
     "cell_index",
     "message_cells",
@@ -59,16 +59,6 @@ __all__ = [
     "ring_layout_hash",
     "warm",
 ]
-
-Records = NDArray[np.void]
-Words = NDArray[np.int64]
-
-EVERY_MESSAGE: Final = 1 << 62
-POSITION_WORD: Final = gating.POSITION_AT >> WORD_SHIFT
-STATE_WORD: Final = gating.STATE_AT >> WORD_SHIFT
-CELLS_WORD: Final = cells.CELLS_AT >> WORD_SHIFT
-FENCED: Final = int(ReaderState.FENCED)
-READ_BATCH_CELLS: Final = 256
 
 
 @kernel
@@ -80,122 +70,6 @@ def change_state(cursor: int, expected: int, desired: int) -> int:
 def ring_layout_hash(payload_bytes: int) -> int:
     """Hash that both sides of a ring must agree on."""
     return layout_hash(RING, CELL, READER, payload_bytes)
-
-
-class Reader:
-    """One reader's place in a ring, with a buffer that holds the largest message the ring can carry.
-
-    After ``poll`` the payloads are ``words`` (row by row) or ``records(dtype)``, and ``tags`` tells message
-    boundaries. Loss counters move before the first record behind a gap is handed out.
-    """
-
-    def __init__(self, ring: _Ring, cursor: Words, block: np.void, batch_cells: int) -> None:
-        room = max(batch_cells, int(ring.header["message_cells_max"]))
-        self._ring = ring
-        self._cursor = cursor
-        self.block = block
-        self.ring_address = ring.address
-        self.address = address_of(cursor)
-        self.room_cells = room
-        self.words: Words = np.zeros(room * ring.payload_bytes >> WORD_SHIFT, np.int64)
-        self.tags: Words = np.zeros(room, np.int64)
-        self._words_address = address_of(self.words)
-        self._tags_address = address_of(self.tags)
-        self._place = cursor.data
-        self._object = ring.segment.words().data
-        self._mask = ring.capacity - 1
-        self._cell_word_shift = int(ring.header["cell_shift"]) - WORD_SHIFT
-        self._next_word = CELLS_WORD  # where the sequence of the next message will be, and what it will reach
-        self._next_whole = 2
-
-    def records(self, dtype: np.dtype[np.void]) -> Records:
-        """View the buffer as records of ``dtype``; make it once, it shows what each poll brings."""
-        self._ring.check_width(dtype)
-        return self.words.view(dtype)
-
-    def poll(self, messages_max: int = EVERY_MESSAGE) -> int:
-        """Bring up to ``messages_max`` whole messages into the buffer: cells, 0, or Status.READER_FENCED.
-
-        Most polls find nothing. Two plain loads say so for a fraction of the cost of a compiled call: the
-        sequence of the cell where the next message begins has not come to it. What they see may be a moment
-        old, so that they can only be late, and what there is to read the kernel acquires. A reader that was
-        moved otherwise finds that sequence reached, and asks the kernel.
-        """
-        if self._object[self._next_word] < self._next_whole and self._place[STATE_WORD] != FENCED:
-            return 0
-        n_cells = cells.poll(
-            self.ring_address,
-            self.address,
-            self._words_address,
-            self._tags_address,
-            self.room_cells,
-            messages_max,
-        )
-        position = self._place[POSITION_WORD]
-        self._next_word = CELLS_WORD + ((position & self._mask) << self._cell_word_shift)
-        self._next_whole = 2 * position + 2
-        return n_cells
-
-    def read(self, out: Records, messages_max: int = EVERY_MESSAGE) -> int:
-        """Copy whole messages into the first rows of ``out``; answers as ``poll``.
-
-        Raises ValueError when the next message is larger than ``out``, or its records have another width.
-        """
-        self._ring.check_width(out.dtype)
-        room = min(out.size, self.room_cells)
-        n_cells = cells.poll(
-            self.ring_address, self.address, address_of(out), self._tags_address, room, messages_max
-        )
-        if n_cells == Status.OUT_TOO_SMALL:
-            raise ValueError(f"the next message has more than the {out.size} records there is room for")
-        return n_cells
-
-    def beat(self, now_ns: int) -> None:
-        """Tell the producer that this reader lives; ``now_ns`` is of the clock the producer fences by."""
-        write_word(self.address + gating.HEARTBEAT_AT, now_ns)
-
-    def rejoin(self, now_ns: int) -> bool:
-        """Come back after having been fenced, behind the newest message, counting what was missed.
-
-        False when this reader is not fenced, or the producer was faster every time.
-        """
-        self.beat(now_ns)
-        return cells.rejoin(self.ring_address, self.address) == 1
-
-    @property
-    def state(self) -> ReaderState:
-        """State as this reader or the producer last set it."""
-        return ReaderState(int(self.block["state"]))
-
-    @property
-    def lost_messages(self) -> int:
-        """Messages overwritten before this reader came to them."""
-        return int(self.block["lost_messages"])
-
-    @property
-    def lost_cells(self) -> int:
-        """Cells of those messages."""
-        return int(self.block["lost_cells"])
-
-    @property
-    def laps(self) -> int:
-        """Times this reader was lapped."""
-        return int(self.block["laps"])
-
-    @property
-    def received_messages(self) -> int:
-        """Messages handed out since this reader joined; with ``lost_messages`` all that was sent."""
-        return int(self.block["ordinal"]) - int(self.block["joined_ordinal"]) - self.lost_messages
-
-    @property
-    def received_cells(self) -> int:
-        """Cells of the messages handed out."""
-        return int(self.block["position"]) - int(self.block["joined_position"]) - self.lost_cells
-
-    @property
-    def lag_cells(self) -> int:
-        """Cells published and not read yet."""
-        return self._ring.published_cells - int(self.block["position"])
 
 
 class _Ring:
@@ -219,8 +93,8 @@ class _Ring:
         where: tuple[str | None, int, Path | None],
     ) -> Self:
         """Check the declaration and make the segment, not sealed yet; raises RingRefused."""
-        largest = min(capacity >> SHARE_SHIFT, MESSAGE_CELLS_MAX)
-        bound = largest if message_cells_max is None else message_cells_max
+        largest = message_bound(capacity, None)
+        bound = message_bound(capacity, message_cells_max)
         if payload_bytes not in PAYLOAD_BYTES:
             raise RingRefused(f"records are of {PAYLOAD_BYTES} bytes, not {payload_bytes}")
         if not CAPACITY_CELLS_MIN <= capacity <= CAPACITY_CELLS_MAX or capacity & (capacity - 1):
@@ -240,6 +114,47 @@ class _Ring:
         ring.header["message_cells_max"] = bound
         ring.header["n_gating"] = n_gating
         return ring
+
+    @classmethod
+    def _adopt(
+        cls, name: str, payload_bytes: int, directory: Path, epoch: int, declared: Mapping[str, object]
+    ) -> Self:
+        """Become the producer of a ring whose producer is gone, if it is as ``declared``."""
+
+        def fits(segment: Segment) -> None:
+            found = cls(segment, payload_bytes).declared()
+            for what, value in declared.items():
+                if found[what] != value:
+                    raise LayoutMismatch(f"{segment.path}: {what} is {found[what]}, expected {value}")
+
+        kind, expected = cls.KIND, ring_layout_hash(payload_bytes)
+        ring = cls(Segment.adopt(name, kind, expected, directory, epoch, fits), payload_bytes)
+        adoption.repair(ring.address)
+        adoption.begin_epoch(ring.address)
+        return ring
+
+    @classmethod
+    def adopt(cls, name: str, payload_bytes: int, directory: Path, epoch: int) -> Self:
+        """Become the producer of a ring whose producer is gone, and go on behind what it published.
+
+        Readers keep their places, and are told by ``Reader.entered_epoch``. Raises SegmentExists for a living
+        producer, LayoutMismatch also for an ``epoch`` that is not newer, SegmentRefused, FileNotFoundError.
+        """
+        return cls._adopt(name, payload_bytes, directory, epoch, {})
+
+    def declared(self) -> dict[str, object]:
+        """What the ring was declared with: capacity, largest message, names of the gating readers."""
+        return {
+            "capacity": self.capacity,
+            "message_cells_max": int(self.header["message_cells_max"]),
+            "gating_readers": self.gating_readers,
+        }
+
+    @property
+    def gating_readers(self) -> tuple[str, ...]:
+        """Names of the readers this ring waits for, in the order they were declared in."""
+        blocks = self.header["readers"]["name"][: int(self.header["n_gating"])]
+        return tuple(bytes(name).decode() for name in blocks)
 
     @classmethod
     def attach(cls, name: str, payload_bytes: int, directory: Path, epoch: int | None = None) -> Self:
@@ -276,11 +191,10 @@ class _Ring:
 
         Raises ShmError when the producer overtakes it at every try.
         """
-        cursor = _private_block()
-        reader = Reader(self, cursor, cursor.view(READER)[0], batch_cells)
-        if cells.join(self.address, reader.address, int(from_oldest)) != 1:
+        cursor = private_block()
+        if cells.join(self.address, address_of(cursor), int(from_oldest)) != 1:
             raise ShmError("the producer overtook a reader that tried to join")
-        return reader
+        return Reader(self, cursor, batch_cells)
 
     @property
     def capacity(self) -> int:
@@ -327,6 +241,31 @@ class OverwritingRing(_Ring):
         ring.segment.seal()
         return ring
 
+    @classmethod
+    def create_or_adopt(
+        cls,
+        capacity: int,
+        payload_bytes: int,
+        *,
+        name: str,
+        epoch: int,
+        directory: Path,
+        message_cells_max: int | None = None,
+    ) -> Self:
+        """Make the ring, or become its producer where one has died; raises as ``create`` and ``adopt``."""
+        declared = {"capacity": capacity, "message_cells_max": message_bound(capacity, message_cells_max)}
+        return create_or_adopt(
+            lambda: cls.create(
+                capacity,
+                payload_bytes,
+                message_cells_max=message_cells_max,
+                name=name,
+                epoch=epoch,
+                directory=directory,
+            ),
+            lambda: cls._adopt(name, payload_bytes, directory, epoch, declared),
+        )
+
     def reader(self, *, from_oldest: bool = True, batch_cells: int = READ_BATCH_CELLS) -> Reader:
         """Make a reader; all readers of this ring observe."""
         return self.observer(from_oldest=from_oldest, batch_cells=batch_cells)
@@ -365,20 +304,44 @@ class RefusingRing(_Ring):
         ring.segment.seal()
         return ring
 
+    @classmethod
+    def create_or_adopt(
+        cls,
+        capacity: int,
+        payload_bytes: int,
+        gating_readers: Sequence[str],
+        *,
+        name: str,
+        epoch: int,
+        directory: Path,
+        message_cells_max: int | None = None,
+    ) -> Self:
+        """Make the ring, or become its producer where one has died; raises as ``create`` and ``adopt``."""
+        declared = {
+            "capacity": capacity,
+            "message_cells_max": message_bound(capacity, message_cells_max),
+            "gating_readers": tuple(gating_readers),
+        }
+        return create_or_adopt(
+            lambda: cls.create(
+                capacity,
+                payload_bytes,
+                gating_readers,
+                message_cells_max=message_cells_max,
+                name=name,
+                epoch=epoch,
+                directory=directory,
+            ),
+            lambda: cls._adopt(name, payload_bytes, directory, epoch, declared),
+        )
+
     def reader(self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS) -> Reader:
         """Join as the declared gating reader ``name``; one that was fenced must still ``rejoin``.
 
-        Raises RingRefused for a name that was not declared, and for one whose reader has joined and is not
-        fenced.
+        Raises RingRefused for a name that was not declared, for one whose reader has joined and is not
+        fenced, and for one whose reader lives.
         """
-        names = [
-            bytes(block).decode() for block in self.header["readers"]["name"][: int(self.header["n_gating"])]
-        ]
-        if name not in names:
-            raise RingRefused(f"{name!r} is not a gating reader of this ring; declared: {', '.join(names)}")
-        start = gating.READERS_AT + names.index(name) * HOT_BYTES
-        block = self.segment.bytes_at(start, HOT_BYTES)
-        reader = Reader(self, block.view(np.int64), block.view(READER)[0], batch_cells)
+        reader = self._reader(name, batch_cells)
         if reader.state == ReaderState.FENCED:
             return reader
         if reader.state == ReaderState.DECLARED:  # else the beat would keep a dead reader from being fenced
@@ -386,6 +349,29 @@ class RefusingRing(_Ring):
             if change_state(reader.address, ReaderState.DECLARED, ReaderState.JOINED) == 1:
                 return reader
         raise RingRefused(f"{name!r} has joined already; fence it first if it is dead")
+
+    def resume(self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS) -> Reader:
+        """Be the gating reader ``name`` from where the one before left off, or the first one of that name.
+
+        Every message is handed out once: what the one before was handed it may have used, the rest comes
+        here. One that was fenced must still ``rejoin``. Raises RingRefused for a name that was not declared,
+        and for one whose reader lives; private memory outlives no reader, and this is ``reader`` there.
+        """
+        if self.segment.path is None:
+            return self.reader(name, now_ns, batch_cells=batch_cells)
+        reader = self._reader(name, batch_cells)
+        adoption.take_up(self.address, reader.address)
+        reader.beat(now_ns)
+        change_state(reader.address, ReaderState.DECLARED, ReaderState.JOINED)
+        return reader
+
+    def _reader(self, name: str, batch_cells: int) -> Reader:
+        if name not in self.gating_readers:
+            declared = ", ".join(self.gating_readers)
+            raise RingRefused(f"{name!r} is not a gating reader of this ring; declared: {declared}")
+        start = gating.READERS_AT + self.gating_readers.index(name) * HOT_BYTES
+        claim = self.segment.claim(start, HOT_BYTES)
+        return Reader(self, self.segment.bytes_at(start, HOT_BYTES).view(np.int64), batch_cells, claim)
 
     def fence_silent(self, now_ns: int, silent_ns_max: int) -> int:
         """Fence joined gating readers that have not beaten for ``silent_ns_max``; how many. Producer only."""
@@ -397,11 +383,9 @@ class RefusingRing(_Ring):
         return int(self.header["fenced"])
 
 
-def _private_block() -> Words:
-    """Zeroed reader block in memory of our own, on a hot boundary: no other thread writes near it."""
-    room: Words = np.zeros(2 * HOT_BYTES >> WORD_SHIFT, np.int64)
-    start = -address_of(room) % HOT_BYTES >> WORD_SHIFT
-    return room[start : start + (HOT_BYTES >> WORD_SHIFT)]
+def message_bound(capacity: int, asked: int | None) -> int:
+    """Cells of the largest message: what was asked for, else a quarter of the ring."""
+    return min(capacity >> SHARE_SHIFT, MESSAGE_CELLS_MAX) if asked is None else asked
 
 
 def message_cells(tag: int) -> int:
@@ -433,3 +417,7 @@ def warm() -> None:
     ring.fence_silent(1, 0)
     reader.rejoin(1)
     ring.observer()
+    adoption.repair(ring.address)
+    adoption.begin_epoch(ring.address)
+    adoption.take_up(ring.address, reader.address)
+    cells.epoch_number(ring.address, 0)

@@ -4,6 +4,10 @@ A file segment lives in a private tmpfs directory, is allocated in full when it 
 is an error then, never a SIGBUS later), belongs to this user alone (mode 0600), and is locked by its owner
 for as long as the owner lives; the kernel drops the lock with the process, so a crash leaves nothing to
 guess.
+
+A segment outlives its owner: readers keep their mapping and their place, and the next owner adopts it. It
+takes the lock, holds the header against what it expects, gives it a new epoch, and repairs what the dead one
+left half done (rings, tables and barriers each know how).
 """
 
 from __future__ import annotations
@@ -11,25 +15,38 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import re
-import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shm.atomics import add_word, address_of, read_word, write_word
-from shm.errors import LayoutMismatch, SegmentExists, SegmentRefused
-from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, WORD_SHIFT, SegmentKind, offset_of
+from shm.errors import LayoutMismatch, SegmentExists, ShmError
+from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, WORD_BYTES, WORD_SHIFT, SegmentKind, offset_of
+from shm.segment_files import (
+    Claim,
+    Identity,
+    create_locked,
+    identity_of,
+    is_at,
+    lock_as_owner,
+    open_checked,
+    owner_alive,
+    segment_path,
+)
+
+__all__ = ["Segment", "create_or_adopt", "owner_alive", "segment_path"]
 
 SEGMENT_BYTES_MAX: Final = 1 << 34
-OWNER_ONLY: Final = 0o600
-NOT_OWNER_BITS: Final = 0o077
 MAGIC_AT: Final = offset_of(SEGMENT, "magic") - SEGMENT.itemsize  # from the object
 ATTACHED_AT: Final = offset_of(SEGMENT, "attached") - SEGMENT.itemsize
+EPOCH_AT: Final = offset_of(SEGMENT, "epoch") - SEGMENT.itemsize
+START_TRIES_MAX: Final = 3
+EPOCH_WORD: Final = offset_of(SEGMENT, "epoch") >> WORD_SHIFT
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+T = TypeVar("T")
 
 
 class Segment:
@@ -39,11 +56,16 @@ class Segment:
     file descriptor, ``unlink`` removes the name.
     """
 
-    def __init__(self, mapping: mmap.mmap, path: Path | None, descriptor: int | None) -> None:
+    def __init__(
+        self, mapping: mmap.mmap, path: Path | None, descriptor: int | None, identity: Identity | None
+    ) -> None:
         self._bytes: NDArray[np.uint8] = np.frombuffer(mapping, np.uint8)
         self._descriptor = descriptor
+        self._identity = identity
         self.path = path
         self.header = self._bytes[: SEGMENT.itemsize].view(SEGMENT)[0]
+        self.size_bytes = self._bytes.size
+        self._header_words = self._bytes[: SEGMENT.itemsize].view(np.int64).data
         self.address = address_of(self._bytes) + SEGMENT.itemsize
 
     @classmethod
@@ -60,17 +82,18 @@ class Segment:
 
         Nobody can attach before ``seal``: whoever makes an object in it first writes what a reader needs.
         Raises ValueError for a size out of bounds, SegmentExists for a taken name, SegmentRefused for an
-        unusable one, OSError when the file system cannot hold it.
+        unusable name or directory and for a file system without room.
         """
         if not 0 < size <= SEGMENT_BYTES_MAX:
             raise ValueError(f"a segment has 1 to {SEGMENT_BYTES_MAX} bytes, not {size}")
         total = SEGMENT.itemsize + size
         if directory is None:
-            segment = cls(
-                mmap.mmap(-1, total, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE), None, None
-            )
+            private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+            segment = cls(mmap.mmap(-1, total, private), None, None, None)
         else:
-            segment = _create_file(segment_path(directory, name), total)
+            path = segment_path(directory, name)
+            descriptor = create_locked(path, total)
+            segment = cls(_map(descriptor, total), path, descriptor, identity_of(descriptor))
         header = segment.header
         header["version"] = LAYOUT_VERSION
         header["kind"] = kind
@@ -90,33 +113,56 @@ class Segment:
     ) -> Segment:
         """Map a segment another process created; raises LayoutMismatch, SegmentRefused, FileNotFoundError."""
         path = segment_path(directory, name)
-        descriptor = _open_checked(path)
+        descriptor = open_checked(path)
         try:
-            found = os.fstat(descriptor).st_size
-            if found < SEGMENT.itemsize:
-                raise LayoutMismatch(f"{path}: {found} bytes are too few for a segment header")
-            segment = cls(_map(descriptor, found), path, None)
+            segment = cls._mapped(path, descriptor, None)
+            _check_header(segment, kind, layout_hash, epoch)
         finally:
             os.close(descriptor)
-        segment._check(kind, layout_hash, found, epoch)
         add_word(segment.address + ATTACHED_AT, 1)
         return segment
 
-    def _check(self, kind: SegmentKind, layout_hash: int, found: int, epoch: int | None) -> None:
-        """Raise LayoutMismatch naming the first header field that is not as expected."""
-        expected = {
-            "version": LAYOUT_VERSION,
-            "kind": int(kind),
-            "layout_hash": layout_hash,
-            "size_bytes": found,
-            "epoch": int(self.header["epoch"]) if epoch is None else epoch,
-        }
-        magic = read_word(self.address + MAGIC_AT)
-        if magic != SEGMENT_MAGIC:
-            raise LayoutMismatch(f"{self.path}: not one of our segments, or not finished (magic {magic:#x})")
-        for field, value in expected.items():
-            if int(self.header[field]) != value:
-                raise LayoutMismatch(f"{self.path}: {field} is {int(self.header[field])}, expected {value}")
+    @classmethod
+    def adopt(
+        cls,
+        name: str,
+        kind: SegmentKind,
+        layout_hash: int,
+        directory: Path,
+        epoch: int,
+        fits: Callable[[Segment], None],
+    ) -> Segment:
+        """Become the owner of a segment whose owner is gone, in ``epoch``, newer than its last one.
+
+        ``fits`` raises LayoutMismatch for an object that is not as it was declared; nothing is changed
+        before. What died before it was finished is removed, for nobody can have attached to it. Raises
+        SegmentExists for a living owner, and as ``attach``.
+        """
+        path = segment_path(directory, name)
+        descriptor = lock_as_owner(path)
+        try:
+            segment = cls._mapped(path, descriptor, descriptor)
+            _check_header(segment, kind, layout_hash, None)
+            fits(segment)
+            if epoch <= segment.epoch:
+                raise LayoutMismatch(f"{path}: epoch {epoch} is not newer than {segment.epoch}, its last one")
+        except (ShmError, OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # as in ``close``
+            os.close(descriptor)
+            raise
+        segment.header["owner_pid"] = os.getpid()
+        write_word(segment.address + EPOCH_AT, epoch)
+        return segment
+
+    @classmethod
+    def _mapped(cls, path: Path, descriptor: int, owned: int | None) -> Segment:
+        found = os.fstat(descriptor).st_size
+        if owned is not None and _is_unfinished(descriptor):
+            path.unlink()
+            raise FileNotFoundError(f"{path}: its owner died before it was finished; removed")
+        if found < SEGMENT.itemsize:
+            raise LayoutMismatch(f"{path}: {found} bytes are too few for a segment header")
+        return cls(_map(descriptor, found), path, owned, identity_of(descriptor))
 
     def words(self) -> NDArray[np.int64]:
         """Whole words of the object, without the header."""
@@ -137,8 +183,24 @@ class Segment:
 
     @property
     def epoch(self) -> int:
-        """Epoch the owner gave it."""
-        return int(self.header["epoch"])
+        """Epoch of its present owner; another number than before means that another one took it over."""
+        return int(self._header_words[EPOCH_WORD])
+
+    def is_current(self) -> bool:
+        """Whether the file under the path is still the memory that is mapped: not removed, not replaced.
+
+        A system call: for once a second. Private memory is always current.
+        """
+        return self.path is None or self._identity is None or is_at(self.path, self._identity)
+
+    def claim(self, offset: int, size: int) -> Claim | None:
+        """Claim the right to be the reader whose block is here; None in private memory, which nobody shares.
+
+        Raises RingRefused when a living process has it, or when this is no longer the file under the path.
+        """
+        if self.path is None or self._identity is None:
+            return None
+        return Claim(self.path, self._identity, SEGMENT.itemsize + offset, size)
 
     def close(self) -> None:
         """Give up the owner's lock; the memory goes with the last array over it."""
@@ -156,62 +218,46 @@ class Segment:
         self.close()
 
 
-def segment_path(directory: Path, name: str | None) -> Path:
-    """Path of a segment file; raises SegmentRefused for a name not of ``[a-z0-9][a-z0-9_.-]*``, up to 63."""
-    if name is None or not _NAME.fullmatch(name):
-        raise SegmentRefused(f"a segment file needs a plain lower-case name, not {name!r}")
-    return directory / name
+def _check_header(segment: Segment, kind: SegmentKind, layout_hash: int, epoch: int | None) -> None:
+    """Raise LayoutMismatch naming the first header field that is not as expected."""
+    header, path = segment.header, segment.path
+    expected = {
+        "version": LAYOUT_VERSION,
+        "kind": int(kind),
+        "layout_hash": layout_hash,
+        "size_bytes": segment.size_bytes,
+        "epoch": segment.epoch if epoch is None else epoch,
+    }
+    magic = read_word(segment.address + MAGIC_AT)
+    if magic != SEGMENT_MAGIC:
+        raise LayoutMismatch(f"{path}: not one of our segments, or not finished (magic {magic:#x})")
+    for field, value in expected.items():
+        if int(header[field]) != value:
+            raise LayoutMismatch(f"{path}: {field} is {int(header[field])}, expected {value}")
 
 
-def owner_alive(path: Path) -> bool:
-    """Whether some process holds the owner's lock; raises SegmentRefused or FileNotFoundError."""
-    descriptor = _open_checked(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)  # and with it the lock, if we got it
-    return False
-
-
-def _open_checked(path: Path) -> int:
-    """Open a file of ours: regular, owned by this user, closed to all others, not reached through a link."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise SegmentRefused(f"{path}: {error.strerror}") from error
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & NOT_OWNER_BITS:
-        os.close(descriptor)
-        raise SegmentRefused(
-            f"{path}: not a regular file of this user alone (mode {stat.S_IMODE(found.st_mode):o})"
-        )
-    return descriptor
-
-
-def _create_file(path: Path, total: int) -> Segment:
-    """New locked file of ``total`` bytes, all of them allocated."""
-    try:
-        descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, OWNER_ONLY
-        )
-    except FileExistsError as error:
-        holder = "its owner lives" if owner_alive(path) else "its owner is gone"
-        raise SegmentExists(f"{path}: already there, {holder}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # only a passing ``owner_alive`` can hold it
-        os.fchmod(descriptor, OWNER_ONLY)
-        os.posix_fallocate(descriptor, 0, total)
-        return Segment(_map(descriptor, total), path, descriptor)
-    except OSError:
-        os.close(descriptor)
-        path.unlink()
-        raise
+def _is_unfinished(descriptor: int) -> bool:
+    """Whether the magic was never written."""
+    return os.pread(descriptor, WORD_BYTES, offset_of(SEGMENT, "magic")).strip(b"\0") == b""
 
 
 def _map(descriptor: int, total: int) -> mmap.mmap:
     """Shared mapping with its pages present: the first touch of a page costs microseconds."""
     return mmap.mmap(descriptor, total, mmap.MAP_SHARED | mmap.MAP_POPULATE)
+
+
+def create_or_adopt(create: Callable[[], T], adopt: Callable[[], T]) -> T:
+    """What a process does that starts: go on with what its predecessor left, or begin.
+
+    Of two that start at once one is refused by SegmentExists; all else that they raise is raised.
+    """
+    for _ in range(START_TRIES_MAX):
+        try:
+            return adopt()
+        except FileNotFoundError:
+            pass
+        try:
+            return create()
+        except (SegmentExists, FileNotFoundError):
+            continue  # another one was faster: ask it
+    return adopt()

@@ -25,7 +25,7 @@ from shm.atomics import (
     store_release,
 )
 from shm.cells import copy_words
-from shm.errors import RingRefused
+from shm.errors import LayoutMismatch, RingRefused
 from shm.jit import kernel
 from shm.layout import (
     LINE_BYTES,
@@ -40,11 +40,12 @@ from shm.layout import (
     offset_of,
     round_up,
 )
-from shm.segment import Segment
+from shm.segment import Segment, create_or_adopt
 
 Records = NDArray[np.void]
 
 READ_TRIES_MAX: Final = 64
+LOST_ROWS_AT: Final = offset_of(TABLE, "lost_rows")
 N_ROWS_AT: Final = offset_of(TABLE, "n_rows")
 ROW_WORDS_AT: Final = offset_of(TABLE, "row_words")
 STRIDE_AT: Final = offset_of(TABLE, "stride_bytes")
@@ -119,6 +120,27 @@ def read_row(table: int, row: int, out: int) -> int:
     return retries if sequence >= 0 else ROW_BUSY
 
 
+@kernel
+def repair(table: int) -> int:
+    """Make the rows that a dead writer was at readable again, zeroed; answers how many, and counts them.
+
+    What such a row held is lost: part of it may be new and part old. Left alone, its readers would try again
+    for ever.
+    """
+    lost = 0
+    for row in range(load_relaxed(table + N_ROWS_AT)):
+        address = row_address(table, row)
+        sequence = load_relaxed(address)
+        if sequence & 1 == 0:
+            continue
+        for word in range(1, load_relaxed(table + ROW_WORDS_AT) + 1):
+            store_relaxed(address + word * WORD_BYTES, 0)
+        store_release(address, sequence + 1)
+        lost += 1
+    store_relaxed(table + LOST_ROWS_AT, load_relaxed(table + LOST_ROWS_AT) + lost)
+    return lost
+
+
 def table_layout_hash(dtype: np.dtype[np.void]) -> int:
     """Hash that both sides of a table must agree on."""
     return layout_hash(TABLE, dtype)
@@ -169,6 +191,47 @@ class Table:
         """Map a table another process created; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
         segment = Segment.attach(name, SegmentKind.TABLE, table_layout_hash(dtype), directory, epoch)
         return cls(segment, dtype)
+
+    @classmethod
+    def adopt(
+        cls, name: str, dtype: np.dtype[np.void], directory: Path, epoch: int, n_rows: int | None = None
+    ) -> Self:
+        """Become the writer of a table whose writer is gone: whole rows stay, torn ones are zeroed.
+
+        ``lost_rows`` counts those. Readers see another ``epoch``. Raises SegmentExists for a living writer,
+        LayoutMismatch also for another number of rows and for an ``epoch`` that is not newer, SegmentRefused,
+        FileNotFoundError.
+        """
+
+        def fits(segment: Segment) -> None:
+            found = len(cls(segment, dtype))
+            if n_rows not in (None, found):
+                raise LayoutMismatch(f"{segment.path}: n_rows is {found}, expected {n_rows}")
+
+        expected = table_layout_hash(dtype)
+        table = cls(Segment.adopt(name, SegmentKind.TABLE, expected, directory, epoch, fits), dtype)
+        repair(table.address)
+        return table
+
+    @classmethod
+    def create_or_adopt(
+        cls, n_rows: int, dtype: np.dtype[np.void], *, name: str, epoch: int, directory: Path
+    ) -> Self:
+        """Make the table, or become its writer where one has died; raises as ``create`` and ``adopt``."""
+        return create_or_adopt(
+            lambda: cls.create(n_rows, dtype, name=name, epoch=epoch, directory=directory),
+            lambda: cls.adopt(name, dtype, directory, epoch, n_rows),
+        )
+
+    @property
+    def epoch(self) -> int:
+        """Epoch of the present writer; another number than before: another process writes the rows now."""
+        return self.segment.epoch
+
+    @property
+    def lost_rows(self) -> int:
+        """Times a row was zeroed because its writer died at it."""
+        return int(self.header["lost_rows"])
 
     def __len__(self) -> int:
         return int(self.header["n_rows"])
@@ -223,3 +286,4 @@ def warm() -> None:
     table.read(0, record)
     begin_row(table.address, 0)
     end_row(table.address, 0)
+    repair(table.address)

@@ -6,6 +6,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 from engine import errors
+from shm import errors as shm_errors
 
 
 @unique
@@ -39,6 +40,10 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.VenueRateLimited: ExitCode.REFUSED,
     errors.BookNotTrusted: ExitCode.REFUSED,
     errors.RiskDenied: ExitCode.DENIED,
+    shm_errors.ShmError: ExitCode.FAILURE,
+    shm_errors.LayoutMismatch: ExitCode.REFUSED,
+    shm_errors.SegmentExists: ExitCode.REFUSED,  # another engine runs in this directory
+    shm_errors.SegmentRefused: ExitCode.USAGE,  # a run directory that cannot be used, or has no room
     # a path that the user named
     FileNotFoundError: ExitCode.USAGE,
     IsADirectoryError: ExitCode.USAGE,

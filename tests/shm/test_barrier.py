@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shm import barrier as module
 from shm.atomics import address_of
 from shm.barrier import Barrier
-from shm.errors import LayoutMismatch, RingRefused
+from shm.errors import LayoutMismatch, RingRefused, SegmentExists
 from shm.layout import BARRIER, BARRIER_READERS_MAX, ReaderState
 from tests.plain_twin import PlainTwin
 from tests.shm.weak_memory import Machine
@@ -230,3 +230,56 @@ def test_states_of_readers_are_those_of_rings() -> None:
 
 def test_warm_compiles() -> None:
     module.warm()
+
+
+def test_a_new_writer_goes_on_and_its_readers_hold_it_back(tmp_path: Path) -> None:
+    first = Barrier.create_or_adopt(NAMES[:2], name="catalog", epoch=1, directory=tmp_path)
+    quick, slow = (Barrier.attach("catalog", tmp_path).reader(name) for name in NAMES[:2])
+    first.announce(5)
+    assert quick.confirm(5)
+    assert slow.confirm(4)
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        Barrier.create_or_adopt(NAMES[:2], name="catalog", epoch=2, directory=tmp_path)
+    first.segment.close()  # died
+    with pytest.raises(LayoutMismatch, match="catalog: readers are"):
+        Barrier.create_or_adopt(NAMES, name="catalog", epoch=2, directory=tmp_path)
+    second = Barrier.create_or_adopt(NAMES[:2], name="catalog", epoch=2, directory=tmp_path)
+    assert second.passed() == 0
+    second.announce(1)
+    assert (quick.announced(), quick.has_news(5)) == (6, True), "no version comes twice"
+    assert quick.confirm(quick.announced())
+    assert second.passed() == 0, "one is still at what the dead writer announced"
+    assert slow.confirm(5)
+    assert second.passed() == 0
+    assert slow.confirm(6)
+    assert second.passed() == 1
+
+
+def test_a_restarted_reader_holds_back_from_where_it_was(tmp_path: Path) -> None:
+    mine = Barrier.create(NAMES[:2], name="catalog", directory=tmp_path)
+    mine.announce(3)
+    reader = Barrier.attach("catalog", tmp_path).resume(NAMES[0])
+    assert reader.confirm(3)
+    for call in (mine.resume, mine.reader):
+        with pytest.raises(RingRefused, match="catalog: its reader lives"):
+            call(NAMES[0])
+    del reader  # died
+    mine.announce(4)
+    with pytest.raises(RingRefused, match="has joined this barrier already"):
+        mine.reader(NAMES[0])
+    again = mine.resume(NAMES[0])
+    assert mine.resume(NAMES[1]).confirm(4)
+    assert mine.passed() == 3
+    assert again.confirm(4)
+    assert mine.passed() == 4
+    del again
+    mine.drop(NAMES[0])
+    with pytest.raises(RingRefused, match="was dropped from this barrier"):
+        mine.resume(NAMES[0])
+
+
+def test_in_private_memory_no_reader_comes_back() -> None:
+    barrier = Barrier.create(NAMES[:1])
+    barrier.resume(NAMES[0])
+    with pytest.raises(RingRefused, match="has joined this barrier already"):
+        barrier.resume(NAMES[0])

@@ -256,7 +256,7 @@ def test_what_another_core_waits_for_is_acquired_and_released(
     reader, observer = ring.reader("gate", 0), ring.observer()
     position = reader.address + offset_of(READER, "position")
     state = reader.address + offset_of(READER, "state")
-    head = ring.address + offset_of(RING, "head")
+    head, epochs = (ring.address + offset_of(RING, field) for field in ("head", "adoptions"))
     cell = [ring.address + RING.itemsize + at * 64 for at in range(CAPACITY)]
     words = np.zeros(4 * WORDS, np.int64)
     source, tags = words.ctypes.data, np.zeros(4, np.int64)
@@ -270,14 +270,15 @@ def test_what_another_core_waits_for_is_acquired_and_released(
     assert cells.publish(ring.address, source, 1, 0) == Status.REFUSED_FULL
     assert orders.take() == ([state, position], [])
     assert cells.poll(ring.address, reader.address, source, tags.ctypes.data, 4, 1) == 2
-    assert orders.take() == ([state, cell[0]], [position]), "freed after it was copied"
+    assert orders.take() == ([state, epochs, cell[0]], [position]), "freed after it was copied"
     cells.publish(ring.address, source, 1, 0)
     orders.take()
 
     own = observer.address
     assert cells.poll(ring.address, own, source, tags.ctypes.data, 4, 1) == 2
     lapped_at, safe = cell[0], cell[3]
-    assert orders.take() == ([own + 16, lapped_at, own + 16, head, safe, cell[4]], [own, own])
+    jumped = [lapped_at, own + 16, head, safe, epochs]
+    assert orders.take() == ([own + 16, epochs, *jumped, cell[4]], [own, own])
     assert cells.join(ring.address, own, 0) == 1
     assert orders.take() == ([head, cell[0]], [own])
     assert gating.fence_silent(ring.address, 10, 1) == 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shm import counters as module
 from shm.atomics import address_of
 from shm.counters import Counters, add_to, set_to
-from shm.errors import LayoutMismatch, RingRefused
+from shm.errors import LayoutMismatch, RingRefused, SegmentExists
 from shm.histogram import Histograms
 from shm.jit import kernel
 from tests.plain_twin import PlainTwin
@@ -97,3 +97,16 @@ def test_unknown_labels() -> None:
 
 def test_warm_compiles() -> None:
     module.warm()
+
+
+def test_a_restarted_writer_counts_on(tmp_path: Path) -> None:
+    first = Counters.create_or_adopt(LABELS, name="counters", epoch=1, directory=tmp_path)
+    monitor = Counters.attach("counters", tmp_path)
+    first.add("frames", 5)
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        Counters.create_or_adopt(LABELS, name="counters", epoch=2, directory=tmp_path)
+    first.segment.close()
+    with pytest.raises(LayoutMismatch, match="counters: has other labels than the 2 expected"):
+        Counters.create_or_adopt(LABELS[:2], name="counters", epoch=2, directory=tmp_path)
+    second = Counters.create_or_adopt(LABELS, name="counters", epoch=2, directory=tmp_path)
+    assert (second.add("frames"), monitor["frames"], monitor.segment.epoch) == (6, 6, 2)

@@ -158,3 +158,14 @@ def test_labelled_histograms_are_apart(tmp_path: Path) -> None:
 
 def test_warm_compiles() -> None:
     module.warm()
+
+
+def test_a_restarted_writer_records_on(tmp_path: Path) -> None:
+    first = Histograms.create_or_adopt(("feed",), name="latency", epoch=1, directory=tmp_path)
+    first["feed"].record(7)
+    first.segment.close()
+    with pytest.raises(LayoutMismatch, match="has other labels"):
+        Histograms.create_or_adopt(("book",), name="latency", epoch=2, directory=tmp_path)
+    second = Histograms.create_or_adopt(("feed",), name="latency", epoch=2, directory=tmp_path)
+    second["feed"].record(9)
+    assert Histograms.attach("latency", tmp_path, epoch=2)["feed"].summary()["count"] == 2

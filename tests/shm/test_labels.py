@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shm.errors import RingRefused
-from shm.labels import check_labels, create_labelled, labelled_layout_hash, read_labels, values_at
+from shm.errors import LayoutMismatch, RingRefused
+from shm.labels import (
+    adopt_labelled,
+    check_labels,
+    create_labelled,
+    labelled_layout_hash,
+    read_labels,
+    values_at,
+)
 from shm.layout import HOT_BYTES, LABEL_BYTES, LABELS_MAX, SegmentKind
 
 LABELS = st.lists(
@@ -56,3 +65,16 @@ def test_labels_at_the_bounds() -> None:
 
 def test_the_hash_knows_the_width_of_a_value() -> None:
     assert labelled_layout_hash(8) != labelled_layout_hash(16)
+
+
+def test_the_order_of_labels_is_part_of_what_is_adopted(tmp_path: Path) -> None:
+    made = create_labelled(("a", "b"), 8, SegmentKind.PLAIN, "named", 1, tmp_path)
+    made.bytes_at(values_at(2), 16)[:] = 9
+    made.close()
+    for labels in (("b", "a"), ("a", "b", "c")):
+        with pytest.raises(LayoutMismatch, match=f"named: has other labels than the {len(labels)} expected"):
+            adopt_labelled(labels, 8, SegmentKind.PLAIN, "named", 2, tmp_path)
+    with pytest.raises(LayoutMismatch, match="layout_hash"):
+        adopt_labelled(("a", "b"), 16, SegmentKind.PLAIN, "named", 2, tmp_path)
+    adopted = adopt_labelled(("a", "b"), 8, SegmentKind.PLAIN, "named", 2, tmp_path)
+    assert adopted.bytes_at(values_at(2), 16).tolist() == [9] * 16

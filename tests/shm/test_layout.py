@@ -32,15 +32,19 @@ def test_the_tag_word_is_the_header_fields() -> None:
             layout.SEGMENT,
             {"magic": 0, "version": 8, "kind": 16, "layout_hash": 24, "epoch": 32, "size_bytes": 40},
         ),
-        (layout.RING, {"kind": 0, "capacity": 8, "head": 128, "messages": 136, "readers": 256}),
+        (
+            layout.RING,
+            {"kind": 0, "capacity": 8, "adoptions": 40, "epoch_begins": 48, "head": 128, "readers": 256},
+        ),
         (layout.READER, {"position": 0, "ordinal": 8, "state": 16, "heartbeat_ns": 24, "name": 72}),
-        (layout.TABLE, {"n_rows": 0, "row_words": 8, "stride_bytes": 16}),
+        (layout.TABLE, {"n_rows": 0, "row_words": 8, "stride_bytes": 16, "lost_rows": 24}),
+        (layout.DOORBELL, {"sequence": 0, "sleeping": 8, "by_pipe": 16}),
         (layout.HISTOGRAM, {"max": 0, "below_zero": 8, "counts": 64}),
     ],
 )
 def test_offsets_are_what_others_have_mapped(made: np.dtype[np.void], fields: dict[str, int]) -> None:
     """Changing one of these is a new LAYOUT_VERSION."""
-    assert layout.LAYOUT_VERSION == 1
+    assert layout.LAYOUT_VERSION == 2
     assert {name: layout.offset_of(made, name) for name in fields} == fields
 
 
@@ -82,7 +86,7 @@ def test_the_hash_tells_layouts_apart() -> None:
 
 def test_the_version_is_part_of_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     before = layout.layout_hash(layout.RING)
-    monkeypatch.setattr(layout, "LAYOUT_VERSION", 2)
+    monkeypatch.setattr(layout, "LAYOUT_VERSION", 3)
     assert layout.layout_hash(layout.RING) != before
 
 
@@ -105,6 +109,8 @@ def test_contradictions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CAPACITY_CELLS_MAX", 1 << 23),
         ("SHARE_SHIFT", 3),
         ("WORD_SHIFT", 4),
+        ("EPOCHS_KEPT", 7),
+        ("EPOCHS_KEPT", 16),
     ]:
         with monkeypatch.context() as changed:
             changed.setattr(layout, name, value)

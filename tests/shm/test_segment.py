@@ -13,7 +13,7 @@ import pytest
 
 from shm import segment as segments
 from shm.counters import Counters
-from shm.errors import LayoutMismatch, SegmentExists, SegmentRefused
+from shm.errors import LayoutMismatch, RingRefused, SegmentExists, SegmentRefused
 from shm.histogram import Histograms
 from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, SegmentKind
 from shm.ring import OverwritingRing, RefusingRing
@@ -180,8 +180,10 @@ def test_a_fifo_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    with pytest.raises(SegmentRefused, match="not a regular file of this user alone"):
+    with pytest.raises(SegmentRefused, match="not a directory of this user alone"):
         Segment.attach("books", KIND, HASH, tmp_path)
+    with pytest.raises(SegmentRefused, match="not a regular file of this user alone"):
+        owner_alive(tmp_path / "books")
 
 
 @pytest.mark.parametrize("name", [None, "", "../books", "a/b", ".hidden", "Books", "x" * 64, "a\n"])
@@ -248,6 +250,130 @@ def test_no_space_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(SegmentRefused, match=r"books: no room for 1256 bytes \(No space left on device\)"):
         make(tmp_path)
     assert not (tmp_path / "books").exists()
+
+
+def adopt(directory: Path, epoch: int = 8, kind: SegmentKind = KIND, layout_hash: int = HASH) -> Segment:
+    return Segment.adopt("books", kind, layout_hash, directory, epoch, lambda _: None)
+
+
+def test_a_segment_is_adopted_when_its_owner_is_gone(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    made.words()[3] = 42
+    reader = Segment.attach("books", KIND, HASH, tmp_path)
+    with pytest.raises(SegmentExists, match="books: already there, its owner lives"):
+        adopt(tmp_path)
+    made.close()
+    adopted = adopt(tmp_path)
+    assert (adopted.epoch, reader.epoch, adopted.words()[3]) == (8, 8, 42)
+    assert owner_alive(tmp_path / "books")
+    assert reader.is_current()
+
+
+@pytest.mark.parametrize("epoch", [0, 6, 7])
+def test_an_epoch_is_never_used_twice(tmp_path: Path, epoch: int) -> None:
+    make(tmp_path).close()
+    with pytest.raises(LayoutMismatch, match=f"books: epoch {epoch} is not newer than 7"):
+        adopt(tmp_path, epoch)
+    assert not owner_alive(tmp_path / "books"), "who was refused holds no lock"
+    assert adopt(tmp_path).epoch == 8
+
+
+def test_only_what_one_could_attach_to_is_adopted(tmp_path: Path) -> None:
+    make(tmp_path).close()
+    for other in ({"kind": SegmentKind.COUNTERS}, {"layout_hash": HASH + 1}):
+        with pytest.raises(LayoutMismatch, match="expected"):
+            adopt(tmp_path, **other)
+    corrupt(tmp_path / "books", "version", LAYOUT_VERSION - 1)
+    with pytest.raises(LayoutMismatch, match=f"books: version is {LAYOUT_VERSION - 1}, expected"):
+        adopt(tmp_path)
+    (tmp_path / "books").chmod(0o640)
+    with pytest.raises(SegmentRefused, match="mode 640"):
+        adopt(tmp_path)
+    (tmp_path / "books").unlink()
+    with pytest.raises(FileNotFoundError):
+        adopt(tmp_path)
+
+
+def test_who_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+    make(tmp_path).close()
+
+    def refuse(segment: Segment) -> None:
+        raise LayoutMismatch(f"{segment.path}: not as declared")
+
+    with pytest.raises(LayoutMismatch, match="not as declared"):
+        Segment.adopt("books", KIND, HASH, tmp_path, 8, refuse)
+    assert Segment.attach("books", KIND, HASH, tmp_path).epoch == 7
+    assert not owner_alive(tmp_path / "books")
+
+
+@pytest.mark.parametrize("size", [0, 100, 1256])
+def test_what_was_never_finished_is_begun_anew(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "books"
+    path.write_bytes(bytes(size))
+    path.chmod(0o600)
+    with pytest.raises(FileNotFoundError, match="its owner died before it was finished"):
+        adopt(tmp_path)
+    assert not path.exists()
+
+
+def test_a_start_creates_or_adopts(tmp_path: Path) -> None:
+    def start(epoch: int) -> Segment:
+        return segments.create_or_adopt(lambda: make(tmp_path, epoch=epoch), lambda: adopt(tmp_path, epoch))
+
+    first = start(1)
+    first.words()[0] = 5
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        start(2)
+    first.close()
+    second = start(2)
+    assert (second.epoch, second.words()[0]) == (2, 5)
+    assert int(second.header["owner_pid"]) == os.getpid()
+
+
+def test_of_two_that_start_at_once_one_is_refused(tmp_path: Path) -> None:
+    def create() -> Segment:
+        make(tmp_path)  # the other one
+        return make(tmp_path)
+
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        segments.create_or_adopt(create, lambda: adopt(tmp_path))
+
+
+def test_a_name_that_comes_and_goes_ends(tmp_path: Path) -> None:
+    tries: list[str] = []
+
+    def create() -> Segment:
+        tries.append("create")
+        raise FileNotFoundError("removed meanwhile")
+
+    with pytest.raises(FileNotFoundError):
+        segments.create_or_adopt(create, lambda: adopt(tmp_path))
+    assert len(tries) == segments.START_TRIES_MAX
+
+
+def test_a_removed_or_replaced_file_is_noticed(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    reader = Segment.attach("books", KIND, HASH, tmp_path)
+    assert (made.is_current(), reader.is_current(), make(None, None).is_current()) == (True, True, True)
+    made.unlink()
+    assert (made.is_current(), reader.is_current()) == (False, False)
+    again = make(tmp_path)
+    assert (made.is_current(), reader.is_current(), again.is_current()) == (False, False, True)
+
+
+def test_a_claim_is_for_the_file_that_was_mapped(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    assert make(None, None).claim(0, 128) is None
+    claim = made.claim(128, 128)
+    assert claim is not None
+    with pytest.raises(RingRefused, match="books: its reader lives"):
+        Segment.attach("books", KIND, HASH, tmp_path).claim(128, 128)
+    assert made.claim(256, 128) is not None, "another reader"
+    del claim
+    made.unlink()
+    make(tmp_path)
+    with pytest.raises(RingRefused, match="books: replaced since it was mapped"):
+        made.claim(128, 128)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from shm import table as module
 from shm.atomics import address_of
-from shm.errors import LayoutMismatch, RingRefused
+from shm.errors import LayoutMismatch, RingRefused, SegmentExists
 from shm.layout import ROW_BYTES_MAX, TABLE_ROWS_MAX, Status
 from shm.table import READ_TRIES_MAX, Table, begin_row, end_row, read_row, row_address, write_row
 from tests.plain_twin import PlainTwin
+from tests.shm.dying import dying
 from tests.shm.weak_memory import Machine
 
 ROW = np.dtype([("epoch", "<i8"), ("price_e4", "<i4", (3,)), ("n", "<i2"), ("flags", "<u2")])
@@ -281,3 +282,57 @@ def test_records_of_another_width() -> None:
 
 def test_warm_compiles() -> None:
     module.warm()
+
+
+def test_a_row_whose_writer_died_in_it_is_lost_and_readable(tmp_path: Path) -> None:
+    first = Table.create_or_adopt(4, ROW, name="books", epoch=1, directory=tmp_path)
+    reader = Table.attach("books", ROW, tmp_path)
+    for row in range(4):
+        assert first.write(row, record_of(7))
+    for row in (1, 3):
+        begin_row(first.address, row)
+        first.rows[row]["epoch"] = 9
+    out = np.zeros(1, ROW)
+    assert not reader.read(1, out)
+    first.segment.close()  # died
+    second = Table.create_or_adopt(4, ROW, name="books", epoch=2, directory=tmp_path)
+    assert (second.lost_rows, reader.lost_rows, reader.epoch) == (2, 2, 2)
+    got = []
+    for row in range(4):
+        assert reader.read(row, out)
+        got.append(out[0].tobytes())
+    whole, lost = record_of(7).tobytes(), bytes(ROW.itemsize)
+    assert got == [whole, lost, whole, lost]
+    assert [reader.version(row) for row in range(4)] == [1, 2, 1, 2], "a mirror fetches what was repaired"
+    assert second.write(1, record_of(8))
+    assert module.repair(second.address) == 0
+
+
+def test_who_repairs_a_row_may_die_in_it(plain_twin: PlainTwin) -> None:
+    for stores in range(20):
+        table = Table.create(2, ROW)
+        begin_row(table.address, 1)
+        finished = []
+        with dying((plain_twin("shm.table"),), stores):
+            plain_twin("shm.table").repair(table.address)
+            finished.append(True)
+        module.repair(table.address)
+        assert table.read(1, np.ones(1, ROW))
+        assert table.version(1) == 1
+        if finished:
+            return
+    pytest.fail("the repair never ended")
+
+
+def test_only_the_table_that_was_declared_is_adopted(tmp_path: Path) -> None:
+    table = Table.create_or_adopt(4, ROW, name="books", epoch=1, directory=tmp_path)
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        Table.adopt("books", ROW, tmp_path, 2)
+    table.segment.close()
+    with pytest.raises(LayoutMismatch, match="books: n_rows is 4, expected 5"):
+        Table.create_or_adopt(5, ROW, name="books", epoch=2, directory=tmp_path)
+    with pytest.raises(LayoutMismatch, match="layout_hash"):
+        Table.adopt("books", np.dtype([("a", "<i8")]), tmp_path, 2)
+    with pytest.raises(LayoutMismatch, match="not newer"):
+        Table.adopt("books", ROW, tmp_path, 1)
+    assert len(Table.adopt("books", ROW, tmp_path, 2)) == 4

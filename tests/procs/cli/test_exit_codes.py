@@ -7,6 +7,7 @@ import pytest
 from engine import errors
 from engine.reasons import Reason
 from procs.cli.exit_codes import EXIT_CODES, ExitCode, exit_code_of, message_of
+from shm import errors as shm_errors
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,10 @@ from procs.cli.exit_codes import EXIT_CODES, ExitCode, exit_code_of, message_of
         (errors.VenueRateLimited("x", 1), 5),
         (errors.BookNotTrusted("x"), 5),
         (errors.RiskDenied("x", Reason.HALTED), 4),
+        (shm_errors.LayoutMismatch("x"), 5),
+        (shm_errors.SegmentExists("x"), 5),
+        (shm_errors.SegmentRefused("x"), 2),
+        (shm_errors.RingRefused("x"), 1),
         (FileNotFoundError(2, "No such file", "a.zst"), 2),
         (PermissionError(13, "Permission denied", "a.zst"), 2),
         (OSError(28, "No space left"), 1),
@@ -45,7 +50,8 @@ def test_every_error_of_the_tree_has_a_code() -> None:
     def below(error: type[Exception]) -> list[type[Exception]]:
         return [error] + [found for child in error.__subclasses__() for found in below(child)]
 
-    without = [error for error in below(errors.Pr3dictError) if exit_code_of(error.__new__(error)) is None]
+    trees = below(errors.Pr3dictError) + below(shm_errors.ShmError)
+    without = [error for error in trees if exit_code_of(error.__new__(error)) is None]
     assert without == []
     assert set(EXIT_CODES.values()) <= set(ExitCode)
 
