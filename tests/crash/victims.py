@@ -24,7 +24,9 @@ from procs import kernels
 
 kernels.set_cache_dir()  # before numba is imported
 
-from shm import cells  # noqa: E402
+from shm import atomics, cells, counters  # noqa: E402
+from shm import ring as rings  # noqa: E402
+from shm import table as tables  # noqa: E402
 from shm.atomics import address_of, load_relaxed  # noqa: E402
 from shm.cells import publish  # noqa: E402
 from shm.counters import Counters  # noqa: E402
@@ -181,6 +183,7 @@ def be_reader(kind: str, directory: Path, epoch: int) -> None:
     start = int(reader.block["position"])
     for label in ("started_at", "handled"):
         tally.set(label, start)
+    tally.add("bad", bad_cells(reader.words, reader.tags, 0, 0))  # loaded before its first sign of life
     poll = SLOW("shm.cells").poll if epoch % 2 == 1 else cells.poll
     place = ring.address, reader.address, address_of(reader.words), address_of(reader.tags), reader.room_cells
     while True:
@@ -220,6 +223,8 @@ ROLES: Final = {
 
 def warm(directory: Path) -> None:
     """Compile every kernel here, so that a forked child has nothing left to compile."""
+    for module in (atomics, counters, rings, tables):
+        module.warm()
     ring, table = begin_ring("refusing", directory, 1), begin_table(directory, 1)
     tally = Counters.create(LABELS, name=TALLY, directory=directory)
     records = np.zeros(LARGEST * WORDS, np.int64)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from shm import waiting as module
 from shm.doorbell import Doorbell
 from shm.waiting import ANY_CORE, YIELDS_BEFORE_PARK, Idler, Policy, Wish, choose, pause_some
 
@@ -107,3 +108,7 @@ def test_a_signal_ends_every_way_to_wait(tmp_path: Path, way: str) -> None:
         finally:
             process.kill()
     print(f"{way}: {(ended_ns - asked_ns) / 1e6:.2f} ms from SIGTERM to the end of the loop")
+
+
+def test_warm_compiles() -> None:
+    module.warm()
