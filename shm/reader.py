@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shm import cells, gating
-from shm.atomics import address_of, write_word
+from shm.atomics import address_of, load_relaxed, store_relaxed, store_release, write_word
+from shm.jit import kernel
 from shm.layout import HOT_BYTES, READER, WORD_SHIFT, ReaderState, Status
 from shm.segment import Segment
 from shm.segment_files import Claim
@@ -26,7 +27,15 @@ STATE_WORD: Final = gating.STATE_AT >> WORD_SHIFT
 CELLS_WORD: Final = cells.CELLS_AT >> WORD_SHIFT
 ADOPTIONS_WORD: Final = cells.ADOPTIONS_AT >> WORD_SHIFT
 FENCED: Final = int(ReaderState.FENCED)
+READER_FENCED: Final = int(Status.READER_FENCED)
 READ_BATCH_CELLS: Final = 256
+
+
+@kernel
+def mark_done(shared: int, private: int) -> None:
+    """Move the place others see to the reader's own: the count first, as a poll does."""
+    store_relaxed(shared + cells.ORDINAL_AT, load_relaxed(private + cells.ORDINAL_AT))
+    store_release(shared + gating.POSITION_AT, load_relaxed(private + gating.POSITION_AT))
 
 
 class ReadableRing(Protocol):
@@ -57,24 +66,41 @@ class Reader:
     tells when what was brought is the first of another producer.
 
     ``claim`` is what keeps a second process from being the same reader; None where nobody else could be.
+
+    A reader that ``keeps`` reads ahead of the place others see: what it was handed counts as read, for the
+    producer and for whoever resumes, only by ``done``. Handed out and not done is handed out again.
     """
 
     def __init__(
-        self, ring: ReadableRing, cursor: Words, batch_cells: int, claim: Claim | None = None
+        self,
+        ring: ReadableRing,
+        place: Words,
+        batch_cells: int,
+        claim: Claim | None = None,
+        *,
+        keeps: bool = False,
     ) -> None:
         room = max(batch_cells, int(ring.header["message_cells_max"]))
+        cursor = place
+        if keeps:
+            cursor = private_block()
+            cursor[:] = place
         self._ring = ring
+        self._shared = place
+        self._keeps = keeps
         self._cursor = cursor
         self._claim = claim
         self.block = cursor.view(READER)[0]
         self.ring_address = ring.address
         self.address = address_of(cursor)
+        self._shared_address = address_of(place)
         self.room_cells = room
         self.words: Words = np.zeros(room * ring.payload_bytes >> WORD_SHIFT, np.int64)
         self.tags: Words = np.zeros(room, np.int64)
         self._words_address = address_of(self.words)
         self._tags_address = address_of(self.tags)
         self._place = cursor.data
+        self._state = place.data
         self._object = ring.segment.words().data
         self._mask = ring.capacity - 1
         self._cell_word_shift = int(ring.header["cell_shift"]) - WORD_SHIFT
@@ -96,7 +122,7 @@ class Reader:
         old, so that they can only be late, and what there is to read the kernel acquires. A reader that was
         moved otherwise finds that sequence reached, and asks the kernel.
         """
-        if self._object[self._next_word] < self._next_whole and self._place[STATE_WORD] != FENCED:
+        if self._object[self._next_word] < self._next_whole and self._state[STATE_WORD] != FENCED:
             self._batch_cells = 0
             return 0
         n_cells = cells.poll(
@@ -107,6 +133,8 @@ class Reader:
             self.room_cells,
             messages_max,
         )
+        if self._keeps and self._state[STATE_WORD] == FENCED:
+            n_cells = READER_FENCED  # its own place was polled, which nobody fences
         position = self._place[POSITION_WORD]
         self._next_word = CELLS_WORD + ((position & self._mask) << self._cell_word_shift)
         self._next_whole = 2 * position + 2
@@ -139,14 +167,21 @@ class Reader:
         n_cells = cells.poll(
             self.ring_address, self.address, address_of(out), self._tags_address, room, messages_max
         )
+        if self._keeps and self._state[STATE_WORD] == FENCED:
+            n_cells = READER_FENCED
         if n_cells == Status.OUT_TOO_SMALL:
             raise ValueError(f"the next message has more than the {out.size} records there is room for")
         self._batch_cells = n_cells
         return n_cells
 
+    def done(self) -> None:
+        """Count what was handed out as read, if this reader keeps: it is not handed out again."""
+        if self._keeps:
+            mark_done(self._shared_address, self.address)
+
     def beat(self, now_ns: int) -> None:
         """Tell the producer that this reader lives; ``now_ns`` is of the clock the producer fences by."""
-        write_word(self.address + gating.HEARTBEAT_AT, now_ns)
+        write_word(self._shared_address + gating.HEARTBEAT_AT, now_ns)
 
     def rejoin(self, now_ns: int) -> bool:
         """Come back after having been fenced, behind the newest message, counting what was missed.
@@ -155,12 +190,16 @@ class Reader:
         """
         self.beat(now_ns)
         self._batch_cells = 0
-        return cells.rejoin(self.ring_address, self.address) == 1
+        if cells.rejoin(self.ring_address, self._shared_address) != 1:
+            return False
+        if self._keeps:
+            self._cursor[:] = self._shared
+        return True
 
     @property
     def state(self) -> ReaderState:
         """State as this reader or the producer last set it."""
-        return ReaderState(int(self.block["state"]))
+        return ReaderState(self._state[STATE_WORD])
 
     @property
     def lost_messages(self) -> int:

@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 
 from shm import adoption, cells, gating
-from shm.atomics import address_of, compare_exchange
+from shm.atomics import address_of, compare_exchange, read_word, write_word
 from shm.errors import LayoutMismatch, RingRefused, ShmError
 from shm.jit import kernel
 from shm.layout import (
@@ -44,8 +44,9 @@ from shm.layout import (
     SegmentKind,
     layout_hash,
 )
-from shm.reader import EVERY_MESSAGE, READ_BATCH_CELLS, Reader, Records, private_block
+from shm.reader import EVERY_MESSAGE, READ_BATCH_CELLS, Reader, Records, Words, mark_done, private_block
 from shm.segment import Segment, create_or_adopt
+from shm.segment_files import Claim
 
 __all__ = [
     "EVERY_MESSAGE",
@@ -335,43 +336,51 @@ class RefusingRing(_Ring):
             lambda: cls._adopt(name, payload_bytes, directory, epoch, declared),
         )
 
-    def reader(self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS) -> Reader:
+    def reader(
+        self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS, keeps: bool = False
+    ) -> Reader:
         """Join as the declared gating reader ``name``; one that was fenced must still ``rejoin``.
 
         Raises RingRefused for a name that was not declared, for one whose reader has joined and is not
         fenced, and for one whose reader lives.
         """
-        reader = self._reader(name, batch_cells)
-        if reader.state == ReaderState.FENCED:
-            return reader
-        if reader.state == ReaderState.DECLARED:  # else the beat would keep a dead reader from being fenced
-            reader.beat(now_ns)
-            if change_state(reader.address, ReaderState.DECLARED, ReaderState.JOINED) == 1:
-                return reader
-        raise RingRefused(f"{name!r} has joined already; fence it first if it is dead")
+        block, claim = self._claimed(name)
+        state = read_word(address_of(block) + gating.STATE_AT)
+        if state == ReaderState.DECLARED:  # else the beat would keep a dead reader from being fenced
+            write_word(address_of(block) + gating.HEARTBEAT_AT, now_ns)
+            joined = change_state(address_of(block), ReaderState.DECLARED, ReaderState.JOINED) == 1
+        else:
+            joined = state == ReaderState.FENCED
+        if not joined:
+            raise RingRefused(f"{name!r} has joined already; fence it first if it is dead")
+        return Reader(self, block, batch_cells, claim, keeps=keeps)
 
-    def resume(self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS) -> Reader:
+    def resume(
+        self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS, keeps: bool = False
+    ) -> Reader:
         """Be the gating reader ``name`` from where the one before left off, or the first one of that name.
 
         Every message is handed out once: what the one before was handed it may have used, the rest comes
-        here. One that was fenced must still ``rejoin``. Raises RingRefused for a name that was not declared,
-        and for one whose reader lives; private memory outlives no reader, and this is ``reader`` there.
+        here. Where both ``keeps``, what it had not called ``done`` comes here as well. One that was fenced
+        must still ``rejoin``. Raises RingRefused for a name that was not declared, and for one whose reader
+        lives; private memory outlives no reader, and this is ``reader`` there.
         """
         if self.segment.path is None:
-            return self.reader(name, now_ns, batch_cells=batch_cells)
-        reader = self._reader(name, batch_cells)
-        adoption.take_up(self.address, reader.address)
-        reader.beat(now_ns)
-        change_state(reader.address, ReaderState.DECLARED, ReaderState.JOINED)
-        return reader
+            return self.reader(name, now_ns, batch_cells=batch_cells, keeps=keeps)
+        block, claim = self._claimed(name)
+        adoption.take_up(self.address, address_of(block))
+        write_word(address_of(block) + gating.HEARTBEAT_AT, now_ns)
+        change_state(address_of(block), ReaderState.DECLARED, ReaderState.JOINED)
+        return Reader(self, block, batch_cells, claim, keeps=keeps)
 
-    def _reader(self, name: str, batch_cells: int) -> Reader:
+    def _claimed(self, name: str) -> tuple[Words, Claim | None]:
+        """Block of a declared reader, and the right to be it; RingRefused."""
         if name not in self.gating_readers:
             declared = ", ".join(self.gating_readers)
             raise RingRefused(f"{name!r} is not a gating reader of this ring; declared: {declared}")
         start = gating.READERS_AT + self.gating_readers.index(name) * HOT_BYTES
         claim = self.segment.claim(start, HOT_BYTES)
-        return Reader(self, self.segment.bytes_at(start, HOT_BYTES).view(np.int64), batch_cells, claim)
+        return self.segment.bytes_at(start, HOT_BYTES).view(np.int64), claim
 
     def fence_silent(self, now_ns: int, silent_ns_max: int) -> int:
         """Fence joined gating readers that have not beaten for ``silent_ns_max``; how many. Producer only."""
@@ -421,3 +430,4 @@ def warm() -> None:
     adoption.begin_epoch(ring.address)
     adoption.take_up(ring.address, reader.address)
     cells.epoch_number(ring.address, 0)
+    mark_done(reader.address, reader.address)

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shm import doorbell as module
 from shm.atomics import address_of, read_word, write_word
 from shm.doorbell import Doorbell
 from shm.errors import LayoutMismatch, SegmentRefused
-from shm.futex import WAIT_NS_MAX
+from shm.futex import WAIT_NS_MAX, timespec_of
 from shm.segment import Segment
 from shm.table import Table
+from tests.plain_twin import PlainTwin
 
 ROUNDS = 2_000
 
@@ -180,3 +182,25 @@ def test_what_is_no_fifo_of_ours_is_refused(tmp_path: Path, what: str) -> None:
         path.chmod(0o622)
     with pytest.raises(SegmentRefused, match=r"bell\.fifo: "):
         Doorbell.create(name="bell", directory=tmp_path, for_event_loop=True)
+
+
+@pytest.mark.parametrize(
+    "steps", ["ring", "prepare ring", "prepare stay_awake ring", "prepare ring ring sleep"]
+)
+def test_plain_and_compiled_leave_the_same_words(plain_twin: PlainTwin, steps: str) -> None:
+    answers = []
+    for kernels in (module, plain_twin("shm.doorbell")):
+        bell, timespec, said = Doorbell.create(), timespec_of(1), []
+        for step in steps.split():
+            if step == "ring":
+                said.append(kernels.ring_bell(bell.address))
+            elif step == "sleep":
+                said.append(kernels.sleep(bell.address, 0, address_of(timespec)))
+            else:
+                said.append(getattr(kernels, step)(bell.address))
+        answers.append((said, bell.segment.words().tolist()))
+    assert answers[0] == answers[1]
+
+
+def test_warm_compiles() -> None:
+    module.warm()

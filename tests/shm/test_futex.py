@@ -10,6 +10,7 @@ import pytest
 from shm import futex
 from shm.atomics import address_of, read_word, write_word
 from shm.futex import WAIT_NS_MAX, futex_wait, futex_wake, timespec_of, yield_core
+from tests.plain_twin import PlainTwin
 
 
 def test_another_value_does_not_sleep() -> None:
@@ -64,3 +65,16 @@ def test_a_wait_is_bounded(timeout_ns: int) -> None:
 def test_a_timespec_is_seconds_and_nanoseconds() -> None:
     assert timespec_of(futex.NS_PER_S).tolist() == [1, 0]
     assert timespec_of(999_999_999).tolist() == [0, 999_999_999]
+
+
+def test_plain_and_compiled_answer_alike(plain_twin: PlainTwin) -> None:
+    word, wait_ns = np.array([5], np.int64), timespec_of(1)
+    for kernels in (futex, plain_twin("shm.futex")):
+        assert kernels.futex_wait(address_of(word), 4, address_of(wait_ns)) == -1
+        assert kernels.futex_wait(address_of(word), 5, address_of(wait_ns)) == -1
+        assert kernels.futex_wake(address_of(word), 1) == 0
+        assert kernels.yield_core() == 0
+
+
+def test_warm_compiles() -> None:
+    futex.warm()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shm import cells
 from shm.errors import LayoutMismatch, RingRefused, SegmentExists
 from shm.layout import PAYLOAD_BYTES, ReaderState, Status
 from shm.reader import private_block
@@ -214,3 +215,80 @@ def test_a_private_block_is_on_a_hot_line() -> None:
     blocks = [private_block() for _ in range(8)]
     assert {block.ctypes.data % 128 for block in blocks} == {0}
     assert {block.nbytes for block in blocks} == {128}
+
+
+def test_what_is_not_done_is_handed_out_again(tmp_path: Path) -> None:
+    ring = start(tmp_path, 1)
+    first = attached(tmp_path).resume("executor", 0, keeps=True)
+    publish(ring, 0, 1, 2, 3)
+    assert take(first, 2) == [0, 1]
+    first.done()
+    assert take(first, 1) == [2]
+    assert (first.received_messages, first.lag_cells) == (3, 1)
+    del first  # died with 2 in its hands
+    again = attached(tmp_path).resume("executor", 0, keeps=True)
+    assert take(again) == [2, 3]
+    again.done()
+    del again
+    last = attached(tmp_path).resume("executor", 0)
+    assert (take(last), last.received_messages) == ([], 4)
+    last.done()  # means nothing where a poll is all there is
+
+
+def test_room_is_free_when_it_is_done() -> None:
+    ring = RefusingRing.create(8, WIDTH, NAMES[:1])
+    reader = ring.resume("executor", 0, keeps=True)
+    publish(ring, *range(8))
+    assert take(reader) == list(range(8))
+    assert not ring.publish(np.zeros(1, RECORD))
+    reader.done()
+    publish(ring, 8)
+    assert take(reader) == [8]
+
+
+def test_a_keeping_reader_is_fenced_like_any_other() -> None:
+    ring = RefusingRing.create(8, WIDTH, NAMES)
+    reader, other = ring.resume("executor", 0, keeps=True), ring.resume("ledger", 0)
+    other.beat(1000)
+    publish(ring, 0, 1, 2)
+    assert take(reader, 1) == [0]
+    reader.done()
+    assert take(reader, 1) == [1]
+    reader.beat(5)
+    assert ring.fence_silent(1000, 100) == 1
+    assert take(other) == [0, 1, 2]
+    for number in range(3, 12):  # over what it has not read
+        publish(ring, number)
+        assert take(other) == [number]
+    out = np.zeros(4, RECORD)
+    assert (reader.state, reader.poll(), reader.read(out)) == (
+        ReaderState.FENCED, Status.READER_FENCED, Status.READER_FENCED,
+    )  # fmt: skip
+    assert reader.rejoin(1000)
+    publish(ring, 12)
+    assert take(reader) == [12]
+    reader.done()
+    assert (reader.state, reader.received_messages, reader.lost_messages) == (ReaderState.JOINED, 2, 11)
+
+
+def test_a_batch_that_was_handed_out_counts_although_its_reader_is_fenced_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ring = RefusingRing.create(8, WIDTH, NAMES[:1])
+    plain, keeping = ring.resume("executor", 0), RefusingRing.create(8, WIDTH, NAMES[:1])
+    kept = keeping.resume("executor", 0, keeps=True)
+    original = cells.poll
+    publish(ring, 0)
+    publish(keeping, 0)
+
+    def fenced_behind_it(*place: int) -> int:
+        answer = original(*place)
+        for each in (ring, keeping):
+            each.fence_silent(1000, 10)
+        return answer
+
+    monkeypatch.setattr(cells, "poll", fenced_behind_it)
+    assert (plain.poll(), plain.received_messages) == (1, 1)
+    assert kept.poll() == Status.READER_FENCED, "not done, so it comes to nobody"
+    assert kept.rejoin(0)
+    assert (kept.received_messages, kept.lost_messages) == (0, 1)

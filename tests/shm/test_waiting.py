@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
+from shm import waiting as module
 from shm.doorbell import Doorbell
 from shm.waiting import ANY_CORE, YIELDS_BEFORE_PARK, Idler, Policy, Wish, choose, pause_some
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def idle(idler: Idler, times: int) -> None:
@@ -82,3 +90,25 @@ def test_a_core_that_is_not_there_is_refused() -> None:
 
 def test_pausing_is_bounded() -> None:
     assert pause_some(3) == 3
+
+
+@pytest.mark.compiled_only
+@pytest.mark.parametrize("way", [*Policy, "loop"])
+def test_a_signal_ends_every_way_to_wait(tmp_path: Path, way: str) -> None:
+    """How promptly is printed; a spin or a sleep without an end would never come to its last line."""
+    command = [sys.executable, "-m", "tests.shm.idler", way, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            asked_ns = time.monotonic_ns()
+            process.terminate()
+            ended_ns = int(process.stdout.readline())
+            assert process.wait() == 0
+        finally:
+            process.kill()
+    print(f"{way}: {(ended_ns - asked_ns) / 1e6:.2f} ms from SIGTERM to the end of the loop")
+
+
+def test_warm_compiles() -> None:
+    module.warm()
