@@ -1,8 +1,7 @@
 """One process's loop over its agents, and what it tells the others about itself.
 
-A turn calls every agent once. After a turn that found nothing the seat says so, with the round the clock had
-when the turn began: whoever conducts a replay waits for that. No turn begins between that and the next round,
-for in it the time could move under the agents, and they would see what comes next with the time before.
+A turn calls every agent once. In a replay that is conducted it is taken when it is handed to this process;
+what was done, and what is due here, is told in the process's row.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from procs.agent import NEVER_NS, Agent, TimedAgent
-from procs.pace import EngineClock, Seat
+from procs.pace import EngineClock, Seat, Told
 
 
 class Host:
     """Runs ``agents`` in order. ``frames`` answers how many frames this process has taken in.
 
-    ``work`` counts messages and timers handled since the start.
+    ``work`` counts messages and timers handled since the start. ``on_told`` is called after something new was
+    told.
     """
 
     def __init__(
@@ -25,14 +25,16 @@ class Host:
         clock: EngineClock,
         seat: Seat,
         frames: Callable[[], int] = lambda: 0,
+        on_told: Callable[[], object] = lambda: None,
     ) -> None:
         self.work = 0
-        self._acknowledged = 0
+        self._turn = 0
         self._agents = tuple(agents)
         self._timed = tuple(agent for agent in agents if isinstance(agent, TimedAgent))
         self._clock = clock
         self._seat = seat
         self._frames = frames
+        self._on_told = on_told
 
     def start(self) -> None:
         """Start every agent, in order."""
@@ -40,27 +42,30 @@ class Host:
         for agent in self._agents:
             agent.on_start(now_ns)
 
-    def turn(self) -> int:
-        """Call every agent once, unless a round is waited for; what they handled."""
-        frames = self._frames()
+    def turn(self) -> bool:
+        """Call every agent once, unless it is another process's turn; whether there was anything to do.
+
+        A turn that was handed to this process is something, whether or not an agent found work in it.
+        """
         now_ns = self._clock.now_ns()
-        round_number = self._clock.round
-        if round_number and round_number == self._acknowledged:
-            self._seat.tell(round_number, self.work, self._due_ns(), frames)
-            return 0
+        turn = self._clock.turn
+        if turn and (self._clock.seat != self._seat.number or turn == self._turn):
+            self._tell()
+            return False
         handled = 0
         for agent in self._agents:
             handled += agent.do_work(now_ns)
         self.work += handled
-        if handled == 0:
-            self._acknowledged = round_number
-            self._seat.tell(round_number, self.work, self._due_ns(), frames)
-        return handled
+        self._turn = turn
+        self._tell()
+        return handled > 0 or turn > 0
 
     def close(self) -> None:
         """Close every agent, last first."""
         for agent in reversed(self._agents):
             agent.on_close()
 
-    def _due_ns(self) -> int:
-        return min((agent.next_due_ns() for agent in self._timed), default=NEVER_NS)
+    def _tell(self) -> None:
+        due_ns = min((agent.next_due_ns() for agent in self._timed), default=NEVER_NS)
+        if self._seat.tell(Told(self._turn, self.work, due_ns, self._frames())):
+            self._on_told()

@@ -46,16 +46,16 @@ class OptimizerAgent:
         self._legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
         self._position: Records = np.zeros(1, POSITION_ROW)
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
+        self._without_account = list(wires.books)  # venues of which nobody has said what cash is there
 
     def on_start(self, now_ns: int) -> None:
-        """Learn the opening cash."""
-        del now_ns
-        for venue in self._wires.books:
-            self._learn_cash(venue)
+        """Nothing to open: the executor, who says what cash there is, may not have started yet."""
 
     def do_work(self, now_ns: int) -> int:
         """Take in what markets there are and what orders did, then decide on the signals that wait."""
         self._markets.refresh()
+        if self._without_account:
+            self._learn_opening_cash()
         work = self._take_events()
         while (n_cells := take(self._signals, "signals", SIGNALS_MAX)) > 0:
             work += n_cells
@@ -75,6 +75,12 @@ class OptimizerAgent:
                 self._learn_cash(Venue(int(event["venue"])))
             self.allocator.on_order_event(event)
         return n_events
+
+    def _learn_opening_cash(self) -> None:
+        for venue in list(self._without_account):
+            if self._wires.accounts.version(int(venue)):
+                self._without_account.remove(venue)
+                self._learn_cash(venue)
 
     def _learn_cash(self, venue: Venue) -> None:
         if self._wires.accounts.read(int(venue), self._account):

@@ -119,9 +119,8 @@ class _Eye:
         """Look at clock, seats and tables now."""
         while (n_events := self._events.poll()) > 0:
             self._fills += int(np.count_nonzero(self._rows["fill_size_e6"][:n_events]))
-        seats = self._supervisor.seats.read() or []
         return Seen(
-            frames=sum(frames for _, _, _, frames in seats),
+            frames=self._supervisor.seats.frames(),
             now_ns=self._supervisor.clock.now_ns(),
             plans=self._wires.plans.published_messages,
             fills=self._fills,

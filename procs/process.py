@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -18,7 +17,7 @@ from typing import BinaryIO, Final
 import orjson
 
 from engine import typed_tree
-from engine.config import ProcessConfig, Role, Wait
+from engine.config import ProcessConfig, Role
 from procs.boot_epoch import next_boot_epoch
 from procs.findings import Findings, SourceFound
 from procs.host import Host
@@ -26,15 +25,18 @@ from procs.inputs import UndamagedFrames, named_input
 from procs.pace import Conductor, EngineClock, Seats
 from procs.parts import VENUES, EngineParts
 from procs.recording_frames import Frame
-from procs.run_directory import Description, RunDirectory
+from procs.run_directory import Description, RunDirectory, bell_name
 from procs.session_watch import SessionWatch
 from procs.stages import Stages
 from procs.whole_file import whole_file
 from procs.wires import Wires
+from shm.doorbell import Doorbell
+from shm.waiting import Idler, Policy
 
 FOUND_SUFFIX: Final = ".found.json"
 JOURNAL_SUFFIX: Final = ".journal"
 DECISIONS: Final = "decisions.ndjson"
+CONDUCTOR_SEAT: Final = 0  # the feeds', first in the pipeline
 TURNS_BETWEEN_LOOKS: Final = 64  # at whether the run, or its owner, has ended
 
 
@@ -48,7 +50,6 @@ class EngineProcess:
         self._name = name
         self._path = directory.path
         config = description.process(name)
-        self._rest = _rest(config.wait)
         self._given = named_input(description.input, description.config)
         self._parts = EngineParts(
             description.config,
@@ -66,13 +67,17 @@ class EngineProcess:
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
         )
         self._clock = EngineClock.attach(self._path)
-        self._seats = Seats.attach([process.name for process in description.processes], self._path)
+        self._seats = Seats.attach(description.seats, self._path)
         self._host = Host(
             self._stages.in_order(),
             self._clock,
             self._seats.seat(name),
             lambda: sum(feed.frames for feed in self._stages.feeds.values()),
+            self._wake_conductor,
         )
+        self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in self._seats.names]
+        self._bell = self._bells[self._seats.names.index(name)]
+        self._idler = Idler(Policy.PARK, self._bell, yields=0)  # who waits for its turn leaves the core
 
     def run(self) -> None:
         """Turn until the run ends or somebody asks to stop, then leave what was found."""
@@ -92,12 +97,13 @@ class EngineProcess:
         owner = os.getppid()
         while not self.stop_asked:
             turns += 1
-            if self._host.turn():
-                continue
-            if self._conductor is None:
-                self._rest()
-            elif not self._conductor.step():
-                self._clock.end()
+            worked = self._host.turn()
+            if self._conductor is not None:
+                worked |= self._conductor.step()
+            if worked:
+                self._idler.worked()
+            else:
+                self._idler.idle()
             if turns % TURNS_BETWEEN_LOOKS == 0 and (self._clock.ended or os.getppid() != owner):
                 return
 
@@ -110,7 +116,14 @@ class EngineProcess:
             self._stages.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
 
         self._frames = UndamagedFrames(self._given.frames(opened))
-        return Conductor(self._clock, self._seats, self._frames, deliver, self._given.scene.start_ns)
+        start_ns = self._given.scene.start_ns
+        return Conductor(self._clock, self._seats, self._frames, deliver, start_ns, self._wake)
+
+    def _wake(self, seat: int) -> None:
+        self._bells[seat].ring()
+
+    def _wake_conductor(self) -> None:
+        self._bells[CONDUCTOR_SEAT].ring()
 
     def _decision_log(self, config: ProcessConfig, description: Description) -> BinaryIO | None:
         if Role.LEDGER not in config.roles or not description.logs_decisions:
@@ -137,12 +150,3 @@ class EngineProcess:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.stop_asked = True
-
-
-def _rest(wait: Wait) -> Callable[[], object]:
-    """What to do after a turn that found nothing."""
-    return _nothing if wait is Wait.SPIN else os.sched_yield
-
-
-def _nothing() -> None:
-    """Spin: the next turn is at once."""

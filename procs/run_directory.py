@@ -22,7 +22,7 @@ from typing import Final, Self
 import orjson
 
 from engine import typed_tree
-from engine.config import Config, ProcessConfig
+from engine.config import Config, ProcessConfig, Role
 from engine.errors import ConfigError, EngineRunning, LayoutMismatch
 from procs.whole_file import whole_file
 
@@ -61,6 +61,11 @@ class Description:
         """Those of the topology."""
         return self.config.topologies[self.config.engine.topology].processes
 
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """Names of the processes in the order in which one process would call their agents."""
+        return tuple(process.name for process in sorted(self.processes, key=_place))
+
     def process(self, name: str) -> ProcessConfig:
         """One of them; ConfigError that names the others."""
         for process in self.processes:
@@ -68,6 +73,27 @@ class Description:
                 return process
         known = ", ".join(process.name for process in self.processes)
         raise ConfigError(f"no process {name!r} in topology {self.config.engine.topology}: {known}")
+
+
+# What comes in, is applied, is traded at the venues, and then decided: as ``procs.stages`` orders agents.
+PIPELINE: Final = (
+    Role.FEED,
+    Role.BOOK,
+    Role.VENUE_SIM,
+    Role.EXECUTOR,
+    Role.STRATEGY,
+    Role.OPTIMIZER,
+    Role.LEDGER,
+)
+
+
+def _place(process: ProcessConfig) -> int:
+    return min((PIPELINE.index(role) for role in process.roles), default=len(PIPELINE))
+
+
+def bell_name(process: str) -> str:
+    """Segment of a process's doorbell."""
+    return f"bell.{process}"
 
 
 class FolderLock:

@@ -23,8 +23,9 @@ from procs.findings import Findings
 from procs.pace import EngineClock, Seats
 from procs.parts import VENUES
 from procs.process import FOUND_SUFFIX
-from procs.run_directory import Description, RunDirectory
+from procs.run_directory import Description, RunDirectory, bell_name
 from procs.wires import Wires
+from shm.doorbell import Doorbell
 
 LOOK_S: Final = 0.02
 STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
@@ -54,7 +55,10 @@ class Supervisor:
         path, epoch = directory.path, description.boot_epoch
         self.wires = Wires.create(VENUES, description.config.engine.market_slots, path, epoch)
         self.clock = EngineClock.create(path, epoch)
-        self.seats = Seats.create([process.name for process in description.processes], path, epoch)
+        self.seats = Seats.create(description.seats, path, epoch)
+        self._bells = [
+            Doorbell.create(name=bell_name(seat), epoch=epoch, directory=path) for seat in description.seats
+        ]
         directory.describe(description)
 
     def start(self) -> None:

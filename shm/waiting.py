@@ -64,14 +64,18 @@ class Idler:
     """One process's way to wait: ``worked`` after a pass that did something, ``idle`` after one that did not.
 
     Parking takes two idle passes: the first raises the flag of the doorbell, the next one finds out whether
-    something came before it was up, and only then ``idle`` sleeps. ``slept`` counts sleeps.
+    something came before it was up, and only then ``idle`` sleeps. ``slept`` counts sleeps. ``yields`` come
+    first, for a message that is nearly there; 0 where somebody else has to work before one can come.
     """
 
-    def __init__(self, policy: Policy, bell: Doorbell, park_ns: int = PARK_NS) -> None:
+    def __init__(
+        self, policy: Policy, bell: Doorbell, park_ns: int = PARK_NS, yields: int = YIELDS_BEFORE_PARK
+    ) -> None:
         self.policy = policy
         self.slept = 0
         self._bell = bell
         self._park_ns = park_ns
+        self._yields = yields
         self._idle_passes = 0
         self._seen: int | None = None
 
@@ -86,7 +90,7 @@ class Idler:
         """Nothing was there: wait as the policy says, for PARK_NS at most."""
         if self.policy is Policy.SPIN:
             pause_some(PAUSES)
-        elif self.policy is Policy.YIELD or self._idle_passes < YIELDS_BEFORE_PARK:
+        elif self.policy is Policy.YIELD or self._idle_passes < self._yields:
             self._idle_passes += 1
             yield_core()
         elif self._seen is None:

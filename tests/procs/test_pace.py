@@ -63,6 +63,10 @@ class Idle(Echo):
         return START_NS
 
 
+def nobody(seat: int) -> None:
+    """Wake nobody: the test turns."""
+
+
 def frames(times: list[int]) -> Iterator[Frame]:
     for number, at_ns in enumerate(times):
         yield Frame(at_ns, Venue.KALSHI, 0, b"%d" % number)
@@ -89,16 +93,20 @@ def run(times: list[int], rng: Random | None, directory: Path | None = None) -> 
         Host([first], open_clock(), seats.seat("a"), lambda: taken),
         Host([last], open_clock(), seats.seat("b")),
     ]
-    conductor = Conductor(clock, seats, frames(times), deliver, START_NS)
-    while conductor.step():
+    woken: list[int] = []
+    conductor = Conductor(clock, seats, frames(times), deliver, START_NS, woken.append)
+    while not conductor.ended:
+        conductor.step()
         for host in hosts if rng is None else rng.choices(hosts, k=rng.randrange(4)):
             host.turn()
+    assert woken[:4] == [0, 1, 0, 1]
     assert conductor.sent == len(times)
     return log
 
 
 def drive(conductor: Conductor, host: Host) -> None:
-    while conductor.step():
+    while not conductor.ended:
+        conductor.step()
         host.turn()
 
 
@@ -122,7 +130,7 @@ def test_a_frame_on_its_way_is_waited_for() -> None:
     log: list[tuple[int, str, int]] = []
     agent = Echo("a", 0, None, log)
     host = Host([agent], clock, seats.seat("a"), lambda: taken)
-    conductor = Conductor(clock, seats, frames([1_000, 1_001]), on_the_way.append, START_NS)
+    conductor = Conductor(clock, seats, frames([1_000, 1_001]), on_the_way.append, START_NS, nobody)
     for _ in range(20):
         conductor.step()
         host.turn()
@@ -139,7 +147,7 @@ def test_a_frame_on_its_way_is_waited_for() -> None:
 def test_a_process_that_is_due_and_does_nothing_is_named_by_its_time() -> None:
     clock, seats = EngineClock.create(), Seats.create(("a",))
     host = Host([Idle("a", 0, None, [])], clock, seats.seat("a"))
-    conductor = Conductor(clock, seats, frames([]), lambda frame: None, START_NS)
+    conductor = Conductor(clock, seats, frames([]), lambda frame: None, START_NS, nobody)
     with pytest.raises(AgentStalled, match=str(START_NS)):
         drive(conductor, host)
 
