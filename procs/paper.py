@@ -32,6 +32,7 @@ from engine.venues.workspace import CONNS_MAX
 from procs.config_files import load_fee_table, load_relations
 from procs.importers import Source, open_source
 from procs.inline_engine import VENUES, InlineEngine, Scene
+from procs.pacer import Pacer
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome, VenueAccount
 from procs.progress import OnProgress, Progress
 from procs.recording import RecordingHeader
@@ -42,7 +43,6 @@ from procs.source import SourceAgent
 
 LATENCY_SCALES: Final = (1, 2, 5)
 PROGRESS_EVERY: Final = 1 << 10  # steps; when paced each one, since they may be far apart
-PAUSE_S_MAX: Final = 60.0
 KIB: Final = 1024
 
 
@@ -230,36 +230,6 @@ class _Whole:
         except RecordingDamaged as error:
             self.damage = error
             raise StopIteration from error
-
-
-class Pacer:
-    """Waits so that recorded time passes ``speed`` times as fast as real time.
-
-    A pause of the recordings, such as lies between two of different days, takes at most PAUSE_S_MAX.
-    """
-
-    def __init__(
-        self,
-        speed: float,
-        clock_s: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._speed = speed
-        self._clock_s = clock_s
-        self._sleep = sleep
-        self._origin: tuple[int, float] | None = None
-
-    def __call__(self, recv_ns: int) -> None:
-        """Return when it is time for what was received at ``recv_ns``; called with times that only grow."""
-        now_s = self._clock_s()
-        began_ns, began_s = self._origin or (recv_ns, now_s)
-        due_s = began_s + (recv_ns - began_ns) / 1e9 / self._speed
-        if due_s > now_s + PAUSE_S_MAX:
-            due_s = now_s + PAUSE_S_MAX
-            began_ns, began_s = recv_ns, due_s
-        self._origin = began_ns, began_s
-        if due_s > now_s:
-            self._sleep(due_s - now_s)
 
 
 def _progress(

@@ -54,6 +54,7 @@ COMMANDS: Final = (
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
+    Command("venue-sim", "procs.cli.venue_sim", "serve both venues' market data on loopback", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )
