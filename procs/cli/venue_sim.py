@@ -123,13 +123,13 @@ def _tape(args: argparse.Namespace, opened: ExitStack) -> Tape:
 
 
 async def _serve(tape: Tape, options: SimOptions) -> int:
-    sim = VenueSim(tape, options)
-    await sim.open()
-    _say({"ready": True, "endpoints": sim.endpoints, "playing": tape.name})
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    sim = VenueSim(tape, options)
+    await sim.open()
+    _say({"ready": True, "endpoints": sim.endpoints, "playing": tape.name})
     playing = asyncio.create_task(sim.play())
     waiting = asyncio.create_task(stopped.wait())
     try:

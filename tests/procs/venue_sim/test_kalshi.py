@@ -214,6 +214,26 @@ def test_what_cannot_be_done_is_an_error_of_the_venues_code(text: object, code: 
     assert {sid: one.seq for sid, one in session.subscriptions.items()} == held  # it took no number
 
 
+def test_subscriptions_of_a_connection_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("procs.venue_sim.kalshi.SUBSCRIPTIONS_MAX", 3)
+    session = _session()
+    _send(session, "subscribe", channels=["ticker", "trade"])
+    (error,) = _send(session, "subscribe", 2, channels=["ticker", "trade"])
+    assert error["type"] == "error"
+    assert _send(session, "subscribe", 3, channels=["ticker"])[0]["type"] == "subscribed"
+
+
+def test_markets_of_a_subscription_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("procs.venue_sim.kalshi.MARKETS_MAX", 2)
+    session = _session()
+    _send(session, "subscribe", channels=["orderbook_delta"], market_tickers=["KXA"])
+    update = {"sid": 1, "action": "add_markets"}
+    (error,) = _send(session, "update_subscription", 2, market_tickers=["KXB", "KXC"], **update)
+    assert error["msg"] == {"code": 26, "msg": "Subscription market limit exceeded"}
+    ok = _send(session, "update_subscription", 3, market_tickers=["KXA", "KXB"], **update)[0]
+    assert ok["msg"] == {"market_tickers": ["KXA", "KXB"]}
+
+
 def test_id_0_counts_as_none_and_acknowledgements_can_be_short() -> None:
     session = _session()
     answers = _send(session, "subscribe", 0, skip_ticker_ack=True, **BOOKS)

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from picows import WSHandshakeError, WSMsgType
 
-from engine.catalog.market import MarketSpec
 from engine.errors import ConfigError
 from engine.records import Trust, Venue
 from engine.venues.counts import Count
 from procs.recording import RecordingHeader
-from procs.recording_frames import Frame, pack
-from procs.replay import Replay
+from procs.recording_frames import Frame
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.venue_sim.tape import recorded_tape, seeded_tape
 from tests.data import recordings as made
 from tests.procs.venue_sim.client import Client, connect, run, served, tape_of, to_kalshi, to_polymarket
+from tests.procs.venue_sim.reading import assert_same_books, books_of, tickers_of, tokens_of
 from tests.procs.venue_sim.test_kalshi_auth import headers
 
 pytestmark = pytest.mark.compiled_only
@@ -31,34 +28,6 @@ pytestmark = pytest.mark.compiled_only
 SEED = 20_261_128
 HOUR_MS = 3_600_000
 YES, NO = made.YES_TOKEN, made.NO_TOKEN
-
-
-def tokens_of(specs: Iterable[MarketSpec]) -> list[str]:
-    """Every token there is a book of."""
-    found = [spec for spec in specs if spec.venue is Venue.POLYMARKET]
-    return [token for spec in found for token in (spec.yes_token or spec.symbol, spec.no_token) if token]
-
-
-def tickers_of(specs: Iterable[MarketSpec]) -> list[str]:
-    return [spec.symbol for spec in specs if spec.venue is Venue.KALSHI]
-
-
-def books_of(specs: Sequence[MarketSpec], *streams: tuple[Venue, list[bytes]]) -> Replay:
-    """Books that a reader of these streams has, each a connection of its own."""
-    replay = Replay(specs)
-    at = 0
-    for conn, (venue, texts) in enumerate(streams):
-        frames = [Frame(made.START_NS + at + n, venue, conn, text) for n, text in enumerate(texts)]
-        at += len(frames)
-        for batch in pack(frames):
-            replay.feed(batch, np.maximum.accumulate(batch.recv_ns))
-    return replay
-
-
-def assert_same_books(found: Replay, expected: Replay) -> None:
-    for slot, book in enumerate(expected.books):
-        assert found.levels(slot) == expected.levels(slot), book.name
-        assert found.trust(slot) is expected.trust(slot), book.name
 
 
 def delta(seq: int, size: str = "1.00") -> object:
@@ -396,6 +365,31 @@ def test_a_message_in_fragments_is_one_message_and_a_client_may_close() -> None:
             await client.until_gone()
             assert sim.logs["kalshi"].closed_by_client == 1
             assert sim.kalshi.open == 0
+
+    run(check)
+
+
+def test_connections_and_messages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("procs.venue_sim.venue.CONNECTIONS_OPEN_MAX", 2)
+    monkeypatch.setattr("procs.venue_sim.connection.MESSAGE_BYTES_MAX", 100)
+
+    async def check() -> None:
+        async with served(tape_of([])) as sim:
+            url = sim.endpoints["kalshi"]
+            first = await connect(url)
+            await connect(url)
+            with pytest.raises(WSHandshakeError) as refused:
+                await connect(url)
+            assert refused.value.response is not None
+            assert (refused.value.response.status, sim.logs["kalshi"].refused) == (429, 1)
+            assert first.transport is not None
+            first.transport.send(WSMsgType.TEXT, b"x" * 60, fin=False)
+            first.transport.send(WSMsgType.CONTINUATION, b"x" * 40, fin=True)  # just fits
+            await first.until_texts(1)
+            first.send(b"x" * 101)
+            await first.until_gone()
+            assert first.codes == [1008]
+            await connect(url)  # there is room again
 
     run(check)
 
