@@ -152,12 +152,12 @@ class Connection(WSListener, Generic[FrameT_contra]):
         outlet.close(closing)
 
     def end(self, closing: Closing | None) -> None:
-        """End the connection: with a close frame, or None: at once."""
+        """End the connection: with a close frame, or None: at once; so too when nothing can be written."""
         if self.outlet is None:
             return
         if closing is None:
             self.outlet.abort()
-        elif not self.outlet.broken:
+        elif not self.outlet.closing:
             self._close(self.outlet, closing)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -7,14 +7,14 @@ is subscribed like any other and brings nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
 from procs.venue_sim.answer import Answer
-from procs.venue_sim.kalshi_wire import ORDERBOOK, RecordedFrame, Snapshots, numbered
+from procs.venue_sim.kalshi_wire import ORDERBOOK, TICKER, RecordedFrame, Snapshots, numbered
 
 PATH: Final = "/trade-api/ws/v2"
 SUBSCRIPTIONS_MAX: Final = 256  # of one connection; ours, the venue documents none
@@ -23,7 +23,7 @@ MARKETS_MAX: Final = 4_096  # of one subscription; ours
 # Channel: whether its markets can be named.
 CHANNELS: Final[Mapping[str, bool]] = {
     ORDERBOOK: True,
-    "ticker": True,
+    TICKER: True,
     "trade": True,
     "fill": True,
     "user_orders": True,
@@ -146,6 +146,8 @@ class KalshiSession:
             _reply("subscribed", number, msg={"channel": one.channel, "sid": one.sid}) for one in opened
         ]
         snapshots = [text for one in opened for text in self._books(one, one.markets or (), None)]
+        if params.get("send_initial_snapshot") is True:
+            snapshots += [text for one in opened for text in self._tickers(one, one.markets or ())]
         return Answer(tuple(replies), tuple(snapshots))
 
     def _open(self, channel: str, markets: Sequence[str], params: Mapping[str, object]) -> Subscription:
@@ -177,6 +179,14 @@ class KalshiSession:
             texts.append(_reply("orderbook_snapshot", number, **numbers, msg=body))
         return texts
 
+    def _tickers(self, subscription: Subscription, markets: Iterable[str]) -> Iterator[bytes]:
+        """The last tickers of a ticker subscription's markets, as recorded."""
+        if subscription.channel == TICKER:
+            for market in markets:
+                frame = self._snapshots.last_ticker(market)
+                if frame is not None:
+                    yield numbered(frame, subscription.sid, None, yes_price=False)
+
     def _unsubscribe(self, params: Mapping[str, object], number: object) -> Answer:
         ended = [self._find(sid) for sid in dict.fromkeys(_sids(params))]
         for one in ended:
@@ -197,12 +207,14 @@ class KalshiSession:
         if not markets:
             raise _Refused(TICKER_REQUIRED)
         asked = act(self, subscription, markets)
+        initial = params.get("send_initial_snapshot") is True and act is KalshiSession._add
         listed: dict[str, object] = {}
         if not subscription.plain_ok:
             listed["msg"] = {"market_tickers": list(subscription.markets or ())}
         ok = _reply("ok", number, sid=subscription.sid, seq=subscription.next_seq(), **listed)
         answers_by_id = number if act is KalshiSession._snapshot_again else None
-        return Answer((ok,), tuple(self._books(subscription, asked, answers_by_id)))
+        snapshots = self._books(subscription, asked, answers_by_id)
+        return Answer((ok,), (*snapshots, *(self._tickers(subscription, asked) if initial else ())))
 
     def _add(self, subscription: Subscription, markets: Sequence[str]) -> Sequence[str]:
         """Add markets; those that are new."""

@@ -20,11 +20,12 @@ from procs.replay import Levels
 from procs.venue_sim.books import BookNow, VenueBooks
 
 ORDERBOOK: Final = "orderbook_delta"
+TICKER: Final = "ticker"
 # Channel of each frame type that market data has; frames of the account's own are not replayed.
 CHANNEL_OF_TYPE: Final[Mapping[str, str]] = {
     "orderbook_snapshot": ORDERBOOK,
     "orderbook_delta": ORDERBOOK,
-    "ticker": "ticker",
+    "ticker": TICKER,
     "trade": "trade",
     "market_lifecycle_v2": "market_lifecycle_v2",
     "event_lifecycle": "market_lifecycle_v2",
@@ -175,9 +176,10 @@ class Snapshots:
         self._books = books
         self._ids: dict[str, str] = {}
         self._clocks: dict[str, int] = {}
+        self._tickers: dict[str, RecordedFrame] = {}
 
     def note(self, frame: RecordedFrame) -> None:
-        """Learn the market's id and exchange clock from a frame that goes by."""
+        """Learn the market's id, exchange clock and ticker from a frame that goes by."""
         body = frame.tree.get("msg")
         if not frame.ticker or not isinstance(body, dict):
             return
@@ -186,6 +188,12 @@ class Snapshots:
             self._ids[frame.ticker] = market_id
         if type(clock) is int:
             self._clocks[frame.ticker] = clock
+        if frame.channel == TICKER:
+            self._tickers[frame.ticker] = frame
+
+    def last_ticker(self, ticker: str) -> RecordedFrame | None:
+        """The last frame of the ticker channel that a market had; None before there was one."""
+        return self._tickers.get(ticker)
 
     def body(self, ticker: str, *, yes_price: bool) -> dict[str, object] | None:
         """``msg`` of the snapshot of a market; None while the recording does not tell its book."""

@@ -29,6 +29,7 @@ class VenueLog:
     texts_withheld: int = 0  # kept back by a fault
     faults: list[str] = field(default_factory=list)
     faults_done: int = 0
+    faults_missed: int = 0  # were due, and there was nobody to do them to
 
     def fault(self, line: str) -> None:
         """Note a fault that was done."""

@@ -39,6 +39,7 @@ class Outlet:
     def __init__(self, transport: WSTransport, log: VenueLog, on_room: Callable[[], None]) -> None:
         self.full = False  # the client has not read what it was sent
         self.broken = False  # nothing is written any more by anybody but a fault
+        self.closing = False  # a close frame was sent, or the end of the connection begun
         self.silent = False
         self._transport = transport
         self._raw = transport.underlying_transport
@@ -116,7 +117,7 @@ class Outlet:
             return
         payload = struct.pack(">H", closing.code) + closing.reason.encode()
         self._raw.write(frame_header(_CLOSE_FRAME, len(payload)) + payload)
-        self.broken = True
+        self.broken = self.closing = True
         self._on_room()
         self._later(CLOSE_ANSWER_S, self._unanswered)
 
@@ -134,14 +135,14 @@ class Outlet:
         self._end()
 
     def _end(self) -> None:
-        self.broken = True
+        self.broken = self.closing = True
         self.stop_timers()
         self._raw.close()
         self._on_room()
 
     def abort(self) -> None:
         """End the TCP connection at once."""
-        self.broken = True
+        self.broken = self.closing = True
         self.stop_timers()
         self._raw.abort()
         self._on_room()

@@ -45,7 +45,7 @@ class SimOptions:
 
     ``start_when_subscribed``: connections that must have subscribed at each venue that has frames; 0: none;
     None: however many, until somebody has subscribed to every book that a header names.
-    ``wait_for_readers``: the position also waits while one of these venues has no subscriber at all.
+    ``wait_for_readers``: the position also waits while one of these venues has no subscriber to write to.
     ``on_position(recv_ns)`` is called before the frame received then goes out.
     """
 
@@ -174,7 +174,7 @@ class VenueSim:
 
     def _may_go_on(self) -> bool:
         """Whether nobody has to be waited for."""
-        if self._options.wait_for_readers and not all(venue.watching for venue in self._with_frames):
+        if self._options.wait_for_readers and not all(venue.readers for venue in self._with_frames):
             return False
         return self._pacer is not None or all(venue.takes for venue in self._with_frames)
 

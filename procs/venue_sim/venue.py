@@ -90,9 +90,12 @@ class SimulatedVenue(Generic[FrameT]):
         return f"ws://{self._address.host}:{self._port}{self._desk.path}"
 
     @property
-    def watching(self) -> int:
-        """How many connections get recorded frames now."""
-        return sum(connection.watching for connection in self._connections.values())
+    def readers(self) -> int:
+        """How many connections that have subscribed can still be written to."""
+        return sum(
+            connection.watching and connection.outlet is not None and not connection.outlet.broken
+            for connection in self._connections.values()
+        )
 
     @property
     def symbols(self) -> set[str]:
@@ -183,9 +186,11 @@ class SimulatedVenue(Generic[FrameT]):
         if isinstance(fault.kind, Refuse):
             self._refuse(fault, fault.kind)
             return
+        done = self.log.faults_done
         for connection in tuple(self._connections.values()):
             if connection.watching and fault.connection in (0, connection.number):
                 connection.suffer(fault)
+        self.log.faults_missed += self.log.faults_done == done
 
     def _refuse(self, fault: Fault, kind: Refuse) -> None:
         self.log.fault(str(fault))

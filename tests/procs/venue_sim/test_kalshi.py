@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -133,6 +135,26 @@ def test_channels_without_named_markets_get_everything_and_tickers_have_no_numbe
     assert _offer(session, life) == [(3, 1)]
     assert _offer(session, {**life, "type": "event_fee_update", "msg": {"event_ticker": "E"}}) == [(3, 2)]
     assert _offer(session, {"type": "fill", "sid": 5, "msg": {"market_ticker": "KXZ"}}) == []
+
+
+def test_the_last_ticker_is_sent_when_it_is_asked_for() -> None:
+    books = Books(*TICKERS)
+    for ask in ("0.2", "0.3"):
+        books.note(_frame(made.ticker("0.1", ask, "KXA")))
+    session = KalshiSession(books)
+    named: dict[str, Any] = {"channels": ["ticker"], "market_tickers": ["KXA", "KXB"]}
+    assert len(_send(session, "subscribe", **named)) == 1
+    _, last = _send(session, "subscribe", 2, send_initial_snapshot=True, **named)
+    assert last == {**made.ticker("0.1", "0.3", "KXA"), "sid": 2}  # type: ignore[dict-item]
+    update: dict[str, Any] = {
+        "sid": 2,
+        "action": "delete_markets",
+        "market_tickers": ["KXA"],
+        "send_initial_snapshot": True,
+    }
+    assert len(_send(session, "update_subscription", 3, **update)) == 1
+    _, last = _send(session, "update_subscription", 4, **{**update, "action": "add_markets"})
+    assert (last["type"], last["sid"]) == ("ticker", 2)
 
 
 def test_what_the_recorder_lost_is_a_gap_for_the_books_it_concerns() -> None:

@@ -335,6 +335,36 @@ def test_a_fault_without_a_connection_is_done_to_all_and_one_without_a_frame_at_
     run(test)
 
 
+def test_a_fault_without_a_victim_is_counted() -> None:
+    async def test() -> None:
+        plan = (Fault(venue=Venue.KALSHI, kind=Gap(), at_frame=AT, connection=2),)
+        async with served(tape_of(_frames(), made.header("kalshi")), SimOptions(faults=plan)) as sim:
+            client = await to_kalshi(sim, [made.TICKER])
+            await client.until_texts(1 + FRAMES)
+            assert (sim.logs["kalshi"].faults_missed, sim.logs["kalshi"].faults_done) == (1, 0)
+
+    run(test)
+
+
+def test_who_is_half_open_is_no_reader_to_go_on_for() -> None:
+    async def test() -> None:
+        plan = (Fault(venue=Venue.KALSHI, kind=HalfOpen(), at_frame=AT, connection=1),)
+        options = SimOptions(faults=plan, wait_for_readers=True, once=True)
+        async with served(tape_of(_frames(), made.header("kalshi")), options) as sim:
+            victim = await to_kalshi(sim, [made.TICKER])
+            await victim.until_texts(AT)
+            again = await to_kalshi(sim, [made.TICKER])
+            await again.until_gone()
+            assert numbers(victim) == list(range(1, AT))
+            body = again.trees()[1]["msg"]
+            assert isinstance(body, dict)
+            assert body["yes_dollars_fp"] == [["0.1000", f"{AT}.00"]]  # up to where it stood
+            assert numbers(again) == list(range(1, FRAMES - AT + 2))
+            await victim.until_gone()  # the end comes to it too
+
+    run(test)
+
+
 def test_faults_of_one_venue_are_not_the_others() -> None:
     book = {"event_type": "book", "asset_id": made.YES_TOKEN, "bids": [], "asks": []}
 
