@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--polymarket-port", type=_port, default=0, metavar="P", help="0: any that is free")
     parser.add_argument("--kalshi-port", type=_port, default=0, metavar="P", help="0: any that is free")
     parser.add_argument(
+        "--align", choices=["start"], help="start: move the recordings in time to a common start"
+    )
+    parser.add_argument(
         "--speed",
         type=speed,
         default=1.0,
@@ -119,7 +122,7 @@ def _tape(args: argparse.Namespace, opened: ExitStack) -> Tape:
             raise ConfigError("--seed and recordings: one or the other")
         return seeded_tape(args.seed)
     files = args.files or sorted(places.samples_dir().glob(f"*{SUFFIX}"))
-    return recorded_tape(files, opened)
+    return recorded_tape(files, opened, align_start=args.align == "start")
 
 
 async def _serve(tape: Tape, options: SimOptions) -> int:

@@ -21,6 +21,7 @@ from procs.venue_sim.books import BookNow, VenueBooks
 
 ORDERBOOK: Final = "orderbook_delta"
 TICKER: Final = "ticker"
+CENTS: Final = 100  # of a dollar
 # Channel of each frame type that market data has; frames of the account's own are not replayed.
 CHANNEL_OF_TYPE: Final[Mapping[str, str]] = {
     "orderbook_snapshot": ORDERBOOK,
@@ -112,7 +113,7 @@ class Recorder:
             ended = self._forget(key)
             self._last[key] = 0
             return ended
-        over = kind == "unsubscribed" or (kind == "error" and body.get("code") in TERMINAL_CODES)
+        over = kind == "unsubscribed" or (kind == "error" and _integer(body.get("code"), 0) in TERMINAL_CODES)
         return self._forget(Subscribed(conn, _integer(tree.get("sid"), -1))) if over else NOBODY
 
     def _forget(self, key: Subscribed) -> frozenset[str]:
@@ -154,19 +155,33 @@ def _rebuilt(tree: Mapping[str, object], sid: int, seq: int | None) -> bytes:
 
 
 def _in_yes_prices(body: object) -> object:
-    """A book message whose NO prices, dollars as text, are the YES asks they amount to."""
+    """A book message whose NO prices are the YES asks they amount to; what holds none stays as it is."""
     if not isinstance(body, dict):
         return body
     turned = dict(body)
-    if isinstance(levels := body.get("no_dollars_fp"), list):
-        turned["no_dollars_fp"] = [[_yes_ask(level[0]), *level[1:]] for level in levels]
-    if body.get("side") == "no" and "price_dollars" in body:
-        turned["price_dollars"] = _yes_ask(body["price_dollars"])
+    for name in ("no_dollars_fp", "no"):
+        levels = body.get(name)
+        if isinstance(levels, list):
+            turned[name] = [_turned_level(level) for level in levels]
+    if body.get("side") == "no":
+        for name in ("price_dollars", "price"):
+            if name in body:
+                turned[name] = _yes_ask(body[name])
     return turned
 
 
-def _yes_ask(price: object) -> str:
-    return _price(PRICE_ONE_E4 - decimal_to_units(str(price), 4))
+def _turned_level(level: object) -> object:
+    return [_yes_ask(level[0]), *level[1:]] if isinstance(level, list) and level else level
+
+
+def _yes_ask(price: object) -> object:
+    """What is left of a dollar: of dollars as text, or of whole cents as the wire had them until 2026."""
+    if type(price) is int:
+        return CENTS - price
+    try:
+        return _price(PRICE_ONE_E4 - decimal_to_units(str(price), 4))
+    except ValueError:
+        return price
 
 
 class Snapshots:

@@ -50,14 +50,18 @@ def read_frame(raw: bytes) -> MarketFrame | None:
     trees = tree if isinstance(tree, list) else [tree]
     if not all(isinstance(one, dict) for one in trees):
         return None
-    messages = [_message(one) for one in trees if one.get("event_type") not in _OF_THE_USER]
-    if any(one.tree.get("event_type") in _OF_BOOKS and not one.tokens for one in messages):
+    messages = tuple(_message(one) for one in trees if _kind(one) not in _OF_THE_USER)
+    if any(_kind(one.tree) in _OF_BOOKS and not one.tokens for one in messages):
         return None
-    return MarketFrame(raw, tuple(messages))
+    return MarketFrame(raw, messages)
+
+
+def _kind(tree: Mapping[str, object]) -> str:
+    return str(tree.get("event_type"))
 
 
 def _message(tree: Mapping[str, object]) -> Message:
-    kind = tree.get("event_type")
+    kind = _kind(tree)
     return Message(frozenset(_tokens(tree)), kind in FEATURED, kind == FOR_EVERYBODY, tree)
 
 

@@ -18,7 +18,7 @@ from engine.venues.workspace import CONNS_MAX
 from procs.importers import open_source
 from procs.recording import BOTH, VENUE_OF_NAME, Provenance, RecordingHeader
 from procs.recording_frames import Frame, FrameBatch, pack
-from procs.recording_merge import FrameSource, Run, merge
+from procs.recording_merge import FrameSource, Run, common_start, merge
 
 _WITHOUT_FRAMES: Final = "metadata"  # the kind of a recording that only names markets
 
@@ -27,13 +27,15 @@ class Tape:
     """Frames of all sources in time order, once.
 
     ``specs`` names each market once, as the first source has it; ``venues`` are those that frames come from.
+    ``align_start`` moves the sources in time until all of them start when the latest one does.
     """
 
-    def __init__(self, sources: Sequence[FrameSource]) -> None:
+    def __init__(self, sources: Sequence[FrameSource], *, align_start: bool = False) -> None:
         self.name = ", ".join(source.name for source in sources)
         self.specs = _distinct(spec for source in sources for spec in source.header.markets)
         self.venues = frozenset(venue for source in sources for venue in _venues(source.header))
         self._sources = sources
+        self._shifts_ns = common_start(sources) if align_start else [0] * len(sources)
 
     def runs(self) -> Iterator[Run]:
         """Slices of frames; connections of different sources have different numbers.
@@ -41,7 +43,7 @@ class Tape:
         Raises RecordingDamaged after all that is whole, ConfigError beyond CONNS_MAX connections.
         """
         numbers: dict[tuple[int, int], int] = {}
-        for run in merge(self._sources):
+        for run in merge(self._sources, self._shifts_ns):
             yield run._replace(batch=_renumbered(run.file, run.batch, numbers))
 
 
@@ -93,11 +95,11 @@ def seeded_tape(seed: int) -> Tape:
     return Tape([_Seeded(seed)])
 
 
-def recorded_tape(paths: Sequence[Path], opened: ExitStack) -> Tape:
+def recorded_tape(paths: Sequence[Path], opened: ExitStack, *, align_start: bool = False) -> Tape:
     """The recordings in ``paths``; ``opened`` closes them. Raises as ``open_source`` does."""
     sources = []
     for path in paths:
         source = open_source(path)
         opened.callback(source.close)
         sources.append(source)
-    return Tape(sources)
+    return Tape(sources, align_start=align_start)

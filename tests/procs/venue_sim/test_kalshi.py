@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from procs.venue_sim.answer import Answer
 from procs.venue_sim.books import VenueBooks
@@ -254,6 +256,38 @@ def test_markets_of_a_subscription_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     assert error["msg"] == {"code": 26, "msg": "Subscription market limit exceeded"}
     ok = _send(session, "update_subscription", 3, market_tickers=["KXA", "KXB"], **update)[0]
     assert ok["msg"] == {"market_tickers": ["KXA", "KXB"]}
+
+
+PARAMS = ("channels", "market_ticker", "market_tickers", "sid", "sids", "action", "use_yes_price")
+WORDS = st.sampled_from(["orderbook_delta", "ticker", "KXA", "add_markets", "get_snapshot", ""])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | WORDS,
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(WORDS, below, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "cmd": st.sampled_from(
+                    ["subscribe", "unsubscribe", "update_subscription", "list_subscriptions"]
+                )
+            },
+            optional={"id": VALUES, "params": st.dictionaries(st.sampled_from(PARAMS), VALUES) | VALUES},
+        ),
+        max_size=6,
+    )
+)
+def test_every_command_is_answered_whatever_is_in_it(commands: list[dict[str, object]]) -> None:
+    session = _session()
+    for command in commands:
+        answer = session.on_text(orjson.dumps(command))
+        assert answer.replies
+        for tree in _trees(answer):
+            assert tree["type"] in ("subscribed", "unsubscribed", "ok", "error", "orderbook_snapshot")
+        session.offer(_frame(made.delta(1, "no", "0.1", "1", "KXA")))
 
 
 def test_id_0_counts_as_none_and_acknowledgements_can_be_short() -> None:

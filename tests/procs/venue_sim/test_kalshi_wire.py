@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.records import Venue
@@ -65,6 +65,41 @@ def test_yes_prices_turn_the_no_side_only() -> None:
     for side, price in (("no", "0.7000"), ("yes", "0.3000")):
         raw = orjson.dumps(made.delta(2, side, "0.3000", "1.00"))
         assert orjson.loads(numbered(_read(raw), 1, 2, yes_price=True))["msg"]["price_dollars"] == price
+
+
+def test_whole_cents_are_turned_too() -> None:
+    msg: dict[str, object] = {"market_ticker": "A", "yes": [[40, 5]], "no": [[30, 2]]}
+    raw = orjson.dumps({"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": msg})
+    turned = orjson.loads(numbered(_read(raw), 1, 1, yes_price=True))["msg"]
+    assert turned == {**msg, "no": [[70, 2]]}
+    msg = {"market_ticker": "A", "side": "no", "price": 30, "delta": -2}
+    raw = orjson.dumps({"type": "orderbook_delta", "sid": 1, "seq": 1, "msg": msg})
+    assert orjson.loads(numbered(_read(raw), 1, 1, yes_price=True))["msg"] == {**msg, "price": 70}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2**40) | st.sampled_from(["", "A", "no", "0.3", "error"]),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.sampled_from("ab"), below, max_size=2),
+    max_leaves=5,
+)
+BODY_KEYS = ("market_ticker", "market_id", "clock", "code", "sid", "side", "price_dollars", "no_dollars_fp")
+
+
+@given(
+    st.sampled_from(["orderbook_delta", "orderbook_snapshot", "error", "subscribed", "ticker", 7, None, []]),
+    st.dictionaries(st.sampled_from(("sid", "seq", "id")), VALUES),
+    st.dictionaries(st.sampled_from(BODY_KEYS), VALUES) | VALUES,
+)
+def test_whatever_was_recorded_is_read_and_numbered(
+    kind: object, numbers: dict[str, object], body: object
+) -> None:
+    recorder = Recorder()
+    for _ in range(2):
+        frame = recorder.read(orjson.dumps({"type": kind, **numbers, "msg": body}), 0)
+        assert frame is not None
+        for yes_price in (False, True):
+            tree = orjson.loads(numbered(frame, 5, 6, yes_price=yes_price))
+            assert (tree["sid"], tree["seq"]) == (5, 6)
 
 
 def test_types_have_their_channels_and_the_account_has_none() -> None:
@@ -201,6 +236,7 @@ def test_a_size_that_was_not_recorded_is_null() -> None:
     assert found["yes_dollars_fp"] == [["0.4000", None]]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 99), st.integers(1, 10**9)), unique_by=lambda level: level[0]))
 def test_a_snapshot_read_back_is_the_book(levels: list[tuple[int, int]]) -> None:
     texts = [[f"0.{price:02d}", f"{size // 100}.{size % 100:02d}"] for price, size in levels]

@@ -6,6 +6,8 @@ import hashlib
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.records import Venue
 from engine.venues.polymarket.book_hash import check_book
@@ -218,6 +220,30 @@ def test_the_recorders_keep_alives_are_for_nobody() -> None:
 @pytest.mark.parametrize("raw", [b"", b"7", b'["a"]', b'{"event_type":"book"', b'{"event_type":"book"}'])
 def test_what_is_no_message_is_none(raw: bytes) -> None:
     assert read_frame(raw) is None
+
+
+KEYS = ("event_type", "asset_id", "assets_ids", "price_changes", "market", "price", "type", "operation")
+WORDS = st.sampled_from(["book", "price_change", "last_trade_price", "market", "subscribe", YES, ""])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | WORDS,
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.sampled_from(KEYS), below, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), VALUES) | VALUES)
+def test_whatever_is_said_or_recorded_nothing_fails(tree: object) -> None:
+    raw = orjson.dumps(tree)
+    session = MarketSession(SNAPSHOTS)
+    for text in (raw, orjson.dumps(OPENING), raw, raw):
+        session.on_text(text)
+    frame = read_frame(raw)
+    if frame is not None:
+        SNAPSHOTS.note(frame)
+        assert session.offer(frame) in ((), (raw,)) or isinstance(tree, list)
+
+
+SNAPSHOTS = Snapshots(VenueBooks([made.polymarket_spec()]))
 
 
 def test_unknown_operations_are_left_unanswered() -> None:
