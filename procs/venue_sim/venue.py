@@ -23,6 +23,7 @@ from procs.venue_sim.connection import MESSAGE_BYTES_MAX, MS_PER_S, Connection, 
 from procs.venue_sim.faults import Fault, Refuse
 from procs.venue_sim.log import VenueLog
 
+PORT_RETRY_S: Final = 0.1
 CONNECTIONS_OPEN_MAX: Final = 256  # at a time; more are answered 429
 
 FrameT = TypeVar("FrameT")
@@ -198,13 +199,19 @@ class SimulatedVenue(Generic[FrameT]):
         if kind.status == 0 and self._server is not None:
             self._server.close()
             self._server = None
+        if self._listening_again is not None:
+            self._listening_again.cancel()  # the later refusal decides
         self._listening_again = asyncio.get_running_loop().create_task(self._admit(kind.for_ms / MS_PER_S))
 
     async def _admit(self, after_s: float) -> None:
+        """Accept connections again; if somebody else has taken the port meanwhile, when it is free."""
         await asyncio.sleep(after_s)
         self._refusing = None
-        if self._server is None:
-            await self.listen()
+        while self._server is None:
+            try:
+                await self.listen()
+            except ConfigError:
+                await asyncio.sleep(PORT_RETRY_S)
 
     def dismiss(self, closing: Closing) -> None:
         """Close every connection when it has read what it was sent, and accept no other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 
 import orjson
@@ -298,6 +299,41 @@ def test_after_a_refusal_everybody_is_admitted_at_the_same_port(status: int) -> 
             assert isinstance(body, dict)
             assert body["yes_dollars_fp"] == [["0.1000", f"{FRAMES}.00"]]
             assert sim.endpoints["kalshi"] == url
+
+    run(test)
+
+
+def test_a_port_that_somebody_else_took_meanwhile_is_waited_for() -> None:
+    async def test() -> None:
+        plan = (Fault(venue=Venue.KALSHI, kind=Refuse(for_ms=50, status=0), at_frame=1),)
+        options = SimOptions(faults=plan, start_when_subscribed=0)
+        async with served(tape_of(_frames(), made.header("kalshi")), options) as sim:
+            await sim.finished.wait()
+            port = int(sim.endpoints["kalshi"].split(":")[2].split("/")[0])
+            with socket.create_server(("127.0.0.1", port)):
+                while sim.kalshi._refusing is not None:  # noqa: ASYNC110 - a state of the venue
+                    await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
+            await (await _insist(sim)).until_texts(2)
+
+    run(test)
+
+
+def test_the_later_of_two_refusals_decides() -> None:
+    async def test() -> None:
+        plan = (
+            Fault(venue=Venue.KALSHI, kind=Refuse(for_ms=1), at_frame=1),
+            Fault(venue=Venue.KALSHI, kind=Refuse(for_ms=HOUR_MS), at_frame=2),
+            Fault(venue=Venue.POLYMARKET, kind=Refuse(for_ms=20), at_frame=1),
+        )
+        frames = [*_frames(), made.polymarket(b"PONG", FRAMES + 1)]
+        options = SimOptions(faults=plan, start_when_subscribed=0)
+        async with served(tape_of(frames), options) as sim:
+            await sim.finished.wait()
+            while sim.polymarket._refusing is not None:  # noqa: ASYNC110 - a state of the venue
+                await asyncio.sleep(0.001)
+            with pytest.raises(WSHandshakeError):  # the first refusal would have been over before that
+                await connect(sim.endpoints["kalshi"])
 
     run(test)
 
