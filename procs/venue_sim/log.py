@@ -26,6 +26,9 @@ class VenueLog:
     frames: int = 0  # of the recording, up to the position
     frames_unreadable: int = 0  # as what they say they are: everybody gets them
     texts_sent: int = 0  # frames of the recording that were sent, once for each subscription
+    texts_written: int = (
+        0  # whole text frames of any kind: answers, keep-alives, snapshots, and what faults add
+    )
     texts_withheld: int = 0  # kept back by a fault
     faults: list[str] = field(default_factory=list)
     faults_done: int = 0

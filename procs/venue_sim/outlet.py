@@ -68,7 +68,11 @@ class Outlet:
     def reply(self, text: bytes) -> None:
         """Send a text that is not data of the recording."""
         if not self.broken and not self._raw.is_closing():
-            self._transport.send(WSMsgType.TEXT, text)
+            self._write(text)
+
+    def _write(self, text: bytes) -> None:
+        self._transport.send(WSMsgType.TEXT, text)
+        self._log.texts_written += 1
 
     def snapshots(self, texts: Iterable[bytes]) -> None:
         """Send snapshots: data, to which no fault but silence is done."""
@@ -107,7 +111,7 @@ class Outlet:
         times = 2 if self._double else 1
         self._double -= times - 1
         for _ in range(times):
-            self._transport.send(WSMsgType.TEXT, text)
+            self._write(text)
         self._log.texts_sent += 1
 
     def close(self, closing: Closing) -> None:
@@ -220,6 +224,7 @@ class Outlet:
             self.broken = False
             self._drip_s = 0.0
             self._log.texts_sent += 1
+            self._log.texts_written += 1
 
         one()
 

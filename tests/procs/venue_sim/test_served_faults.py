@@ -161,6 +161,8 @@ def test_numbers_on_their_way(kind: Kind, seen: list[int]) -> None:
         await victim.until_texts(1 + len(seen))
         await sim.finished.wait()
         assert numbers(victim) == seen
+        await bystander.until_texts(1 + FRAMES)
+        assert sim.logs["kalshi"].texts_written == len(victim.texts) + len(bystander.texts)
         replay = Replay([made.kalshi_spec()])
         for batch in pack([made.kalshi(text) for text in victim.texts]):
             replay.feed(batch, batch.recv_ns)
@@ -247,6 +249,7 @@ def test_a_slow_drip_comes_byte_by_byte_and_costs_what_is_due_meanwhile() -> Non
         assert numbers(victim) == list(range(1, AT + 1))
         victim.send({"id": 5, "cmd": "list_subscriptions"})  # the connection goes on
         await victim.until_texts(2 + AT)
+        assert sim.logs["kalshi"].texts_written == len(victim.texts) + len(bystander.texts)
 
     _served(SlowDrip(every_ms=1), check)
 
