@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from procs.decision_log import Funnel
 from procs.findings import Findings, with_venues_word
 from procs.inline_engine import InlineEngine
 from procs.inputs import Input, UndamagedFrames, recorded_input, seeded_input
+from procs.pacer import Pacer
 from procs.paper_processes import Seen, run_processes
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome
 from procs.progress import OnProgress, Progress
@@ -31,7 +32,6 @@ from procs.source import SourceAgent
 INLINE: Final = "inline"
 LATENCY_SCALES: Final = (1, 2, 5)
 PROGRESS_EVERY: Final = 1 << 10  # steps; when paced each one, since they may be far apart
-PAUSE_S_MAX: Final = 60.0
 KIB: Final = 1024
 
 
@@ -169,36 +169,6 @@ def _processes_pass(
 
 def _refused(screened: Screened) -> dict[str, int]:
     return dict(Counter(refused.reason.name.lower() for refused in screened.refused))
-
-
-class Pacer:
-    """Waits so that recorded time passes ``speed`` times as fast as real time.
-
-    A pause of the recordings, such as lies between two of different days, takes at most PAUSE_S_MAX.
-    """
-
-    def __init__(
-        self,
-        speed: float,
-        clock_s: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._speed = speed
-        self._clock_s = clock_s
-        self._sleep = sleep
-        self._origin: tuple[int, float] | None = None
-
-    def __call__(self, recv_ns: int) -> None:
-        """Return when it is time for what was received at ``recv_ns``; called with times that only grow."""
-        now_s = self._clock_s()
-        began_ns, began_s = self._origin or (recv_ns, now_s)
-        due_s = began_s + (recv_ns - began_ns) / 1e9 / self._speed
-        if due_s > now_s + PAUSE_S_MAX:
-            due_s = now_s + PAUSE_S_MAX
-            began_ns, began_s = recv_ns, due_s
-        self._origin = began_ns, began_s
-        if due_s > now_s:
-            self._sleep(due_s - now_s)
 
 
 def _progress(

@@ -55,6 +55,7 @@ COMMANDS: Final = (
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
     Command("proc", "procs.cli.proc", "one process of an engine, as its owner starts it", True),
+    Command("venue-sim", "procs.cli.venue_sim", "serve both venues' market data on loopback", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from typing import Final, NamedTuple
 from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files, places
+from procs.cli.arguments import speed
 from procs.cli.exit_codes import ExitCode
 from procs.cli.render_json import paper_document
 from procs.cli.render_paper import closing, faults, summary
@@ -30,7 +30,6 @@ from procs.progress import OnProgress
 from procs.recording import SUFFIX
 from procs.whole_file import refuse_overwriting, whole_file
 
-AS_FAST_AS_POSSIBLE: Final = "max"
 SYNTHETIC_MARK: Final = ".synthetic"  # before the suffix of the session's decision log
 SAMPLE_NAME: Final = "packaged sample"
 REPLAY_NAME: Final = "replay"
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--speed",
-        type=_speed,
+        type=speed,
         default=None,
         metavar="X|max",
         help="times recorded time, e.g. 10; max (default): as fast as possible",
@@ -95,18 +94,6 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="one setting, e.g. risk.open_orders_max=10",
     )
-
-
-def _speed(text: str) -> float | None:
-    if text == AS_FAST_AS_POSSIBLE:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (0 < value < math.inf):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, or {AS_FAST_AS_POSSIBLE}")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,11 +14,11 @@ from engine.config import Config
 from engine.errors import ConfigError, RecordingFormat
 from engine.records import Venue
 from engine.sim.session.build import build_session
-from engine.units import NS_PER_DAY, NS_PER_S, SIZE_ONE_E6
+from engine.units import NS_PER_S, SIZE_ONE_E6
 from procs import paper
 from procs.config_files import load_config
 from procs.inline_engine import InlineEngine
-from procs.paper import PAUSE_S_MAX, Pacer, PaperOptions, run_recordings, run_session
+from procs.paper import PaperOptions, run_recordings, run_session
 from procs.paper_result import PaperResult
 from procs.parts import Scene
 from procs.progress import Progress
@@ -252,44 +252,6 @@ def test_more_markets_than_slots_are_refused_by_the_name_of_the_setting(tmp_path
         run_session(SEED, options, lambda progress: None)
     enough = replace(options, config=load_config(assignments=[f"engine.market_slots={count}"]))
     assert run_recordings("room", enough, lambda progress: None).data.markets == count
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-        self.slept: list[float] = []
-
-    def read(self) -> float:
-        return self.now_s
-
-    def sleep(self, wait_s: float) -> None:
-        self.slept.append(wait_s)
-        self.now_s += wait_s
-
-
-def test_a_paced_run_takes_recorded_time_over_speed() -> None:
-    clock = Clock()
-    pace = Pacer(4.0, clock.read, clock.sleep)
-    for at_s in (5, 5, 7, 27):
-        pace(at_s * NS_PER_S)
-    assert clock.slept == [0.5, 5.0]
-    clock.now_s += 3.0  # work that took longer than the recording
-    pace(35 * NS_PER_S)
-    pace(47 * NS_PER_S)
-    assert clock.slept == [0.5, 5.0, 2.0]  # what was lost is caught up
-
-
-@pytest.mark.parametrize("speed", [100.0, 1.0, 1e-300])
-def test_the_pause_between_two_recordings_is_cut_short(speed: float) -> None:
-    clock = Clock()
-    pace = Pacer(speed, clock.read, clock.sleep)
-    pace(0)
-    pace(30 * NS_PER_DAY)
-    assert clock.slept == [PAUSE_S_MAX]
-    pace(30 * NS_PER_DAY + int(speed * NS_PER_S))
-    assert clock.now_s == pytest.approx(100.0 + PAUSE_S_MAX + (1.0 if speed >= 1 else 0.0))
 
 
 def test_a_recording_that_breaks_off_is_run_as_far_as_it_is_whole(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from procs.cli.arguments import positive
+from procs.cli.arguments import positive, speed
 
 
 def test_whole_numbers_above_zero() -> None:
@@ -15,3 +15,10 @@ def test_whole_numbers_above_zero() -> None:
 def test_anything_else_is_said_in_words(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="expected a whole number above 0, got"):
         positive(text)
+
+
+def test_speeds() -> None:
+    assert (speed("2.5"), speed("1e3"), speed("max")) == (2.5, 1000.0, None)
+    for text in ("0", "-1", "nan", "inf", "fast", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a number above 0, or max"):
+            speed(text)

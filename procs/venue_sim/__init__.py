@@ -1,0 +1,1 @@
+"""Both venues on loopback, as they serve market data: WebSockets over recordings or a seeded session."""
