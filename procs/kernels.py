@@ -44,6 +44,7 @@ WARM_GROUPS: Final = (
     ("engine.strategies.warm",),
     ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
+    ("procs.control_words", "procs.health"),
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time

@@ -6,6 +6,8 @@ from enum import IntEnum, unique
 from typing import Final
 
 from engine import errors
+from procs import refusals
+from shm import errors as shm_errors
 
 
 @unique
@@ -38,6 +40,13 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.VenueRateLimited: ExitCode.REFUSED,
     errors.BookNotTrusted: ExitCode.REFUSED,
     errors.RiskDenied: ExitCode.DENIED,
+    refusals.RefusedByState: ExitCode.REFUSED,
+    refusals.Denied: ExitCode.DENIED,
+    # a run directory that is not of this engine, or has an engine already
+    shm_errors.ShmError: ExitCode.FAILURE,
+    shm_errors.LayoutMismatch: ExitCode.REFUSED,
+    shm_errors.SegmentExists: ExitCode.REFUSED,
+    shm_errors.SegmentRefused: ExitCode.REFUSED,
     # a path that the user named
     FileNotFoundError: ExitCode.USAGE,
     IsADirectoryError: ExitCode.USAGE,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from engine.errors import ConfigError
 from procs import config_files
-from procs.cli.paper import add_config_arguments, tell
+from procs.cli.arguments import add_config_arguments
+from procs.cli.paper import tell
 from procs.cli.render_funnel import funnel_sections
 from procs.cli.render_json import funnel_document
 from procs.cli.render_paper import faults

@@ -54,6 +54,14 @@ COMMANDS: Final = (
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
+    Command("status", "procs.cli.status", "show a running engine: its processes, halted or paused, by whom"),
+    Command("health", "procs.cli.health", "ask control whether the engine is fit; for probes"),
+    Command("pause", "procs.cli.pause", "refuse orders that open exposure"),
+    Command("resume", "procs.cli.resume", "lift a pause, and a halt when its reason is named"),
+    Command("halt", "procs.cli.halt", "stop every order, through restarts, until somebody resumes"),
+    Command("shutdown", "procs.cli.shutdown", "end every process of a running engine"),
+    Command("tail", "procs.cli.tail", "print what changes in a running engine, a line each"),
+    Command("control", "procs.cli.control", "serve the operator's commands for one run directory"),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )

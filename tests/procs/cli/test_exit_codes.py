@@ -6,7 +6,9 @@ import pytest
 
 from engine import errors
 from engine.reasons import Reason
+from procs import refusals
 from procs.cli.exit_codes import EXIT_CODES, ExitCode, exit_code_of, message_of
+from shm import errors as shm_errors
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,12 @@ from procs.cli.exit_codes import EXIT_CODES, ExitCode, exit_code_of, message_of
         (errors.VenueRateLimited("x", 1), 5),
         (errors.BookNotTrusted("x"), 5),
         (errors.RiskDenied("x", Reason.HALTED), 4),
+        (refusals.RefusedByState("x"), 5),
+        (refusals.Denied("x"), 4),
+        (shm_errors.ShmError("x"), 1),
+        (shm_errors.LayoutMismatch("x"), 5),
+        (shm_errors.SegmentExists("x"), 5),
+        (shm_errors.SegmentRefused("x"), 5),
         (FileNotFoundError(2, "No such file", "a.zst"), 2),
         (PermissionError(13, "Permission denied", "a.zst"), 2),
         (OSError(28, "No space left"), 1),
