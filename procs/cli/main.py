@@ -63,6 +63,7 @@ COMMANDS: Final = (
     Command("tail", "procs.cli.tail", "print what changes in a running engine, a line each"),
     Command("control", "procs.cli.control", "serve the operator's commands for one run directory"),
     Command("monitor", "procs.cli.monitor", "serve the metrics of one run directory to Prometheus"),
+    Command("doctor", "procs.cli.doctor", "is this host fit to run the engine?"),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )
