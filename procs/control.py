@@ -41,6 +41,7 @@ from procs.control_words import Word
 from procs.engine_status import EngineView
 from procs.private_directory import require_private
 from procs.refusals import Denied, RefusedByState
+from shm.errors import ShmError
 
 NS_PER_S: Final = 1_000_000_000
 REQUESTS_A_POLL: Final = 64
@@ -49,7 +50,7 @@ REPLIES_KEPT_NS: Final = 300 * NS_PER_S
 REQUESTS_A_SECOND: Final = 200
 REQUESTS_BURST: Final = 400
 LOOK_EVERY_NS: Final = NS_PER_S // 10
-LOCK_NAME: Final = "control.lock"
+LOCK_NAME: Final = "control-server.lock"
 SOCKET_MODE: Final = 0o600
 PRIVATE_UMASK: Final = 0o077
 READS: Final = frozenset({"status", "health"})  # may be repeated, so their replies are not kept
@@ -169,13 +170,13 @@ class ControlServer:
             return self._reply(
                 request, ReplyStatus.ERROR, {"error": f"unknown command {request.command!r}: {known}"}
             )
-        self._find_engine()
         try:
+            self._find_engine()
             self._check_epoch(request.body)
             return self._reply(request, ReplyStatus.OK, verb(request.body))
         except Denied as denial:
             return self._reply(request, ReplyStatus.DENIED, {"error": str(denial)})
-        except (Pr3dictError, OSError) as error:
+        except (Pr3dictError, ShmError, OSError) as error:
             return self._reply(request, ReplyStatus.ERROR, {"error": str(error)})
 
     def _reply(self, request: Request, status: ReplyStatus, body: Body) -> Reply:
@@ -229,8 +230,13 @@ class ControlServer:
             return 0
         self._looked_ns = now_ns
         before = self._sequence
-        self._find_engine()
-        self._look_at_words()
+        with suppress(ShmError):  # one that is not finished: the next look will find it
+            self._find_engine()
+            self._look_at_words()
+            self._look_at_processes(now_ns)
+        return self._sequence - before
+
+    def _look_at_processes(self, now_ns: int) -> None:
         health = self._view.health
         for process in () if health is None else health.read():
             condition = process.condition(now_ns)
@@ -238,11 +244,10 @@ class ControlServer:
                 self._told[process.name] = condition
                 body = {"process": process.name, "condition": condition, "error": process.error}
                 self._tell(EventKind.PROCESS, body)
-        return self._sequence - before
 
     def _find_engine(self) -> None:
-        """Attach what an engine has made since we looked last."""
-        if self._view.words is None or self._view.health is None:
+        """Attach what an engine has made since we looked last: words of a dead one steer nobody."""
+        if not self._view.is_current():
             self._view = EngineView(self._directory, self._state_dir)
 
     def _word_bits(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from procs import control_words, health
 from procs.control_words import ControlWords, Setting, Word
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessHealth, ProcessState
@@ -17,14 +18,26 @@ FIT: Final = frozenset({"ready", "stopped"})  # conditions of a process that not
 
 
 class EngineView:
-    """Words, latch and health of the engine in ``directory``, as far as they are there."""
+    """Words, latch and health of the engine in ``directory``, as far as they are there.
+
+    Raises LayoutMismatch for what is not finished or of another build, SegmentRefused for what is not ours.
+    """
 
     def __init__(self, directory: Path, state_dir: Path) -> None:
+        self._files = [directory / name for name in (control_words.SEGMENT_NAME, health.SEGMENT_NAME)]
+        self._seen = self._identities()  # before they are attached: a change in between is seen later
         self.switch = HaltSwitch.attach(directory, state_dir)
         try:
             self.health: HealthTable | None = HealthTable.attach(directory)
         except FileNotFoundError:
             self.health = None
+
+    def is_current(self) -> bool:
+        """Whether the files are still those that were attached, or still absent; a system call each."""
+        return self._seen == self._identities()
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        return [_identity(path) for path in self._files]
 
     @property
     def words(self) -> ControlWords | None:
@@ -59,20 +72,28 @@ class EngineView:
         return None if setting is None else {"pid": setting.pid, "at_ns": setting.at_ns}
 
 
-def _process(health: ProcessHealth, condition: str, now_ns: int) -> Tree:
-    started = health.state is not ProcessState.ABSENT
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _process(process: ProcessHealth, condition: str, now_ns: int) -> Tree:
+    started = process.state is not ProcessState.ABSENT
     return {
-        "name": health.name,
+        "name": process.name,
         "condition": condition,
-        "state": health.state.name.lower(),
-        "roles": list(health.roles),
-        "pid": health.pid,
-        "build": health.build,
-        "waiting": health.waiting,
-        "up_ns": now_ns - health.started_ns if started else 0,
-        "heartbeat_age_ns": now_ns - health.heartbeat_ns if started else 0,
-        "passes": health.passes,
-        "work": health.work,
-        "idle_sleeps": health.idle_sleeps,
-        "error": health.error,
+        "state": process.state.name.lower(),
+        "roles": list(process.roles),
+        "pid": process.pid,
+        "build": process.build,
+        "waiting": process.waiting,
+        "up_ns": now_ns - process.started_ns if started else 0,
+        "heartbeat_age_ns": now_ns - process.heartbeat_ns if started else 0,
+        "passes": process.passes,
+        "work": process.work,
+        "idle_sleeps": process.idle_sleeps,
+        "error": process.error,
     }

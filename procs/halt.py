@@ -41,6 +41,10 @@ class LatchFailed(Pr3dictError):
     """The halt word is set and the latch could not be written: the halt would not survive a restart."""
 
 
+class WordFailed(Pr3dictError):
+    """The latch is written and the word could not be reached: what runs now is not halted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Halt:
     """One halt as the latch has it: name of its reason, who asked, when (ns since 1970), why in words."""

@@ -46,7 +46,7 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     shm_errors.ShmError: ExitCode.FAILURE,
     shm_errors.LayoutMismatch: ExitCode.REFUSED,
     shm_errors.SegmentExists: ExitCode.REFUSED,
-    shm_errors.SegmentRefused: ExitCode.REFUSED,
+    shm_errors.SegmentRefused: ExitCode.USAGE,
     # a path that the user named
     FileNotFoundError: ExitCode.USAGE,
     IsADirectoryError: ExitCode.USAGE,

@@ -15,7 +15,8 @@ from procs.cli.engine_arguments import add_engine_arguments, engine_dirs, operat
 from procs.cli.exit_codes import ExitCode
 from procs.cli.verbs import tell_outcome
 from procs.control_client import ControlClient
-from procs.halt import OPERATOR, HaltSwitch
+from procs.halt import OPERATOR, HaltSwitch, WordFailed
+from shm.errors import ShmError
 
 TELL_TIMEOUT_S = 0.3
 
@@ -29,8 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Latch, set the word, tell control."""
     dirs = engine_dirs(args)
-    switch = HaltSwitch.attach(dirs.run_dir, dirs.state_dir)
     who = operator()
+    try:
+        switch = HaltSwitch.attach(dirs.run_dir, dirs.state_dir)
+    except (ShmError, OSError) as error:  # of another build, or not ours
+        HaltSwitch(dirs.state_dir, None).halt(Reason.HALTED, who, args.text)
+        raise WordFailed(f"{error}: latched only, what runs there goes on: stop its processes") from error
     switch.halt(Reason.HALTED, who, args.text)
     running = switch.words is not None
     told = running and _tell_control(ControlClient(dirs.run_dir, TELL_TIMEOUT_S, 1), who, args.text)

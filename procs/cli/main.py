@@ -50,11 +50,15 @@ COMMANDS: Final = (
         "replay recordings through codec and book, compare with the venue's word",
         True,
     ),
-    Command("book", "procs.cli.book", "show the book of one market in a recording", True),
+    Command(
+        "book", "procs.cli.book", "show the book of one market, in a recording or a running engine", True
+    ),
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
     Command("status", "procs.cli.status", "show a running engine: its processes, halted or paused, by whom"),
+    Command("latency", "procs.cli.latency", "where the time of a running engine goes, stage by stage"),
+    Command("positions", "procs.cli.positions", "what a running engine holds, and its cash"),
     Command("health", "procs.cli.health", "ask control whether the engine is fit; for probes"),
     Command("pause", "procs.cli.pause", "refuse orders that open exposure"),
     Command("resume", "procs.cli.resume", "lift a pause, and a halt when its reason is named"),

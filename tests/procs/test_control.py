@@ -15,7 +15,8 @@ from procs.control import REPLIES_KEPT_NS, REQUESTS_A_SECOND, REQUESTS_BURST, Co
 from procs.control_wire import EventKind, ReplyStatus, Request, request_frames
 from procs.control_words import Word
 from procs.engine_status import EngineView
-from procs.health import SILENT_NS_MAX, ProcessState
+from procs.halt import HaltSwitch
+from procs.health import SILENT_NS_MAX, HealthTable, ProcessState
 from procs.refusals import RefusedByState
 from tests.procs.served import EPOCH, NOW_NS, Served, run_directory
 
@@ -173,7 +174,7 @@ def test_a_frame_that_is_too_large_never_arrives(served: Served) -> None:
 
 
 def test_the_sockets_are_the_owners_alone_and_go_with_the_server(served: Served) -> None:
-    names = ("control.sock", "events.sock", "control.lock")
+    names = ("control.sock", "events.sock", "control-server.lock")
     assert [(served.directory / name).stat().st_mode & 0o777 for name in names] == [0o600] * 3
     served.server.close()
     assert not (served.directory / "control.sock").exists()
@@ -203,6 +204,33 @@ def test_without_an_engine_only_a_halt_is_done(tmp_path: Path) -> None:
             assert EngineView(directory, tmp_path / "state").document(0)["halted"] is True
         finally:
             served.close()
+
+
+def test_an_engine_that_was_started_anew_is_the_one_that_is_steered(served: Served) -> None:
+    assert served.ask("pause").body == {"changed": True}
+    for name in ("control", "health"):
+        (served.directory / name).unlink()
+    assert "no engine runs here" in str(served.ask("pause").body["error"])
+    served.switch = HaltSwitch.create(served.directory, served.state_dir, EPOCH + 1)
+    HealthTable.create(("feed",), served.directory, EPOCH + 1).writer("feed").start((), 1, "spin", NOW_NS)
+    assert served.ask("status").body["epoch"] == EPOCH + 1
+    assert served.ask("pause").body == {"changed": True}
+    assert is_set(served, Word.PAUSED)
+
+
+def test_an_engine_that_is_not_finished_is_found_at_a_later_look(served: Served) -> None:
+    words = served.directory / "control"
+    content = words.read_bytes()
+    words.unlink()
+    words.write_bytes(bytes(len(content)))
+    words.chmod(0o600)
+    refused = served.ask("pause")
+    assert refused.status is ERROR
+    assert "not one of our segments, or not finished" in str(refused.body["error"])
+    assert served.drain() == []
+    words.unlink()
+    served.switch = HaltSwitch.create(served.directory, served.state_dir, EPOCH + 1)
+    assert served.ask("pause").body == {"changed": True}
 
 
 def test_events_tell_what_changed_in_a_sequence_without_holes(served: Served) -> None:

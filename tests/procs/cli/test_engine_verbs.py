@@ -213,3 +213,15 @@ def test_where_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr()
     assert (said.out.startswith("halted (latch; no engine runs here"), said.err) == (True, "")
     assert json.loads((tmp_path / "state" / "halt.json").read_text())["pid"] == os.getpid()
+
+
+def test_a_halt_of_an_engine_of_another_layout_latches_and_says_what_goes_on(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.switch.words.segment.header["layout_hash"] += 1  # type: ignore[union-attr]
+    assert main(["halt", *engine.dirs]) == 1
+    said = capsys.readouterr().err
+    assert "layout_hash is" in said
+    assert "latched only, what runs there goes on: stop its processes" in said
+    assert len(said.splitlines()) == 1
+    assert (engine.state_dir / "halt.json").exists()

@@ -33,7 +33,7 @@ from shm import errors as shm_errors
         (shm_errors.ShmError("x"), 1),
         (shm_errors.LayoutMismatch("x"), 5),
         (shm_errors.SegmentExists("x"), 5),
-        (shm_errors.SegmentRefused("x"), 5),
+        (shm_errors.SegmentRefused("x"), 2),
         (FileNotFoundError(2, "No such file", "a.zst"), 2),
         (PermissionError(13, "Permission denied", "a.zst"), 2),
         (OSError(28, "No space left"), 1),
