@@ -18,6 +18,7 @@ from engine.config import Config, ProcessConfig, Wait
 from engine.errors import ConfigError
 from procs import kernels
 from procs.build_id import build_id
+from procs.control_wire import CONTROL_SOCKET, socket_address
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
 from procs.host_facts import Host, free_bytes, nearest
@@ -197,13 +198,14 @@ def _huge_pages(patient: Patient) -> Iterator[Finding]:
 
 def _run_directory(patient: Patient) -> Iterator[Finding]:
     what, directory = "run directory", patient.run_dir
-    if directory.exists():
-        try:
+    try:
+        socket_address(directory, CONTROL_SOCKET)
+        if directory.exists():
             require_private(directory)
-        except ConfigError as error:
-            yield _fail(what, str(error))
-            return
-    elif not os.access(nearest(directory), os.W_OK | os.X_OK):
+    except ConfigError as error:
+        yield _fail(what, str(error))
+        return
+    if not directory.exists() and not os.access(nearest(directory), os.W_OK | os.X_OK):
         yield _fail(what, f"{directory}: cannot be made in {nearest(directory)}")
         return
     kind, free = patient.host.file_system(directory), free_bytes(directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,26 @@ def run_directory() -> Iterator[Path]:
     """A private folder with a short name, in memory where there is one."""
     with tempfile.TemporaryDirectory(dir=TMPFS if os.access(TMPFS, os.W_OK) else None) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def serving(directory: Path, state_dir: Path) -> Iterator[ControlServer]:
+    """A control server in a thread of its own."""
+    server = ControlServer(directory, state_dir, EPOCH)
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            server.poll(10)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield server
+    finally:
+        over.set()
+        thread.join()
+        server.close()
 
 
 class Served:

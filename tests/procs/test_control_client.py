@@ -11,7 +11,6 @@ import pytest
 import zmq
 
 from engine.errors import DeadlineExceeded
-from procs.control import ControlServer
 from procs.control_client import ControlClient, EventStream
 from procs.control_wire import (
     CONTROL_SOCKET,
@@ -28,7 +27,7 @@ from procs.control_wire import (
 from procs.control_words import ControlWords, Word
 from procs.halt import HaltSwitch
 from procs.refusals import Denied, RefusedByState
-from tests.procs.served import EPOCH, run_directory
+from tests.procs.served import EPOCH, run_directory, serving
 
 Frames = list[bytes]
 PATIENT_S = 30.0  # never waited for: a reply comes
@@ -39,26 +38,6 @@ SHORT_S = 0.2
 def directory() -> Iterator[Path]:
     with run_directory() as directory:
         yield directory
-
-
-@contextmanager
-def serving(directory: Path, state_dir: Path) -> Iterator[ControlServer]:
-    """A control server in a thread of its own."""
-    server = ControlServer(directory, state_dir, EPOCH)
-    over = threading.Event()
-
-    def serve() -> None:
-        while not over.is_set():
-            server.poll(10)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield server
-    finally:
-        over.set()
-        thread.join()
-        server.close()
 
 
 @contextmanager

@@ -158,6 +158,11 @@ def test_the_run_directory(patient: Patient, monkeypatch: pytest.MonkeyPatch) ->
     )
 
 
+def test_a_run_directory_too_long_for_a_socket_fails(patient: Patient) -> None:
+    deep = replace(patient, run_dir=patient.run_dir / ("d" * 100))
+    assert "longer than the 107 bytes of a socket's address" in found(deep, "run directory").text
+
+
 def test_the_state_directory(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory = replace(patient, state_dir=patient.run_dir / "state")
     assert "gone after a reboot" in found(in_memory, "state directory").text
