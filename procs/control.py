@@ -39,8 +39,8 @@ from procs.control_wire import (
 )
 from procs.control_words import Word
 from procs.engine_status import EngineView
+from procs.operator_refusals import Denied, RefusedByState
 from procs.private_directory import require_private
-from procs.refusals import Denied, RefusedByState
 from shm.errors import ShmError
 
 NS_PER_S: Final = 1_000_000_000

@@ -30,7 +30,7 @@ from procs.control_wire import (
     request_frames,
     socket_address,
 )
-from procs.refusals import Denied, RefusedByState
+from procs.operator_refusals import Denied, RefusedByState
 
 TIMEOUT_S: Final = 1.0
 TRIES_MAX: Final = 3

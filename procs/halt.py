@@ -20,7 +20,7 @@ from engine.errors import Pr3dictError
 from engine.reasons import Reason, label
 from engine.risk.gate import Gate
 from procs.control_words import CODE_MASK, ControlWords, Word
-from procs.refusals import Denied, RefusedByState
+from procs.operator_refusals import Denied, RefusedByState
 
 LATCH_NAME: Final = "halt.json"
 LATCH_BYTES_MAX: Final = 64 * 1024
@@ -33,6 +33,7 @@ OWNER_ONLY: Final = 0o600
 _FIELD_TYPES: Final = (str, str, int, int, str)
 _HALTED: Final = 1 << Word.HALTED
 _PAUSED: Final = 1 << Word.PAUSED
+_NOT_ASKED: Final = -1
 
 assert max(Reason) + 1 <= CODE_MASK, "every reason fits into the word"
 
@@ -187,28 +188,37 @@ class HaltSwitch:
 
 
 class HaltFollower:
-    """Keeps one gate at what the words say: asked each pass, and before each order."""
+    """Keeps one gate at what the words say: asked each pass, and before each order.
+
+    A gate that is halted when it is first asked (its journal says so) halts the word, so that everybody sees
+    it and it is lifted by name like any other.
+    """
 
     def __init__(self, words: ControlWords, gate: Gate) -> None:
         self._words = words
         self._gate = gate
-        self._seen = 0
+        self._seen = _NOT_ASKED
 
     def follow(self) -> int:
         """Take over what changed, and answer the bits of the words (1 << Word)."""
         bits = self._words.bits()
         if bits != self._seen:
-            self._take_over(bits)
+            bits = self._take_over(bits)
         return bits
 
-    def _take_over(self, bits: int) -> None:
-        changed, self._seen = bits ^ self._seen, bits
+    def _take_over(self, bits: int) -> int:
+        if self._seen == _NOT_ASKED and self._gate.halted and not bits & _HALTED:
+            self._words.set(Word.HALTED, int(self._gate.state["halted"]))
+            bits = self._words.bits()
+        was_halted = self._seen != _NOT_ASKED and self._seen & _HALTED
+        self._seen = bits
         if bits & _HALTED:
             setting = self._words.setting_of(self._words.read(Word.HALTED))
             self._gate.halt(_reason_of(setting.code) if setting is not None else Reason.HALTED)
-        elif changed & _HALTED:
+        elif was_halted:
             self._gate.resume()
         self._gate.pause(bool(bits & _PAUSED))
+        return bits
 
 
 def _reason_of(code: int) -> Reason:

@@ -23,7 +23,7 @@ from engine.records import (
 )
 from procs.catalog_segment import MARKET_NAME
 from procs.decision_log import Funnel
-from procs.refusals import RefusedByState
+from procs.operator_refusals import RefusedByState
 from shm.ring import Records, RefusingRing
 from shm.table import Table
 

@@ -6,7 +6,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 from engine import errors
-from procs import refusals
+from procs import operator_refusals
 from shm import errors as shm_errors
 
 
@@ -40,8 +40,8 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.VenueRateLimited: ExitCode.REFUSED,
     errors.BookNotTrusted: ExitCode.REFUSED,
     errors.RiskDenied: ExitCode.DENIED,
-    refusals.RefusedByState: ExitCode.REFUSED,
-    refusals.Denied: ExitCode.DENIED,
+    operator_refusals.RefusedByState: ExitCode.REFUSED,
+    operator_refusals.Denied: ExitCode.DENIED,
     # a run directory that is not of this engine, or has an engine already
     shm_errors.ShmError: ExitCode.FAILURE,
     shm_errors.LayoutMismatch: ExitCode.REFUSED,

@@ -13,7 +13,7 @@ from procs.cli.exit_codes import ExitCode
 from procs.cli.render_table import Column, paragraph, right, show, table
 from procs.cli.render_values import NOTHING, count, short_time
 from procs.found_segments import attached_histograms, found_segments
-from procs.refusals import RefusedByState
+from procs.operator_refusals import RefusedByState
 from shm.histogram import PERCENTILES_PPM
 
 Row = dict[str, str | int]

@@ -17,7 +17,7 @@ from procs.control_words import Word
 from procs.engine_status import EngineView
 from procs.halt import HaltSwitch
 from procs.health import SILENT_NS_MAX, HealthTable, ProcessState
-from procs.refusals import RefusedByState
+from procs.operator_refusals import RefusedByState
 from tests.procs.served import EPOCH, NOW_NS, Served, run_directory
 
 OK, ERROR, DENIED, BUSY = ReplyStatus.OK, ReplyStatus.ERROR, ReplyStatus.DENIED, ReplyStatus.BUSY

@@ -26,7 +26,7 @@ from procs.control_wire import (
 )
 from procs.control_words import ControlWords, Word
 from procs.halt import HaltSwitch
-from procs.refusals import Denied, RefusedByState
+from procs.operator_refusals import Denied, RefusedByState
 from tests.procs.served import EPOCH, run_directory, serving
 
 Frames = list[bytes]

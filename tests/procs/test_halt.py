@@ -21,7 +21,7 @@ from engine.risk.limits import gate_limits
 from procs.config_files import load_config
 from procs.control_words import ControlWords, Word
 from procs.halt import LATCH_BYTES_MAX, LATCH_HALTS_MAX, Halt, HaltFollower, HaltSwitch, LatchFailed
-from procs.refusals import Denied, RefusedByState
+from procs.operator_refusals import Denied, RefusedByState
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW_NS = 1_793_534_400_000_000_000
@@ -287,6 +287,28 @@ def test_a_gate_that_halts_itself_latches_and_stops_the_others(engine: Engine) -
     assert int(other.state["halted"]) == Reason.DAILY_LOSS + 1
     assert switch.state().reasons == ["daily_loss"]
     assert engine.start().state().reasons == ["daily_loss"]
+
+
+def test_a_gate_that_comes_up_halted_halts_the_word(engine: Engine) -> None:
+    switch = engine.start()
+    assert switch.words is not None
+    gate = gate_of(load_config().risk)
+    gate.state["halted"] = Reason.DRAWDOWN + 1  # as a journal restores it
+    follower = HaltFollower(switch.words, gate)
+    assert follower.follow() == 1 << Word.HALTED
+    assert switch.state().reasons == ["drawdown"]
+    switch.resume(["drawdown"])
+    assert follower.follow() == 0
+    assert not gate.halted
+
+
+def test_a_word_set_before_the_first_look_halts_the_gate(engine: Engine) -> None:
+    switch = engine.start()
+    switch.halt(Reason.HALTED, "ada")
+    assert switch.words is not None
+    gate = gate_of(load_config().risk)
+    HaltFollower(switch.words, gate).follow()
+    assert gate.halted
 
 
 def test_what_the_latch_holds_is_what_was_said(engine: Engine) -> None:

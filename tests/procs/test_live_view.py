@@ -24,7 +24,7 @@ from engine.records import (
 )
 from procs.catalog_segment import CatalogSegment
 from procs.live_view import LiveView
-from procs.refusals import RefusedByState
+from procs.operator_refusals import RefusedByState
 from shm.ring import RefusingRing
 from shm.table import Table
 from tests.engine.catalog.specs import market
