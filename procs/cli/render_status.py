@@ -9,10 +9,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from procs.cli.render_table import Column, pairs, right, section, table, verdict, wrapping
-from procs.cli.render_values import NOTHING, count, moment, span
+from procs.cli.render_values import NOTHING, count, moment, short_time, span
 
 Tree = Mapping[str, object]
-NS_PER_MS = 1_000_000
 FIT = ("ready", "stopped")
 
 
@@ -58,7 +57,6 @@ def process_table(processes: list[Tree]) -> RenderableType:
         right("pid"),
         right("up"),
         right("heartbeat"),
-        right("passes"),
         right("work"),
         Column("waits by"),
         wrapping("roles"),
@@ -74,8 +72,7 @@ def _process(process: Tree) -> list[str | Text]:
         verdict(condition, good=condition in FIT) if started else condition,
         str(process["pid"]) if started else NOTHING,
         span(int(str(process["up_ns"]))) if started else NOTHING,
-        f"{int(str(process['heartbeat_age_ns'])) // NS_PER_MS:,} ms ago" if started else NOTHING,
-        count(int(str(process["passes"]))),
+        short_time(int(str(process["heartbeat_age_ns"]))) if started else NOTHING,
         count(int(str(process["work"]))),
         str(process["waiting"]) or NOTHING,
         ", ".join(cast(list[str], process["roles"])) or NOTHING,

@@ -74,6 +74,7 @@ class Served:
         self.server = ControlServer(directory, state_dir, EPOCH, lambda: self.now_ns)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.peer = self.connect()
+        self._heard = 0  # sequence of the last event
         self._events = self._context.socket(zmq.SUB)
         self._events.subscribe(b"")
         self._events.connect(socket_address(directory, EVENTS_SOCKET))
@@ -113,12 +114,14 @@ class Served:
         raise AssertionError("no event ever came")
 
     def drain(self) -> list[Event]:
-        """Events that have come, after one more look of the server."""
+        """Events up to the last that the server has told, after one more look of it."""
         self.now_ns += 10**9
         self.server.poll(0)
-        events = []
-        while self._events.poll(POLL_MS, zmq.POLLIN):
+        events: list[Event] = []
+        while self._heard < self.server._sequence:
+            assert self._events.poll(POLLS_MAX * POLL_MS, zmq.POLLIN), "an event was lost"
             events.append(parse_event(self._events.recv_multipart()))
+            self._heard = events[-1].sequence
         return events
 
     def close(self) -> None:
