@@ -1,8 +1,9 @@
-"""A gate in one process, halted by another: no check that begins after the word is stored may pass."""
+"""Halts between processes: a gate that another process halts, and whoever halts killed at any moment."""
 
 from __future__ import annotations
 
 import multiprocessing
+import random
 import time
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,10 @@ from tests.procs.served import EPOCH, run_directory
 from tests.procs.test_desk import CONTRACT, NOW, Bench
 
 HALTS = 40
+KILLS = 50
+SEED = 20_261_128
+KILL_AFTER_S_MAX = 0.02
+STEPS = ("halt begun", "halt done", "resume begun", "resume done")
 HANGS_S = 60.0
 LABELS = ("passed", "last_pass_ns", "halted", "other")
 
@@ -88,3 +93,61 @@ def test_no_check_that_begins_after_the_word_is_stored_passes(directory: Path, t
     assert process.exitcode == 0
     print(f"{HALTS} halts between {told['passed']} orders that passed and {told['halted']} that did not")
     assert told["other"] == 0, "nothing but the halt stood in the way"
+
+
+def halt_and_resume(directory: Path, state_dir: Path) -> None:
+    """Halt and resume for ever; each step is counted before it is begun and after it is done."""
+    switch = HaltSwitch.attach(directory, state_dir)
+    steps = Counters.attach("steps", directory)
+    if switch.state().halted:
+        switch.resume(switch.state().reasons)
+    while True:
+        steps.add("halt begun")
+        switch.halt(Reason.HALTED, "child")
+        steps.add("halt done")
+        steps.add("resume begun")
+        switch.resume(["operator"])
+        steps.add("resume done")
+
+
+@pytest.mark.compiled_only
+def test_whoever_halts_or_resumes_may_be_killed_at_any_moment(directory: Path, tmp_path: Path) -> None:
+    """What was done stays done; what was begun leaves a whole latch, and never a latch that no gate sees."""
+    state_dir = tmp_path / "state"
+    switch = HaltSwitch.create(directory, state_dir, EPOCH)
+    moments = random.Random(SEED)
+    print(f"seed {SEED}")
+    found = dict.fromkeys(("after halt", "in halt", "after resume", "in resume"), 0)
+    for number in range(KILLS):
+        steps = Counters.create(STEPS, name="steps", directory=directory)
+        process = multiprocessing.get_context("fork").Process(
+            target=halt_and_resume, args=(directory, state_dir)
+        )
+        process.start()
+        deadline_s = time.monotonic() + HANGS_S
+        while not steps["halt begun"]:
+            assert time.monotonic() < deadline_s
+        process.join(moments.uniform(0, KILL_AFTER_S_MAX))  # it does not end by itself: this is a moment
+        process.kill()
+        process.join()
+        done = steps.snapshot()
+        steps.segment.unlink()
+        state, latched = switch.state(), switch.path.exists()
+        where = f"kill {number} of seed {SEED}: {done}, word {state.word}, latch {latched}"
+        assert "unreadable" not in state.reasons, where
+        if done["halt begun"] > done["halt done"]:
+            found["in halt"] += 1
+            assert latched or not state.word, where  # the latch comes first
+        elif done["resume begun"] > done["resume done"]:
+            found["in resume"] += 1
+            assert state.word or not latched, where  # and goes first
+        elif done["halt done"] > done["resume begun"]:
+            found["after halt"] += 1
+            assert state.word, where
+            assert latched, where
+        else:
+            found["after resume"] += 1
+            assert not state.halted, where
+    print(found)
+    assert found["in halt"] > 0
+    assert found["in resume"] > 0
