@@ -207,8 +207,16 @@ class PathsConfig:
 
     fees: str
     relations: str
+    run_dir: str
     state_dir: str
     credentials_dir: str  # secrets are read from here at the moment of use, and are part of no configuration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorConfig:
+    """Where Prometheus scrapes; on 127.0.0.1 only. 0 is any free port."""
+
+    port: int = required(0, 65_535)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +230,7 @@ class Config:
     optimizer: OptimizerConfig
     venues: VenuesConfig
     paths: PathsConfig
+    monitor: MonitorConfig
     topologies: dict[str, TopologyConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -90,6 +90,16 @@ def resolve(name: str, folder: Path | None = None) -> Path:
     return (places.config_dir() if folder is None else folder) / name
 
 
+def run_dir(config: Config) -> Path:
+    """Run directory that ``paths.run_dir`` names, or the default one; ConfigError when there is neither."""
+    return resolve(config.paths.run_dir) if config.paths.run_dir else places.run_root()
+
+
+def state_dir(config: Config) -> Path:
+    """State directory that ``paths.state_dir`` names, or the default one; ConfigError as above."""
+    return resolve(config.paths.state_dir) if config.paths.state_dir else places.state_root()
+
+
 def load_fee_table(config: Config, folder: Path | None = None) -> FeeTable:
     """Fee schedules by date of the file that ``paths.fees`` names."""
     return read_fee_table(resolve(config.paths.fees, folder))

@@ -20,6 +20,7 @@ from engine.reasons import Reason
 from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
 from engine.risk.gate import Gate
 from engine.units import NS_PER_DAY, NS_PER_S
+from procs.halt import HaltFollower
 from procs.view import BookView
 from procs.wires import Wires
 from shm.ring import Records
@@ -31,20 +32,27 @@ _MOVES_CASH: Final = frozenset(
 
 
 class FreshGate:
-    """The gate, reading each order's book anew: what was true when the plan was made may not be true now."""
+    """The gate, reading each order's book anew: what was true when the plan was made may not be true now.
 
-    def __init__(self, gate: Gate, view: BookView) -> None:
+    ``follower`` keeps the gate at the control words of an engine of several processes: once the halt word is
+    stored, no later check passes.
+    """
+
+    def __init__(self, gate: Gate, view: BookView, follower: HaltFollower | None = None) -> None:
         self._gate = gate
         self._view = view
+        self._follower = follower
 
     @property
     def halted(self) -> bool:
         """Whether the halt word is set."""
+        self._follow()
         return self._gate.halted
 
     def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
         """Fetch the row of the order's book, then ask the gate."""
         self._view.refresh(int(request["venue"]), int(request["slot"]))
+        self._follow()
         return self._gate.check(request, epoch, worst_cash_micros, now_ns)
 
     def on_fill(self, order_id: int, size_e6: int) -> None:
@@ -54,6 +62,10 @@ class FreshGate:
     def release(self, order_id: int) -> None:
         """Give a reservation back."""
         self._gate.release(order_id)
+
+    def _follow(self) -> None:
+        if self._follower is not None:
+            self._follower.follow()
 
 
 class Desk:

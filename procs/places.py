@@ -7,7 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from engine.errors import ConfigError
+
 CACHE_DIR_VARIABLE: Final = "PR3DICT_CACHE_DIR"
+SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of this user alone is made in it
 
 PACKAGES_ROOT: Final = Path(__file__).resolve().parent.parent  # the folder of engine, shm, procs, bench
 
@@ -59,3 +62,44 @@ def cache_root(packages_root: Path = PACKAGES_ROOT) -> Path:
     if home.is_dir() and os.access(home, os.W_OK):
         return home / ".cache" / "pr3dict"
     return Path(tempfile.gettempdir()) / f"pr3dict-{os.getuid()}"
+
+
+def run_root(shared_memory: Path = SHARED_MEMORY) -> Path:
+    """Folder of a running engine's shared memory and sockets; not created here.
+
+    In order: RUNTIME_DIRECTORY (of a service), a folder of this user in ``shared_memory``, XDG_RUNTIME_DIR.
+    ConfigError when there is none of them.
+    """
+    given = _of_service("RUNTIME_DIRECTORY")
+    if given is not None:
+        return given
+    if os.access(shared_memory, os.W_OK):
+        return shared_memory / f"pr3dict-{os.getuid()}"
+    xdg = os.environ.get("XDG_RUNTIME_DIR")
+    if xdg:
+        return Path(xdg) / "pr3dict"
+    raise ConfigError(f"paths.run_dir: no default: {shared_memory} cannot be written; name a tmpfs folder")
+
+
+def state_root() -> Path:
+    """Folder for what must survive a reboot; not created here.
+
+    In order: STATE_DIRECTORY (of a service), XDG_STATE_HOME, ``.local/state`` of the home directory.
+    ConfigError when there is none of them.
+    """
+    given = _of_service("STATE_DIRECTORY")
+    if given is not None:
+        return given
+    xdg = os.environ.get("XDG_STATE_HOME")
+    if xdg:
+        return Path(xdg) / "pr3dict"
+    home = Path(os.environ.get("HOME") or os.devnull)
+    if home.is_dir():
+        return home / ".local" / "state" / "pr3dict"
+    raise ConfigError("paths.state_dir: no default without a home directory; name a folder on a disk")
+
+
+def _of_service(variable: str) -> Path | None:
+    """Folder that systemd made for this service; the first when there are several."""
+    named = os.environ.get(variable, "").partition(":")[0]
+    return Path(named) if named else None

@@ -345,7 +345,7 @@ class Gate:
 
     @property
     def halted(self) -> bool:
-        """Whether the halt word is set. Nothing here clears it."""
+        """Whether the halt word is set. Only an operator clears it (``resume``)."""
         return int(self.state["halted"]) != 0
 
     @property
@@ -368,6 +368,10 @@ class Gate:
             self.state["halted"] = int(reason) + 1
         if first and self._latch is not None:
             self._latch(reason)
+
+    def resume(self) -> None:
+        """Clear the halt word, after an operator has lifted the halt where it is kept; a stop stays."""
+        self.state["halted"] = 0
 
     def pause(self, paused: bool) -> None:
         """Stop or allow orders that open exposure; orders that reduce go on."""

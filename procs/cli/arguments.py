@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import Final
 
 AS_FAST_AS_POSSIBLE: Final = "max"
@@ -31,3 +32,24 @@ def speed(text: str) -> float | None:
     if not (0 < value < math.inf):
         raise argparse.ArgumentTypeError(f"expected a number above 0, or {AS_FAST_AS_POSSIBLE}")
     return value
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that change settings."""
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="TOML files over the shipped settings, later ones stronger",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, e.g. risk.open_orders_max=10",
+    )

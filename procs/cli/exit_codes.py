@@ -6,6 +6,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 from engine import errors
+from procs import operator_refusals
 from shm import errors as shm_errors
 
 
@@ -40,10 +41,13 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.VenueRateLimited: ExitCode.REFUSED,
     errors.BookNotTrusted: ExitCode.REFUSED,
     errors.RiskDenied: ExitCode.DENIED,
+    operator_refusals.RefusedByState: ExitCode.REFUSED,
+    operator_refusals.Denied: ExitCode.DENIED,
+    # a run directory that is not of this engine, or has an engine already
     shm_errors.ShmError: ExitCode.FAILURE,
     shm_errors.LayoutMismatch: ExitCode.REFUSED,
-    shm_errors.SegmentExists: ExitCode.REFUSED,  # another engine runs in this directory
-    shm_errors.SegmentRefused: ExitCode.USAGE,  # a run directory that cannot be used, or has no room
+    shm_errors.SegmentExists: ExitCode.REFUSED,
+    shm_errors.SegmentRefused: ExitCode.USAGE,
     # a path that the user named
     FileNotFoundError: ExitCode.USAGE,
     IsADirectoryError: ExitCode.USAGE,

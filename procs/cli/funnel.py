@@ -13,13 +13,15 @@ from pathlib import Path
 
 from engine.errors import ConfigError
 from procs import config_files
-from procs.cli.paper import add_config_arguments, tell
+from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
+from procs.cli.paper import tell
 from procs.cli.render_funnel import funnel_sections
 from procs.cli.render_json import funnel_document
 from procs.cli.render_paper import faults
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
 from procs.decision_log import Funnel, Keep, at_venue, is_decision_log, read_funnel, with_edge
+from procs.live_view import LiveView
 from procs.paper import PaperOptions, run_recordings
 from procs.recording import VENUE_OF_NAME
 
@@ -30,7 +32,13 @@ EDGES = ("gross", "net")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the subcommand."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="decision log of paper, or a recording")
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="decision log of paper, or a recording; without it the latest decisions of a running engine",
+    )
     parser.add_argument(
         "--edge",
         choices=EDGES,
@@ -39,12 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--venue", choices=sorted(VENUE_OF_NAME), help="of a decision log: only this venue's markets"
     )
-    add_config_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
+    add_engine_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Count and show."""
+    if args.file is None:
+        return _run_live(args)
     config = config_files.load_config(args.config, args.set)
     with args.file.open("rb") as file:
         if is_decision_log(file.readline(FIRST_LINE_BYTES_MAX)):
@@ -57,6 +66,18 @@ def run(args: argparse.Namespace) -> int:
     with shown_on(None if args.json else sys.stderr, args.file.name) as on_progress:
         result = run_recordings(args.file.name, options, on_progress)
     return _show(args, result.funnel, faults([result]))
+
+
+def _run_live(args: argparse.Namespace) -> int:
+    """Count what the rings of a running engine still hold."""
+    directory = engine_dirs(args).run_dir
+    if args.edge or args.venue:
+        raise ConfigError(f"{directory}: --edge and --venue need a decision log (paper --decisions LOG)")
+    funnel, before = LiveView(directory).funnel()
+    if before:
+        sys.stderr.write(f"pr3dict: {before:,} decisions before these are in the rings no more\n")
+    args.file = directory
+    return _show(args, funnel, [])
 
 
 def _kept(args: argparse.Namespace) -> list[Keep]:

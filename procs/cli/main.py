@@ -50,12 +50,26 @@ COMMANDS: Final = (
         "replay recordings through codec and book, compare with the venue's word",
         True,
     ),
-    Command("book", "procs.cli.book", "show the book of one market in a recording", True),
+    Command(
+        "book", "procs.cli.book", "show the book of one market, in a recording or a running engine", True
+    ),
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
     Command("proc", "procs.cli.proc", "one process of an engine, as its owner starts it", True),
     Command("venue-sim", "procs.cli.venue_sim", "serve both venues' market data on loopback", True),
+    Command("status", "procs.cli.status", "show a running engine: its processes, halted or paused, by whom"),
+    Command("latency", "procs.cli.latency", "where the time of a running engine goes, stage by stage"),
+    Command("positions", "procs.cli.positions", "what a running engine holds, and its cash"),
+    Command("health", "procs.cli.health", "ask control whether the engine is fit; for probes"),
+    Command("pause", "procs.cli.pause", "refuse orders that open exposure"),
+    Command("resume", "procs.cli.resume", "lift a pause, and a halt when its reason is named"),
+    Command("halt", "procs.cli.halt", "stop every order, through restarts, until somebody resumes"),
+    Command("shutdown", "procs.cli.shutdown", "end every process of a running engine"),
+    Command("tail", "procs.cli.tail", "print what changes in a running engine, a line each"),
+    Command("control", "procs.cli.control", "serve the operator's commands for one run directory"),
+    Command("monitor", "procs.cli.monitor", "serve the metrics of one run directory to Prometheus"),
+    Command("doctor", "procs.cli.doctor", "is this host fit to run the engine?"),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files, places
-from procs.cli.arguments import speed
+from procs.cli.arguments import add_config_arguments, speed
 from procs.cli.exit_codes import ExitCode
 from procs.cli.render_json import paper_document
 from procs.cli.render_paper import closing, faults, summary
@@ -73,27 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="seed of everything simulated")
     add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
-
-
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that change settings."""
-    parser.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        type=Path,
-        default=[],
-        metavar="FILE",
-        help="TOML files over the shipped settings, later ones stronger",
-    )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting, e.g. risk.open_orders_max=10",
-    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -74,6 +74,18 @@ def span(ns: int) -> str:
     raise AssertionError("no unit")
 
 
+def short_time(ns: int) -> str:
+    """Length of time below a minute in its own unit, three figures: ``850 ns``, ``1.53 us``, ``12.0 ms``."""
+    for unit, ns_per in (("ns", 1), ("us", 1_000), ("ms", 1_000_000)):
+        if ns < ns_per * 1_000:
+            return f"{ns} ns" if unit == "ns" else f"{_three_figures(ns / ns_per)} {unit}"
+    return f"{_three_figures(ns / NS_PER_S)} s" if ns < _NS_PER_MIN else span(ns)
+
+
+def _three_figures(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
 def memory(n_bytes: int) -> str:
     """``412 MiB``."""
     return f"{(n_bytes + _MIB - 1) // _MIB:,} MiB"

@@ -135,3 +135,12 @@ def test_a_relations_file_of_ones_own(tmp_path: Path) -> None:
     path.write_text("[[relation]]\nname = 1\n")
     with pytest.raises(ConfigError, match=r"mine.toml: relation\[0\].name: expected a text"):
         load_relations(config)
+
+
+def test_the_folders_of_an_engine_are_the_settings_or_the_default_places() -> None:
+    named = config_files.load_config((), ["paths.run_dir=/run/x", "paths.state_dir=state"])
+    assert config_files.run_dir(named) == Path("/run/x")
+    assert config_files.state_dir(named) == places.config_dir() / "state"
+    shipped = config_files.load_config()
+    assert config_files.run_dir(shipped) == places.run_root()
+    assert config_files.state_dir(shipped) == places.state_root()

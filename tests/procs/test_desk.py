@@ -28,7 +28,9 @@ from engine.risk.limits import gate_limits
 from engine.sim.session.scenario import market
 from engine.units import NS_PER_DAY, NS_PER_S
 from procs.config_files import load_config
+from procs.control_words import ControlWords, Word
 from procs.desk import MARK_EVERY_NS, Desk, FreshGate
+from procs.halt import HaltFollower
 from procs.view import BookView
 from procs.wires import Wires
 
@@ -194,3 +196,21 @@ def test_the_gate_reads_the_book_anew_for_each_order() -> None:
     assert fresh.check(request, 4, 5_000_000, NOW) is Reason.STALE_EPOCH
     bench.gate.halt(Reason.DAILY_LOSS)
     assert fresh.halted
+
+
+def test_no_check_passes_once_the_halt_word_is_stored() -> None:
+    bench = Bench()
+    words = ControlWords.create(None)
+    fresh = FreshGate(bench.gate, bench.view, HaltFollower(words, bench.gate))
+    request: np.void = np.zeros(1, ORDER_REQUEST)[0]
+    request["slot"], request["generation"] = bench.ref
+    request["venue"], request["kind"], request["order_id"] = Venue.POLYMARKET, RequestKind.NEW, 1
+    request["price_e4"], request["size_e6"] = 5_000, 10 * CONTRACT
+    assert fresh.check(request, 3, 5_000_000, NOW) is Reason.NONE
+    words.set(Word.HALTED, Reason.HALTED + 1)
+    request["order_id"] = 2
+    assert fresh.check(request, 3, 5_000_000, NOW) is Reason.HALTED, "between two orders of one plan"
+    assert fresh.halted
+    words.clear(Word.HALTED, words.read(Word.HALTED))
+    assert not fresh.halted
+    assert fresh.check(request, 3, 5_000_000, NOW) is Reason.NONE

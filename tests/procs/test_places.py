@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import ConfigError
 from procs import places
 
 
@@ -70,3 +71,36 @@ def test_without_a_home_the_cache_is_temporary_and_ours(
     assert places.cache_root(installed).name == f"pr3dict-{os.getuid()}"
     monkeypatch.delenv("HOME")
     assert places.cache_root(installed).name == f"pr3dict-{os.getuid()}"
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that names no folder, and an empty one to name."""
+    for name in ("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_the_run_directory_is_the_services_then_memory_then_the_sessions(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"paths\.run_dir: no default: .*none cannot be written"):
+        places.run_root(bare / "none")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(bare / "xdg"))
+    assert places.run_root(bare / "none") == bare / "xdg" / "pr3dict"
+    assert places.run_root(bare) == bare / f"pr3dict-{os.getuid()}"
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/pr3dict:/run/more")
+    assert places.run_root(bare) == Path("/run/pr3dict")
+
+
+def test_the_state_directory_is_the_services_then_the_users(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=r"paths\.state_dir: no default without a home"):
+        places.state_root()
+    monkeypatch.setenv("HOME", str(bare))
+    assert places.state_root() == bare / ".local" / "state" / "pr3dict"
+    monkeypatch.setenv("XDG_STATE_HOME", str(bare / "xdg"))
+    assert places.state_root() == bare / "xdg" / "pr3dict"
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/pr3dict")
+    assert places.state_root() == Path("/var/lib/pr3dict")

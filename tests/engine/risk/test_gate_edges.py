@@ -232,3 +232,13 @@ def test_what_stays_reserved_after_a_fill_is_rounded_up() -> None:
         left.append(desk.gate.reserved_micros(Venue.POLYMARKET))
     assert left == [7, 4, 0]
     assert int(desk.gate.markets[0]["buying_e6"][Outcome.YES]) == 0
+
+
+def test_a_resume_lifts_the_halt_and_leaves_the_stop() -> None:
+    desk = Desk()
+    desk.gate.stop(Reason.DAILY_LOSS)
+    desk.gate.halt(Reason.DRAWDOWN)
+    desk.gate.resume()
+    assert (desk.gate.stopped_by, desk.gate.halted) == (Reason.DAILY_LOSS, False)
+    desk.gate.halt(Reason.HALTED)
+    assert desk.latched == [Reason.DAILY_LOSS, Reason.DRAWDOWN, Reason.HALTED], "the next halt is a new one"

@@ -6,6 +6,7 @@ import pytest
 
 from engine import errors
 from engine.reasons import Reason
+from procs import operator_refusals
 from procs.cli.exit_codes import EXIT_CODES, ExitCode, exit_code_of, message_of
 from shm import errors as shm_errors
 
@@ -27,6 +28,9 @@ from shm import errors as shm_errors
         (errors.VenueRateLimited("x", 1), 5),
         (errors.BookNotTrusted("x"), 5),
         (errors.RiskDenied("x", Reason.HALTED), 4),
+        (operator_refusals.RefusedByState("x"), 5),
+        (operator_refusals.Denied("x"), 4),
+        (shm_errors.ShmError("x"), 1),
         (shm_errors.LayoutMismatch("x"), 5),
         (shm_errors.SegmentExists("x"), 5),
         (shm_errors.SegmentRefused("x"), 2),

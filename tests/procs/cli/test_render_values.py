@@ -108,3 +108,22 @@ def test_counts_and_memory_carry_separators_and_units() -> None:
     assert show.memory(1) == "1 MiB"
     assert show.memory(2_000 * 1024 * 1024) == "2,000 MiB"
     assert [show.plural(n, "file") for n in (0, 1, 1_000)] == ["0 files", "1 file", "1,000 files"]
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 ns"),
+        (999, "999 ns"),
+        (1_000, "1.00 us"),
+        (1_534, "1.53 us"),
+        (12_040, "12.0 us"),
+        (999_400, "999 us"),
+        (12_000_000, "12.0 ms"),
+        (2_500_000_000, "2.50 s"),
+        (59_000_000_000, "59.0 s"),
+        (61_000_000_000, "1 min 1 s"),
+    ],
+)
+def test_short_times_in_their_own_unit(ns: int, text: str) -> None:
+    assert show.short_time(ns) == text

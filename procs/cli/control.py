@@ -1,0 +1,34 @@
+"""``pr3dict control``: serve the operator's commands for one run directory until told to end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
+from procs.cli.exit_codes import ExitCode
+from procs.cli.until_told import until_told
+from procs.control import ControlServer
+from procs.control_wire import CONTROL_SOCKET, EVENTS_SOCKET
+from procs.private_directory import make_private
+
+POLL_MS = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the subcommand."""
+    add_engine_arguments(parser, json=False)
+    parser.add_argument("--epoch", type=int, default=0, metavar="N", help="boot epoch told with each reply")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; say on stdout, as one JSON line, where."""
+    dirs = engine_dirs(args)
+    server = ControlServer(make_private(dirs.run_dir), dirs.state_dir, args.epoch)
+    try:
+        names = {"control": CONTROL_SOCKET, "events": EVENTS_SOCKET}
+        where = json.dumps({what: str(dirs.run_dir / name) for what, name in names.items()})
+        until_told(lambda: print(where, flush=True), lambda: server.poll(POLL_MS))
+    finally:
+        server.close()
+    return ExitCode.OK

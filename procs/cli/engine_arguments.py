@@ -1,0 +1,49 @@
+"""Which engine a command speaks to: its run directory and its state directory."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.config import Config
+from procs import config_files
+from procs.cli.arguments import add_config_arguments
+
+
+class EngineDirs(NamedTuple):
+    """Folders of one engine, and the settings they were taken from."""
+
+    run_dir: Path
+    state_dir: Path
+    config: Config
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser, *, json: bool = True) -> None:
+    """Declare the options that say which engine is meant."""
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="default: paths.run_dir of the settings")
+    parser.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="default: paths.state_dir of the settings"
+    )
+    add_config_arguments(parser)
+    if json:
+        parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def engine_dirs(args: argparse.Namespace) -> EngineDirs:
+    """Folders that the options, or else the settings, name; ConfigError when there is no default."""
+    config = config_files.load_config(args.config, args.set)
+    run_dir = config_files.run_dir(config) if args.run_dir is None else args.run_dir
+    state_dir = config_files.state_dir(config) if args.state_dir is None else args.state_dir
+    return EngineDirs(run_dir.absolute(), state_dir.absolute(), config)
+
+
+def operator() -> str:
+    """Who runs this command, as far as the system knows."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # no entry for this uid
+        name = "?"
+    return f"{name} (uid {os.getuid()})"

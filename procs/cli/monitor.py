@@ -1,0 +1,32 @@
+"""``pr3dict monitor``: the Prometheus endpoint of a run directory, until told to end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
+from procs.cli.exit_codes import ExitCode
+from procs.cli.until_told import until_told
+from procs.monitor import HOST, PATH, Monitor
+
+WAIT_S = 0.1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the subcommand."""
+    add_engine_arguments(parser, json=False)
+    parser.add_argument("--port", type=int, metavar="P", help="default: monitor.port; 0: any free one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; say on stdout, as one JSON line, where."""
+    dirs = engine_dirs(args)
+    port = dirs.config.monitor.port if args.port is None else args.port
+    monitor = Monitor(dirs.run_dir, dirs.state_dir, port)
+    try:
+        where = json.dumps({"metrics": f"http://{HOST}:{monitor.port}{PATH}"})
+        until_told(lambda: print(where, flush=True), lambda: monitor.poll(WAIT_S))
+    finally:
+        monitor.close()
+    return ExitCode.OK
