@@ -54,6 +54,7 @@ COMMANDS: Final = (
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
+    Command("record", "procs.cli.record", "record live market data as it comes", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )

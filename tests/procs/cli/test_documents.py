@@ -44,7 +44,7 @@ def _section(name: str) -> str:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_every_option_is_described_and_every_description_has_an_option(command: Command) -> None:
     name, module = command.name, command.module
-    described = set(re.findall(r"(?<![\w-])--[a-z]+", _section(name)))
+    described = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", _section(name)))
     options = set(_options(_parser(module)))
     assert options - described == set()
     if name != "funnel":  # which says how its input is made by another

@@ -1,0 +1,489 @@
+"""Live feeds against scripted venues on real sockets: every way a connection ends, and what comes after."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from engine.errors import ConfigError
+from engine.records import Trust, Venue
+from engine.units import NS_PER_S
+from engine.venues.counts import Count
+from procs.feed_shell import TICK_NS
+from procs.live_feed import LiveFeed
+from tests.engine.venues.kalshi.test_auth import pem
+from tests.procs.live_feeds import (
+    MS,
+    NOWHERE,
+    books_equal,
+    config_for,
+    live,
+    live_unchecked,
+    make_feed,
+    scripted,
+)
+from tests.procs.scripted_venue import ScriptedPolymarket, ScriptedVenue, frame_header, run, until
+
+VENUES = (Venue.POLYMARKET, Venue.KALSHI)
+SIDES = {Venue.POLYMARKET: ("BUY", "0.41"), Venue.KALSHI: ("yes", "0.4100")}
+
+
+def move(venue: Venue, server: ScriptedVenue, size: float, skip: int = 0) -> None:
+    """Change one level of the first market."""
+    side, price = SIDES[venue]
+    server.change(next(iter(server.books)), side, price, size, skip)
+
+
+async def equal(feed: LiveFeed, server: ScriptedVenue) -> None:
+    await until(lambda: books_equal(feed, server), "books LIVE and equal to the venue's")
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_it_subscribes_and_follows_the_books(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            for size in (5.0, 7.0, 0.0, 3.0):
+                move(venue, server, size)
+            await equal(feed, server)
+            assert len(server.peer.received) == 1  # one subscription, nothing asked for beside
+            assert feed.shell.counters.connects == 1
+            assert feed.shell.counters.frames == feed.feed.frames
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1012])
+def test_after_a_close_it_is_live_again_and_nothing_is_applied_twice(venue: Venue, code: int) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            move(venue, server, 5.0)
+            await equal(feed, server)
+            server.peer.close(code)
+            await until(lambda: feed.shell.counters.closes[code] == 1)
+            assert feed.feed.codec.counts[Count.DOUBTS] == len(server.books)  # from that moment on
+            move(venue, server, 9.0)  # while nobody listens
+            await until(lambda: len(server.peers) == 2)
+            move(venue, server, 11.0)
+            await equal(feed, server)
+            counters = feed.shell.counters
+            assert (counters.connects, counters.reconnects, counters.live) == (2, 1, 1)
+            assert feed.feed.codec.counts[Count.DISCONNECTS] == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_after_a_reset_and_after_a_bare_end_it_is_live_again(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            server.peer.reset()
+            await until(lambda: feed.shell.counters.reconnects == 1)
+            move(venue, server, 4.0)
+            await equal(feed, server)
+            assert server.peer.transport is not None
+            server.peer.transport.disconnect()  # TCP ends without a close frame
+            await until(lambda: feed.shell.counters.reconnects == 2)
+            move(venue, server, 6.0)
+            await equal(feed, server)
+            assert feed.shell.counters.closes == {1006: 2}
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_half_open_is_noticed_by_pings_without_an_answer(venue: Venue) -> None:
+    async def main() -> None:
+        patience = {"ping_every_ns": 50 * MS, "pong_max_ns": 200 * MS}
+        async with scripted(venue) as server, live(venue, server, **patience) as feed:
+            await until(lambda: server.peer.pings >= 3)
+            assert feed.shell.counters.unanswered == 0
+            server.peer.stop_reading()
+            await until(lambda: feed.shell.counters.unanswered == 1)
+            await until(lambda: feed.shell.counters.reconnects == 1)
+            await equal(feed, server)
+            assert feed.feed.codec.counts[Count.DOUBTS] == len(server.books)
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_quiet_market_is_asked_and_not_hung_up_on(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server, silence_ms=150) as feed:
+            await until(lambda: feed.shell.counters.silences >= 2)
+            await equal(feed, server)
+            assert len(server.peer.received) > 1  # books were asked for
+            assert feed.shell.counters.connects == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_silence_that_goes_on_although_pings_are_answered_ends_the_connection(venue: Venue) -> None:
+    async def main() -> None:
+        patience = {"silence_ms": 150, "ping_every_ns": 20 * MS, "pong_max_ns": 200 * MS}
+        async with scripted(venue) as server, live(venue, server, **patience) as feed:
+            server.is_mute = True
+            move_unseen(server)
+            await until(lambda: not server.peers[0].is_open)
+            assert feed.shell.counters.unanswered == 0
+            assert feed.shell.counters.silences == 1
+            assert feed.feed.codec.counts[Count.DOUBTS] == len(server.books)
+            server.is_mute = False
+            await equal(feed, server)
+
+    run(main())
+
+
+def move_unseen(server: ScriptedVenue) -> None:
+    """Change a level and tell nobody."""
+    book = next(iter(server.books.values()))
+    side = next(iter(book))
+    book[side]["0.20"] = 1.0
+
+
+def test_subscriptions_that_are_never_confirmed_end_the_connection() -> None:
+    async def main() -> None:
+        async with scripted(Venue.KALSHI) as server:
+            server.is_mute = True
+            config = config_for(Venue.KALSHI, server.url, subscribe_max_ns=100 * MS)
+            feed = make_feed(Venue.KALSHI, config, tuple(server.books), NOWHERE)
+            feed.shell.start()
+            await until(lambda: feed.shell.counters.unconfirmed >= 2)
+            assert feed.shell.counters.live == 0
+            server.is_mute = False
+            await equal(feed, server)
+            await feed.shell.stop()
+
+    run(main())
+
+
+GARBAGE = {
+    Venue.POLYMARKET: (
+        b"\xff\xfe",
+        b"{",
+        b'{"event_type":"price_change","price_changes":[{"asset_id":"101"}]}',
+    ),
+    Venue.KALSHI: (b"\xff\xfe", b"{", b'{"type":"orderbook_delta","msg":{"market_ticker":"KXA-1"}}'),
+}
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_little_garbage_puts_books_in_doubt_and_they_are_asked_for(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            for payload in GARBAGE[venue]:
+                server.peer.text(payload)
+            await until(lambda: feed.shell.counters.garbage == 3)
+            await equal(feed, server)
+            assert feed.shell.counters.connects == 1
+            assert feed.shell.counters.resyncs >= 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_much_garbage_ends_the_connection(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server, garbage_max=5) as feed:
+            for number in range(5):
+                server.peer.text(GARBAGE[venue][number % 3])
+            await until(lambda: feed.shell.counters.reconnects == 1)
+            assert feed.shell.counters.garbage == 5
+            await equal(feed, server)
+
+    run(main())
+
+
+def test_a_gap_is_healed_by_a_snapshot_on_the_same_subscription() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            move(venue, server, 5.0)
+            move_unseen(server)
+            move(venue, server, 6.0, skip=1)
+            await until(lambda: feed.feed.codec.counts[Count.SEQ_GAPS] == 1)
+            await equal(feed, server)
+            assert feed.shell.counters.connects == 1
+            asked = server.peer.received[1:]
+            assert {message["params"]["action"] for message in asked} == {"get_snapshot"}
+            named = [ticker for message in asked for ticker in message["params"]["market_tickers"]]
+            assert sorted(named) == sorted(server.books)  # every book of the sid, and each once
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_truncated_frame_is_not_applied(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            frames = feed.feed.frames
+            server.peer.raw(frame_header(100) + b'{"type":')
+            assert server.peer.transport is not None
+            server.peer.transport.disconnect()
+            await until(lambda: feed.shell.counters.reconnects == 1)
+            await equal(feed, server)
+            assert feed.feed.codec.counts[Count.REJECTED] == 0
+            assert feed.feed.frames > frames
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_an_oversized_frame_is_refused_by_its_header(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            before = feed.shell.counters.bytes
+            server.peer.raw(frame_header(100 << 20) + bytes(8 << 20))
+            await until(lambda: feed.shell.counters.oversized == 1)
+            assert feed.shell.counters.bytes - before < 1 << 20
+            await equal(feed, server)
+            assert feed.shell.counters.reconnects == 1
+
+    run(main())
+
+
+def test_the_memory_of_the_process_does_not_grow_with_what_is_refused() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            before_kb = rss_kb()
+            for _ in range(3):
+                refused = feed.shell.counters.oversized
+                server.peer.raw(frame_header(1 << 40) + bytes(4 << 20))
+                await until(partial(is_past, feed, refused))
+                await equal(feed, server)
+            assert rss_kb() - before_kb < 64 * 1024  # of 3 TiB announced; the server is in here too
+
+    run(main())
+
+
+def is_past(feed: LiveFeed, refused: int) -> bool:
+    return feed.shell.counters.oversized > refused
+
+
+def rss_kb() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def test_a_message_in_many_pieces_is_bounded_as_a_whole_and_otherwise_read() -> None:
+    async def main() -> None:
+        venue = Venue.POLYMARKET
+        async with scripted(venue) as server, live(venue, server, message_bytes_max=4_096) as feed:
+            assert isinstance(server, ScriptedPolymarket)
+            frames = feed.feed.frames
+            text = json.dumps(server.book("101")).encode()
+            thirds = [text[:50], text[50:90], text[90:]]
+            for number, part in enumerate(thirds):
+                raw = frame_header(len(part), opcode=0 if number else 1, fin=number == 2) + part
+                server.peer.raw(raw)
+                server.peer.raw(frame_header(0, opcode=9))  # a ping may come between
+            await until(lambda: feed.feed.frames == frames + 1)
+            assert feed.feed.codec.counts[Count.REJECTED] == 0
+            for number in range(5):
+                server.peer.raw(frame_header(1_000, opcode=0 if number else 1, fin=False) + bytes(1_000))
+            await until(lambda: feed.shell.counters.oversized == 1)
+            await equal(feed, server)
+
+    run(main())
+
+
+@pytest.mark.parametrize("data", [frame_header(1, opcode=0) + b"x", frame_header(1, opcode=3) + b"x"])
+def test_a_breach_of_the_protocol_ends_the_connection(data: bytes) -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            server.peer.raw(data)
+            await until(lambda: feed.shell.counters.garbled == 1)
+            await until(lambda: feed.shell.counters.reconnects == 1)
+            await equal(feed, server)
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_frame_that_drips_in_is_not_waited_for(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server, message_max_ns=200 * MS) as feed:
+            dripping = server.peer
+            dripping.raw(frame_header(60_000))
+            while feed.shell.counters.slow == 0:
+                assert dripping.is_open
+                dripping.raw(b" ")
+                await asyncio.sleep(0.01)
+            await equal(feed, server)
+            assert feed.shell.counters.reconnects == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_while_it_is_refused_attempts_stay_within_the_budget(venue: Venue) -> None:
+    async def main() -> None:
+        limits = {"attempts_per_minute": 20, "reconnect_base_ns": MS, "reconnect_max_ns": 2 * MS}
+        async with scripted(venue) as server, live(venue, server, **limits) as feed:
+            turns = 0
+
+            def count() -> None:
+                nonlocal turns
+                turns += 1
+
+            feed.shell._after_read = count
+            server.refuses = 503
+            server.peer.close(1001)
+            await until(lambda: server.attempts == 20)
+            began, turns = time.monotonic(), 0
+            await asyncio.sleep(0.5)  # not a wait for something: nothing must happen in it
+            spent_s = time.monotonic() - began
+            assert server.attempts == 20  # the one that had let us in, and 19 since: the minute's budget
+            assert feed.shell.counters.refused == 19
+            assert turns <= spent_s * NS_PER_S / TICK_NS + 2  # a tick at a time, no spin
+
+    run(main())
+
+
+def test_it_comes_back_when_the_venue_listens_again() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            await server.deafen()
+            await until(lambda: feed.shell.counters.refused >= 2)
+            assert "Connect" in feed.shell.links[0].last_error
+            move_unseen(server)
+            await server.listen()
+            await equal(feed, server)
+
+    run(main())
+
+
+def test_markets_are_spread_over_sockets_and_one_that_fails_leaves_the_others_alone() -> None:
+    async def main() -> None:
+        venue = Venue.POLYMARKET
+        async with scripted(venue) as server, live(venue, server, symbols_per_subscription=1) as feed:
+            assert sorted(peer.received[0]["assets_ids"] for peer in server.peers) == [
+                ["101"],
+                ["202"],
+                ["303"],
+            ]
+            second = next(peer for peer in server.peers if peer.received[0]["assets_ids"] == ["202"])
+            second.close(1012)
+            await until(lambda: feed.live_books() == 2)
+            trusts = [int(row["trust"]) for row in feed.store.rows]
+            assert trusts == [Trust.LIVE, Trust.SUSPECT, Trust.LIVE]
+            await equal(feed, server)
+            assert [link.plan.conn for link in feed.shell.links] == [0, 1, 2]
+            assert feed.shell.counters.live == 3
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_while_a_reader_is_far_behind_nothing_is_read_and_nothing_is_lost(venue: Venue) -> None:
+    async def main() -> None:
+        async with scripted(venue) as server, live(venue, server) as feed:
+            behind = True
+            feed.shell._is_behind = lambda: behind
+            move(venue, server, 1.0)  # this read makes it look
+            await until(lambda: feed.shell.counters.pauses == 1)
+            frames = feed.feed.frames
+            for size in range(2, 500):
+                move(venue, server, float(size))
+            await asyncio.sleep(0.1)  # not a wait for something: nothing must happen in it
+            assert feed.feed.frames == frames
+            behind = False
+            await equal(feed, server)
+            assert feed.feed.frames == frames + 498
+            assert feed.shell.counters.connects == 1
+
+    run(main())
+
+
+def test_a_failure_of_ours_ends_it_and_is_told() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live_unchecked(venue, server) as feed:
+            feed.shell.sink = FullDisk()
+            move(venue, server, 1.0)
+            with pytest.raises(OSError, match="No space left"):
+                await feed.shell.wait_failed()
+
+    run(main())
+
+
+class FullDisk:
+    def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def on_disconnect(self, recv_ns: int, conn: int) -> None:
+        pass
+
+
+def test_a_clock_that_steps_back_is_held_and_counted() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            times = iter([2**62, 2**62 - 5, 2**62 + 1])
+            feed.shell._now_ns = lambda: next(times, 2**62 + 1)
+            assert [feed.shell.stamp_ns() for _ in range(3)] == [2**62, 2**62, 2**62 + 1]
+            assert feed.shell.counters.clock_steps_back == 1
+
+    run(main())
+
+
+def test_stop_says_goodbye() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server:
+            async with live(venue, server):
+                pass
+            await until(lambda: server.peer.close_code == 1000)
+            await until(lambda: not server.open_peers())
+
+    run(main())
+
+
+def test_the_handshake_is_signed_with_the_key_of_the_folder(tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    tmp_path.chmod(0o700)
+    for name, content in (("kalshi_key_id", b"an-id"), ("kalshi_private_key.pem", pem(key))):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server:
+            feed = make_feed(venue, config_for(venue, server.url), tuple(server.books), tmp_path)
+            feed.shell.start()
+            for number in (1, 2):
+                await until(partial(is_connected, server, number))
+                await equal(feed, server)
+                sent = server.peer.headers
+                text = f"{sent['KALSHI-ACCESS-TIMESTAMP']}GET/trade-api/ws/v2".encode()
+                key.public_key().verify(base64.b64decode(sent["KALSHI-ACCESS-SIGNATURE"]), text)
+                assert sent["KALSHI-ACCESS-KEY"] == "an-id"
+                assert abs(int(sent["KALSHI-ACCESS-TIMESTAMP"]) - time.time_ns() // MS) < 60_000
+                server.peer.close(1000)
+            first, second = (peer.headers["KALSHI-ACCESS-SIGNATURE"] for peer in server.peers[:2])
+            assert first != second  # each handshake is signed anew
+            await feed.shell.stop()
+
+    run(main())
+
+
+def is_connected(server: ScriptedVenue, times: int) -> bool:
+    return len(server.peers) == times
+
+
+def test_over_an_encrypted_way_a_missing_key_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with pytest.raises(ConfigError, match="kalshi_key_id: No such file"):
+        make_feed(Venue.KALSHI, config_for(Venue.KALSHI, "wss://127.0.0.1:1/x"), ("KXA",), tmp_path)
