@@ -56,7 +56,7 @@ class DoubtWatch:
 
     def look(self, now_ns: int) -> int:
         """Ask for what waits, if it is time to; how many books were newly asked for."""
-        if now_ns < self._next_ns:
+        if 0 < self._next_ns - now_ns <= LOOK_EVERY_NS:  # further off: the clock stepped back
             return 0
         self._next_ns = now_ns + LOOK_EVERY_NS
         asked = 0

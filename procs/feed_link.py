@@ -38,6 +38,7 @@ class Shell(Protocol):
 
     counters: FeedCounters
     sink: FeedSink
+    is_paused: bool  # nothing is to be read
 
     def monotonic_ns(self) -> int:
         """Time of every timer."""
@@ -235,6 +236,8 @@ class FeedLink:
             self._vitals.opened(now_ns)
             self._garbage.clear()
             self._send(self.session.opening())
+            if self._shell.is_paused:
+                self.pause_reading()
         elif act is Act.ASK:
             self._vitals.heard(now_ns)  # the wait for an answer begins
             self._send(self.session.snapshot_requests(self.symbols))

@@ -84,7 +84,7 @@ class FeedShell:
         )
         self._attempt: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._is_paused = False
+        self.is_paused = False
         self._is_stopped = False
         self._failed: asyncio.Future[None] | None = None
 
@@ -148,8 +148,8 @@ class FeedShell:
     def after_read(self) -> None:
         """Run what follows, then stop reading if that is far behind."""
         self._after_read()
-        if not self._is_paused and self._is_behind():
-            self._is_paused = True
+        if not self.is_paused and self._is_behind():
+            self.is_paused = True
             self.counters.pauses += 1
             for link in self.links:
                 link.pause_reading()
@@ -169,7 +169,7 @@ class FeedShell:
             if self._is_behind():
                 self._resume_later()
                 return
-            self._is_paused = False
+            self.is_paused = False
             for link in self.links:
                 link.resume_reading()
         except Exception as error:  # noqa: BLE001 - the loop would print it and never read again
@@ -185,7 +185,7 @@ class FeedShell:
 
     def _turn(self, now_ns: int) -> None:
         self._begin_attempt(now_ns)
-        if self._is_paused:
+        if self.is_paused:
             return
         for link in self.links:
             link.on_clock(now_ns)

@@ -82,7 +82,8 @@ class RollingRecording:
 
     def on_clock(self, now_ns: int) -> None:
         """Flush what has waited for FLUSH_EVERY_NS; end a full file: the next frame begins another."""
-        if self._writer is None or self._file is None or now_ns - self._flushed_ns < FLUSH_EVERY_NS:
+        is_early = 0 <= now_ns - self._flushed_ns < FLUSH_EVERY_NS  # negative: the clock stepped back
+        if self._writer is None or self._file is None or is_early:
             return
         self._flushed_ns = now_ns
         self._writer.flush()

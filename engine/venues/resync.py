@@ -1,18 +1,28 @@
 """Which books are asked for anew, and when: each once, those with open orders first, within a budget.
 
 Two classes of urgency, each in the order of asking. A market that was asked for is not asked for again before
-``retry_ns`` have passed: the snapshot is on its way, or is lost.
+``retry_ns`` have passed: the snapshot is on its way, or is lost. Each time that it is asked for again doubles
+this, RETRY_DOUBLINGS_MAX times: the venue may not know it. One that was not wanted for as long again was in
+order meanwhile, and begins anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.units import NS_PER_S
 
 URGENT: Final = 0
 ROUTINE: Final = 1
+RETRY_DOUBLINGS_MAX: Final = 5
+
+
+class _Asked(NamedTuple):
+    """When a market was asked for last, and how long that is left alone."""
+
+    at_ns: int
+    patience_ns: int
 
 
 class ResyncQueue:
@@ -30,7 +40,7 @@ class ResyncQueue:
         self._capacity = capacity
         self._retry_ns = retry_ns
         self._waiting: tuple[dict[str, int], dict[str, int]] = ({}, {})  # symbol to connection
-        self._asked_ns: dict[str, int] = {}
+        self._asked: dict[str, _Asked] = {}
         self._next_ns = 0
 
     def __len__(self) -> int:
@@ -38,8 +48,8 @@ class ResyncQueue:
 
     def want(self, symbol: str, conn: int, now_ns: int, *, urgent: bool = False) -> bool:
         """Ask for a book of connection ``conn``; whether that changed anything."""
-        asked_ns = self._asked_ns.get(symbol)
-        if asked_ns is not None and now_ns - asked_ns < self._retry_ns:
+        asked = self._asked.get(symbol)
+        if asked is not None and now_ns - asked.at_ns < asked.patience_ns:
             return False
         if symbol in self._waiting[URGENT] or (not urgent and symbol in self._waiting[ROUTINE]):
             return False
@@ -77,8 +87,16 @@ class ResyncQueue:
 
     def asked(self, symbols: Iterable[str], now_ns: int) -> None:
         """Note that books are on their way, by a request or because a connection begins with them."""
-        if len(self._asked_ns) > self._capacity:
-            self._asked_ns = {
-                symbol: at_ns for symbol, at_ns in self._asked_ns.items() if now_ns - at_ns < self._retry_ns
-            }
-        self._asked_ns.update(dict.fromkeys(symbols, now_ns))
+        if len(self._asked) > self._capacity:
+            kept = {symbol: asked for symbol, asked in self._asked.items() if self._is_recent(asked, now_ns)}
+            self._asked = kept
+        longest_ns = self._retry_ns << RETRY_DOUBLINGS_MAX
+        for symbol in symbols:
+            last = self._asked.get(symbol)
+            again = last is not None and self._is_recent(last, now_ns)
+            patience_ns = min(2 * last.patience_ns, longest_ns) if last and again else self._retry_ns
+            self._asked[symbol] = _Asked(now_ns, patience_ns)
+
+    @staticmethod
+    def _is_recent(asked: _Asked, now_ns: int) -> bool:
+        return now_ns - asked.at_ns < 2 * asked.patience_ns

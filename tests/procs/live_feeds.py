@@ -135,3 +135,8 @@ def books_equal(feed: LiveFeed, scripted_venue: ScriptedVenue) -> bool:
         and levels(feed, slot) == expected(scripted_venue, symbol)
         for slot, symbol in enumerate(scripted_venue.books)
     )
+
+
+async def equal(feed: LiveFeed, scripted_venue: ScriptedVenue) -> None:
+    """Wait until it is so."""
+    await until(lambda: books_equal(feed, scripted_venue), "books LIVE and equal to the venue's")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, Self
@@ -75,7 +76,7 @@ class Peer(WSListener):
             self.pings += 1
             if self.answers:
                 transport.send_pong(frame.get_payload_as_bytes())
-        else:
+        elif frame.msg_type == WSMsgType.TEXT:
             self._text(frame.get_payload_as_bytes())
 
     def _text(self, payload: bytes) -> None:
@@ -133,8 +134,11 @@ class ScriptedVenue:
 
     path = "/"
 
-    def __init__(self, books: dict[str, dict[str, dict[str, float]]]) -> None:
+    def __init__(
+        self, books: dict[str, dict[str, dict[str, float]]], tls: ssl.SSLContext | None = None
+    ) -> None:
         self.books = books
+        self.tls = tls
         self.peers: list[Peer] = []
         self.attempts = 0
         self.refuses = 0
@@ -152,7 +156,7 @@ class ScriptedVenue:
     async def listen(self) -> None:
         """Begin to listen, on the port it had before if it had one."""
         self._server = await ws_create_server(
-            self._accept, "127.0.0.1", self.port, enable_auto_pong=False, reuse_address=True
+            self._accept, "127.0.0.1", self.port, enable_auto_pong=False, ssl=self.tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -167,7 +171,7 @@ class ScriptedVenue:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}{self.path}"
+        return f"{'ws' if self.tls is None else 'wss'}://127.0.0.1:{self.port}{self.path}"
 
     @property
     def peer(self) -> Peer:
@@ -202,6 +206,7 @@ class ScriptedKalshi(ScriptedVenue):
     def __init__(self, books: dict[str, dict[str, dict[str, float]]]) -> None:
         super().__init__(books)
         self.sid = 0
+        self.refuses_snapshots = False
         self.sid_of: dict[tuple[int, str], int] = {}
 
     def answer(self, peer: Peer, message: Any) -> None:
@@ -218,7 +223,16 @@ class ScriptedKalshi(ScriptedVenue):
                     for ticker in params["market_tickers"]:
                         self.sid_of[id(peer), ticker] = self.sid
                         self.snapshot(peer, ticker)
-        elif params["action"] == "get_snapshot":
+        elif message["cmd"] == "unsubscribe":
+            for sid in params["sids"]:
+                peer.numbered(sid, {"type": "unsubscribed", "id": message["id"]})
+            for key in [key for key, sid in self.sid_of.items() if sid in params["sids"]]:
+                del self.sid_of[key]
+        elif self.refuses_snapshots:
+            peer.text(
+                {"id": message["id"], "type": "error", "msg": {"code": 13, "msg": "unsupported action"}}
+            )
+        else:
             for ticker in params["market_tickers"]:
                 self.snapshot(peer, ticker)
 

@@ -58,5 +58,6 @@ def test_those_with_open_orders_are_urgent_and_only_what_is_taken_counts() -> No
 def test_it_looks_now_and_then() -> None:
     asked = Asked()
     watched = watch(asked, {1: Trust.SUSPECT})
-    found = [watched.look(at) for at in (0, LOOK_EVERY_NS - 1, LOOK_EVERY_NS)]
-    assert found == [1, 0, 1]
+    late = 100 * LOOK_EVERY_NS
+    times = (0, LOOK_EVERY_NS - 1, LOOK_EVERY_NS, late, late + 1, late - LOOK_EVERY_NS)
+    assert [watched.look(at) for at in times] == [1, 0, 1, 1, 0, 1]  # the last after a step back

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -17,19 +16,23 @@ from engine.records import Trust, Venue
 from engine.units import NS_PER_S
 from engine.venues.counts import Count
 from procs.feed_shell import TICK_NS
-from procs.live_feed import LiveFeed
 from tests.engine.venues.kalshi.test_auth import pem
 from tests.procs.live_feeds import (
     MS,
     NOWHERE,
-    books_equal,
     config_for,
+    equal,
     live,
     live_unchecked,
     make_feed,
     scripted,
 )
-from tests.procs.scripted_venue import ScriptedPolymarket, ScriptedVenue, frame_header, run, until
+from tests.procs.scripted_venue import (
+    ScriptedKalshi,
+    ScriptedVenue,
+    run,
+    until,
+)
 
 VENUES = (Venue.POLYMARKET, Venue.KALSHI)
 SIDES = {Venue.POLYMARKET: ("BUY", "0.41"), Venue.KALSHI: ("yes", "0.4100")}
@@ -39,10 +42,6 @@ def move(venue: Venue, server: ScriptedVenue, size: float, skip: int = 0) -> Non
     """Change one level of the first market."""
     side, price = SIDES[venue]
     server.change(next(iter(server.books)), side, price, size, skip)
-
-
-async def equal(feed: LiveFeed, server: ScriptedVenue) -> None:
-    await until(lambda: books_equal(feed, server), "books LIVE and equal to the venue's")
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -222,111 +221,6 @@ def test_a_gap_is_healed_by_a_snapshot_on_the_same_subscription() -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-def test_a_truncated_frame_is_not_applied(venue: Venue) -> None:
-    async def main() -> None:
-        async with scripted(venue) as server, live(venue, server) as feed:
-            frames = feed.feed.frames
-            server.peer.raw(frame_header(100) + b'{"type":')
-            assert server.peer.transport is not None
-            server.peer.transport.disconnect()
-            await until(lambda: feed.shell.counters.reconnects == 1)
-            await equal(feed, server)
-            assert feed.feed.codec.counts[Count.REJECTED] == 0
-            assert feed.feed.frames > frames
-
-    run(main())
-
-
-@pytest.mark.parametrize("venue", VENUES)
-def test_an_oversized_frame_is_refused_by_its_header(venue: Venue) -> None:
-    async def main() -> None:
-        async with scripted(venue) as server, live(venue, server) as feed:
-            before = feed.shell.counters.bytes
-            server.peer.raw(frame_header(100 << 20) + bytes(8 << 20))
-            await until(lambda: feed.shell.counters.oversized == 1)
-            assert feed.shell.counters.bytes - before < 1 << 20
-            await equal(feed, server)
-            assert feed.shell.counters.reconnects == 1
-
-    run(main())
-
-
-def test_the_memory_of_the_process_does_not_grow_with_what_is_refused() -> None:
-    async def main() -> None:
-        venue = Venue.KALSHI
-        async with scripted(venue) as server, live(venue, server) as feed:
-            before_kb = rss_kb()
-            for _ in range(3):
-                refused = feed.shell.counters.oversized
-                server.peer.raw(frame_header(1 << 40) + bytes(4 << 20))
-                await until(partial(is_past, feed, refused))
-                await equal(feed, server)
-            assert rss_kb() - before_kb < 64 * 1024  # of 3 TiB announced; the server is in here too
-
-    run(main())
-
-
-def is_past(feed: LiveFeed, refused: int) -> bool:
-    return feed.shell.counters.oversized > refused
-
-
-def rss_kb() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0])
-
-
-def test_a_message_in_many_pieces_is_bounded_as_a_whole_and_otherwise_read() -> None:
-    async def main() -> None:
-        venue = Venue.POLYMARKET
-        async with scripted(venue) as server, live(venue, server, message_bytes_max=4_096) as feed:
-            assert isinstance(server, ScriptedPolymarket)
-            frames = feed.feed.frames
-            text = json.dumps(server.book("101")).encode()
-            thirds = [text[:50], text[50:90], text[90:]]
-            for number, part in enumerate(thirds):
-                raw = frame_header(len(part), opcode=0 if number else 1, fin=number == 2) + part
-                server.peer.raw(raw)
-                server.peer.raw(frame_header(0, opcode=9))  # a ping may come between
-            await until(lambda: feed.feed.frames == frames + 1)
-            assert feed.feed.codec.counts[Count.REJECTED] == 0
-            for number in range(5):
-                server.peer.raw(frame_header(1_000, opcode=0 if number else 1, fin=False) + bytes(1_000))
-            await until(lambda: feed.shell.counters.oversized == 1)
-            await equal(feed, server)
-
-    run(main())
-
-
-@pytest.mark.parametrize("data", [frame_header(1, opcode=0) + b"x", frame_header(1, opcode=3) + b"x"])
-def test_a_breach_of_the_protocol_ends_the_connection(data: bytes) -> None:
-    async def main() -> None:
-        venue = Venue.KALSHI
-        async with scripted(venue) as server, live(venue, server) as feed:
-            server.peer.raw(data)
-            await until(lambda: feed.shell.counters.garbled == 1)
-            await until(lambda: feed.shell.counters.reconnects == 1)
-            await equal(feed, server)
-
-    run(main())
-
-
-@pytest.mark.parametrize("venue", VENUES)
-def test_a_frame_that_drips_in_is_not_waited_for(venue: Venue) -> None:
-    async def main() -> None:
-        async with scripted(venue) as server, live(venue, server, message_max_ns=200 * MS) as feed:
-            dripping = server.peer
-            dripping.raw(frame_header(60_000))
-            while feed.shell.counters.slow == 0:
-                assert dripping.is_open
-                dripping.raw(b" ")
-                await asyncio.sleep(0.01)
-            await equal(feed, server)
-            assert feed.shell.counters.reconnects == 1
-
-    run(main())
-
-
-@pytest.mark.parametrize("venue", VENUES)
 def test_while_it_is_refused_attempts_stay_within_the_budget(venue: Venue) -> None:
     async def main() -> None:
         limits = {"attempts_per_minute": 20, "reconnect_base_ns": MS, "reconnect_max_ns": 2 * MS}
@@ -487,3 +381,40 @@ def test_over_an_encrypted_way_a_missing_key_is_refused_before_anything_is_sent(
     tmp_path.chmod(0o700)
     with pytest.raises(ConfigError, match="kalshi_key_id: No such file"):
         make_feed(Venue.KALSHI, config_for(Venue.KALSHI, "wss://127.0.0.1:1/x"), ("KXA",), tmp_path)
+
+
+def test_a_socket_that_opens_while_nothing_is_read_waits_like_the_others() -> None:
+    async def main() -> None:
+        venue = Venue.POLYMARKET
+        async with scripted(venue) as server:
+            config = config_for(venue, server.url, symbols_per_subscription=1)
+            feed = make_feed(venue, config, tuple(server.books), NOWHERE)
+            behind = True
+            feed.shell._is_behind = lambda: behind
+            feed.shell.start()
+            await until(lambda: len(server.peers) == 3 and all(peer.received for peer in server.peers))
+            await until(lambda: feed.shell.counters.connects == 3)
+            assert feed.shell.counters.pauses == 1
+            assert feed.feed.frames <= 1  # the first socket's first message made it stop
+            behind = False
+            await equal(feed, server)
+            await feed.shell.stop()
+
+    run(main())
+
+
+def test_a_subscription_that_gives_no_snapshots_is_begun_again_and_heals() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            assert isinstance(server, ScriptedKalshi)
+            server.refuses_snapshots = True
+            move(venue, server, 6.0, skip=1)
+            await equal(feed, server)
+            commands = [message["cmd"] for message in server.peer.received]
+            assert commands[:4] == ["subscribe", "update_subscription", "unsubscribe", "subscribe"]
+            assert feed.shell.counters.connects == 1
+            move(venue, server, 7.0)
+            await equal(feed, server)
+
+    run(main())

@@ -93,6 +93,18 @@ def test_a_full_file_is_followed_by_the_next(tmp_path: Path) -> None:
         assert reader.header.start_ns == next(iter(read(recording.paths[1]))).recv_ns
 
 
+def test_a_clock_that_steps_back_does_not_stop_the_flushing(tmp_path: Path) -> None:
+    out = tmp_path / "a.ndjson.zst"
+    with rolling(out) as recording:
+        recording.on_clock(0)
+        sizes = []
+        for at in (1_000 * FLUSH_EVERY_NS, 5 * FLUSH_EVERY_NS, 5 * FLUSH_EVERY_NS + 1):
+            recording.write(START_NS, Venue.KALSHI, 0, b"x")
+            recording.on_clock(at)
+            sizes.append(out.stat().st_size)
+    assert 0 < sizes[0] < sizes[1] == sizes[2]
+
+
 def test_names_of_parts() -> None:
     assert part_path(Path("d/x.zst"), 2) == Path("d/x.zst.2")
     assert part_path(Path("d/x.ndjson.zst"), 2) == Path("d/x.2.ndjson.zst")

@@ -62,6 +62,28 @@ def test_what_was_asked_for_is_not_asked_for_again_before_it_had_time_to_come() 
     assert not resyncs.want("B", 1, 1)
 
 
+def test_what_never_comes_is_asked_for_less_and_less_often() -> None:
+    resyncs = queue()
+    asked_s = []
+    for now_ns in range(0, 400 * NS_PER_S, NS_PER_S // 2):  # as a watch would: whenever it is allowed to
+        resyncs.want("A", 1, now_ns)
+        if resyncs.take(now_ns) is not None:
+            asked_s.append(now_ns // NS_PER_S)
+    assert asked_s == [0, 2, 6, 14, 30, 62, 126, 190, 254, 318, 382]
+
+
+def test_one_that_was_in_order_meanwhile_begins_anew() -> None:
+    resyncs = queue()
+    for now_ns in (0, RETRY_NS, 3 * RETRY_NS):
+        assert resyncs.want("A", 1, now_ns)
+        assert resyncs.take(now_ns) is not None
+    later = 3 * RETRY_NS + 8 * RETRY_NS  # left alone for four, and not wanted for four more
+    assert resyncs.want("A", 1, later)
+    resyncs.take(later)
+    assert not resyncs.want("A", 1, later + RETRY_NS - 1)
+    assert resyncs.want("A", 1, later + RETRY_NS)
+
+
 def test_a_connection_that_is_gone_is_asked_for_nothing() -> None:
     resyncs = queue()
     resyncs.want("A", 1, 0)

@@ -132,6 +132,32 @@ def test_a_refused_subscription_breaks_the_connection_and_a_refused_request_does
     assert session.is_broken
 
 
+@pytest.mark.parametrize("code", [7, 13])
+def test_a_subscription_that_gives_no_snapshots_is_ended_and_begun_again(
+    session: KalshiSession, code: int
+) -> None:
+    session.opening()
+    confirm(session, 1, "orderbook_delta", 11)
+    (asked,) = session.snapshot_requests(["KXA"])
+    say(session, id=json.loads(asked)["id"], type="error", msg={"code": code, "msg": "unsupported"})
+    ended, begun = (json.loads(text) for text in session.replies())
+    assert (ended["cmd"], ended["params"]) == ("unsubscribe", {"sids": [11]})
+    assert (begun["cmd"], begun["params"]["channels"]) == ("subscribe", ["orderbook_delta"])
+    assert not session.is_broken
+    say(session, id=json.loads(asked)["id"], type="error", msg={"code": code})  # said twice, done once
+    assert session.replies() == []
+
+
+@pytest.mark.parametrize(
+    "frame", [{"id": [1]}, {"id": 1.5}, {"sid": {}}, {"msg": 3}, {"msg": {"code": []}}, {}]
+)
+def test_errors_of_any_shape_are_counted(session: KalshiSession, frame: dict[str, Any]) -> None:
+    session.opening()
+    assert say(session, type="error", **frame) is Seen.CONTROL
+    assert session.refusals == 1
+    assert not session.is_broken
+
+
 def test_the_protocols_own_ping_serves(session: KalshiSession) -> None:
     assert session.keep_alive() is None
     assert CHANNELS[0] == "orderbook_delta"
