@@ -29,6 +29,7 @@ class FeedCounters:
     bytes: int = 0
     clock_steps_back: int = 0
     pauses: int = 0  # times reading was stopped for a reader that was far behind
+    stalls: int = 0  # times the event loop itself stood still: what was missed then did not count as late
     live: int = 0
     closes: Counter[int] = field(default_factory=Counter)  # by the code that the peer gave
 

@@ -26,6 +26,7 @@ from procs.feed_counters import FeedCounters
 from procs.feed_link import FeedLink, FeedSink
 
 TICK_NS: Final = 20_000_000  # grain of every timer
+STALL_NS: Final = 100_000_000  # a tick that comes later than this: the loop itself stood still
 PACE_S: Final = 0.001  # how often a paused shell asks whether its reader has caught up
 READ_BUFFER_BYTES: Final = 64 * 1024
 SYMBOLS_MAX: Final = 1 << 17
@@ -84,6 +85,8 @@ class FeedShell:
         )
         self._attempt: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._turned_ns = self.monotonic_ns()
+        self._was_stalled = False
         self.is_paused = False
         self._is_stopped = False
         self._failed: asyncio.Future[None] | None = None
@@ -185,7 +188,7 @@ class FeedShell:
 
     def _turn(self, now_ns: int) -> None:
         self._begin_attempt(now_ns)
-        if self.is_paused:
+        if self.is_paused or self._is_stalled(now_ns):
             return
         for link in self.links:
             link.on_clock(now_ns)
@@ -194,6 +197,17 @@ class FeedShell:
             conn, symbols = request
             self.counters.resyncs += 1
             self._link_by_conn[conn].request_snapshots(symbols)
+
+    def _is_stalled(self, now_ns: int) -> bool:
+        """Whether this turn comes so late that what looks missing may lie in the sockets, not yet read.
+
+        Never twice in a row: the turn between has read it.
+        """
+        late = now_ns - self._turned_ns > STALL_NS
+        self._turned_ns = now_ns
+        self._was_stalled = late and not self._was_stalled
+        self.counters.stalls += self._was_stalled
+        return self._was_stalled
 
     def _begin_attempt(self, now_ns: int) -> None:
         waiting = [link for link in self.links if link.state is LinkState.WAITING and link.due_ns <= now_ns]

@@ -30,6 +30,7 @@ from tests.procs.live_feeds import (
 from tests.procs.scripted_venue import (
     ScriptedKalshi,
     ScriptedVenue,
+    frame_header,
     run,
     until,
 )
@@ -416,5 +417,26 @@ def test_a_subscription_that_gives_no_snapshots_is_begun_again_and_heals() -> No
             assert feed.shell.counters.connects == 1
             move(venue, server, 7.0)
             await equal(feed, server)
+
+    run(main())
+
+
+def test_what_was_missed_while_our_own_loop_stood_still_is_not_the_venues_fault() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        patience = {"silence_ms": 60_000, "ping_every_ns": 30 * MS, "pong_max_ns": 300 * MS}
+        async with scripted(venue) as server, live(venue, server, **patience) as feed:
+            await until(lambda: server.peer.pings >= 2)
+            sent = server.peer.pings
+            server.peer.answers = False
+            await until(lambda: server.peer.pings > sent)  # one of them waits for its answer
+            server.peer.answers = True
+            for _ in range(server.peer.pings - sent):
+                server.peer.raw(frame_header(0, opcode=10))
+            time.sleep(0.6)  # noqa: ASYNC251 - the stall itself: nothing of this process runs
+            await until(lambda: feed.shell.counters.stalls >= 1)
+            await until(lambda: server.peer.pings > sent + 2)
+            assert feed.shell.counters.unanswered == 0
+            assert feed.shell.counters.connects == 1
 
     run(main())
