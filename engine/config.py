@@ -73,6 +73,7 @@ class BookConfig:
 
     crossed_max_ns: int = required(0, WAIT_MAX_NS)
     silence_max_ns: int = required(NS_PER_S, WAIT_MAX_NS)
+    market_silence_max_ns: int = required(NS_PER_S, NS_PER_DAY)
     mirror_broken_frames_max: int = required(0, 1_000)
 
 

@@ -106,7 +106,9 @@ class LiveFeed:
             unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
             after_read=lambda: self._follow(now_ns()),
         )
-        self.watch = DoubtWatch(self.store.rows, self.shell.want_snapshot, self.book.resync_requested)
+        self.watch = DoubtWatch(
+            self.store.rows, self.book, self.shell.want_snapshot, config.book.market_silence_max_ns
+        )
         self._register(config, specs, fees, now_ns())
 
     def live_books(self) -> int:

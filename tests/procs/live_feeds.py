@@ -57,13 +57,18 @@ def scripted(venue: Venue) -> ScriptedVenue:
     return ScriptedPolymarket(polymarket_books())
 
 
-def config_for(venue: Venue, url: str, silence_ms: int = 60_000, **changes: int) -> Config:
+def config_for(
+    venue: Venue, url: str, silence_ms: int = 60_000, market_silence_ms: int = 60_000, **changes: int
+) -> Config:
     """Shipped settings with short waits, towards ``url``."""
     name = venue.name.lower()
     settings = {**SHORT, **changes}
     assignments = [f"venues.{name}.feed.{key}={value}" for key, value in settings.items()]
     config = load_config(assignments=[*assignments, f"venues.{name}.feed.ws_url={url}"])
-    return replace(config, book=replace(config.book, silence_max_ns=silence_ms * MS))  # below its bound
+    book = replace(  # below the bounds of both
+        config.book, silence_max_ns=silence_ms * MS, market_silence_max_ns=market_silence_ms * MS
+    )
+    return replace(config, book=book)
 
 
 def make_feed(venue: Venue, config: Config, symbols: tuple[str, ...], folder: Path) -> LiveFeed:

@@ -143,6 +143,7 @@ class ScriptedVenue:
         self.attempts = 0
         self.refuses = 0
         self.is_mute = False
+        self.lost: set[str] = set()  # symbols that nothing is said about any more
         self.port = 0
         self._server: asyncio.Server | None = None
 
@@ -234,7 +235,8 @@ class ScriptedKalshi(ScriptedVenue):
             )
         else:
             for ticker in params["market_tickers"]:
-                self.snapshot(peer, ticker)
+                if ticker not in self.lost:
+                    self.snapshot(peer, ticker)
 
     def snapshot(self, peer: Peer, ticker: str) -> None:
         book = self.books[ticker]
@@ -266,7 +268,7 @@ class ScriptedPolymarket(ScriptedVenue):
     def answer(self, peer: Peer, message: Any) -> None:
         if self.is_mute or message.get("operation") == "unsubscribe":
             return
-        peer.text([self.book(token) for token in message["assets_ids"]])
+        peer.text([self.book(token) for token in message["assets_ids"] if token not in self.lost])
 
     def book(self, token: str) -> dict[str, Any]:
         def levels(side: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from functools import partial
 from pathlib import Path
 
@@ -119,5 +120,19 @@ def test_a_frame_that_drips_in_is_not_waited_for(venue: Venue) -> None:
                 await asyncio.sleep(0.01)
             await equal(feed, server)
             assert feed.shell.counters.reconnects == 1
+
+    run(main())
+
+
+def test_the_socket_sends_at_once_and_does_not_wait_for_ever_for_an_acknowledgement() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server, user_timeout_ns=7_000 * MS) as feed:
+            connection = feed.shell.links[0]._connection
+            assert connection is not None
+            assert connection._transport is not None
+            plug = connection._transport.underlying_transport.get_extra_info("socket")
+            assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7_000
 
     run(main())

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from engine.errors import ConfigError
 from engine.records import Trust, Venue
 from engine.units import NS_PER_S
 from engine.venues.counts import Count
+from procs.config_files import load_config
 from procs.feed_shell import TICK_NS
-from tests.engine.venues.kalshi.test_auth import pem
+from procs.live_feed import LiveFeed
 from tests.procs.live_feeds import (
     MS,
     NOWHERE,
@@ -346,44 +343,6 @@ def test_stop_says_goodbye() -> None:
     run(main())
 
 
-def test_the_handshake_is_signed_with_the_key_of_the_folder(tmp_path: Path) -> None:
-    key = Ed25519PrivateKey.generate()
-    tmp_path.chmod(0o700)
-    for name, content in (("kalshi_key_id", b"an-id"), ("kalshi_private_key.pem", pem(key))):
-        (tmp_path / name).write_bytes(content)
-        (tmp_path / name).chmod(0o600)
-
-    async def main() -> None:
-        venue = Venue.KALSHI
-        async with scripted(venue) as server:
-            feed = make_feed(venue, config_for(venue, server.url), tuple(server.books), tmp_path)
-            feed.shell.start()
-            for number in (1, 2):
-                await until(partial(is_connected, server, number))
-                await equal(feed, server)
-                sent = server.peer.headers
-                text = f"{sent['KALSHI-ACCESS-TIMESTAMP']}GET/trade-api/ws/v2".encode()
-                key.public_key().verify(base64.b64decode(sent["KALSHI-ACCESS-SIGNATURE"]), text)
-                assert sent["KALSHI-ACCESS-KEY"] == "an-id"
-                assert abs(int(sent["KALSHI-ACCESS-TIMESTAMP"]) - time.time_ns() // MS) < 60_000
-                server.peer.close(1000)
-            first, second = (peer.headers["KALSHI-ACCESS-SIGNATURE"] for peer in server.peers[:2])
-            assert first != second  # each handshake is signed anew
-            await feed.shell.stop()
-
-    run(main())
-
-
-def is_connected(server: ScriptedVenue, times: int) -> bool:
-    return len(server.peers) == times
-
-
-def test_over_an_encrypted_way_a_missing_key_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    with pytest.raises(ConfigError, match="kalshi_key_id: No such file"):
-        make_feed(Venue.KALSHI, config_for(Venue.KALSHI, "wss://127.0.0.1:1/x"), ("KXA",), tmp_path)
-
-
 def test_a_socket_that_opens_while_nothing_is_read_waits_like_the_others() -> None:
     async def main() -> None:
         venue = Venue.POLYMARKET
@@ -440,3 +399,50 @@ def test_what_was_missed_while_our_own_loop_stood_still_is_not_the_venues_fault(
             assert feed.shell.counters.connects == 1
 
     run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_market_that_the_venue_has_lost_is_noticed_among_those_it_has_not(venue: Venue) -> None:
+    async def main() -> None:
+        patience = {"market_silence_ms": 300, "resync_retry_ns": 20 * MS}
+        async with scripted(venue) as server, live(venue, server, **patience) as feed:
+            second = list(server.books)[1]
+            server.lost = {second}
+            while feed.watch.silent == 0:
+                move(venue, server, 1.0 + feed.feed.frames % 7)  # of the first market
+                await asyncio.sleep(0.02)
+            trusts = [Trust(int(row["trust"])) for row in feed.store.rows]
+            assert trusts[0] is Trust.LIVE
+            assert trusts[1] in (Trust.SUSPECT, Trust.RESYNC)
+            assert trusts[2] is Trust.LIVE  # as quiet as the second one, and it answers
+            server.books[second][SIDES[venue][0]]["0.11"] = 8.0
+            server.lost.clear()
+            await equal(feed, server)
+            assert feed.shell.counters.connects == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_with_the_settings_as_shipped_it_is_live_again_within_seconds(venue: Venue) -> None:
+    """The bound of 5 s is not asserted, for it says as much of the machine; the time taken is printed."""
+
+    async def main() -> None:
+        async with scripted(venue) as server:
+            url = f"venues.{venue.name.lower()}.feed.ws_url={server.url}"
+            feed = make_feed(venue, load_config(assignments=[url]), tuple(server.books), NOWHERE)
+            feed.shell.start()
+            await equal(feed, server)
+            for number, code in enumerate((1000, 1008, 1012), 1):
+                began = time.monotonic()
+                server.peer.close(code)
+                await until(partial(has_reconnected, feed, number))
+                await equal(feed, server)
+                print(f"{venue.name}: LIVE again {time.monotonic() - began:.3f} s after {code}")
+            await feed.shell.stop()
+
+    run(main())
+
+
+def has_reconnected(feed: LiveFeed, times: int) -> bool:
+    return feed.shell.counters.reconnects == times

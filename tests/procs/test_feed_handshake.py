@@ -1,21 +1,36 @@
-"""The same over TLS, as the venues serve it: certificates are checked, bounds hold beneath the encryption."""
+"""Before the first message: signatures and certificates; and the same faults beneath TLS as without it."""
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
+from engine.errors import ConfigError
 from engine.records import Venue
-from tests.procs.live_feeds import MS, books_equal, config_for, live, make_feed, polymarket_books
-from tests.procs.scripted_venue import ScriptedPolymarket, frame_header, run, until
+from tests.engine.venues.kalshi.test_auth import pem
+from tests.procs.live_feeds import (
+    MS,
+    books_equal,
+    config_for,
+    equal,
+    live,
+    make_feed,
+    polymarket_books,
+    scripted,
+)
+from tests.procs.scripted_venue import ScriptedPolymarket, ScriptedVenue, frame_header, run, until
 
 VENUE = Venue.POLYMARKET
 
@@ -91,3 +106,41 @@ def test_a_venue_whose_certificate_nobody_vouches_for_is_not_spoken_to(certifica
             await feed.shell.stop()
 
     run(main())
+
+
+def test_the_handshake_is_signed_with_the_key_of_the_folder(tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    tmp_path.chmod(0o700)
+    for name, content in (("kalshi_key_id", b"an-id"), ("kalshi_private_key.pem", pem(key))):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).chmod(0o600)
+
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server:
+            feed = make_feed(venue, config_for(venue, server.url), tuple(server.books), tmp_path)
+            feed.shell.start()
+            for number in (1, 2):
+                await until(partial(is_connected, server, number))
+                await equal(feed, server)
+                sent = server.peer.headers
+                text = f"{sent['KALSHI-ACCESS-TIMESTAMP']}GET/trade-api/ws/v2".encode()
+                key.public_key().verify(base64.b64decode(sent["KALSHI-ACCESS-SIGNATURE"]), text)
+                assert sent["KALSHI-ACCESS-KEY"] == "an-id"
+                assert abs(int(sent["KALSHI-ACCESS-TIMESTAMP"]) - time.time_ns() // MS) < 60_000
+                server.peer.close(1000)
+            first, second = (peer.headers["KALSHI-ACCESS-SIGNATURE"] for peer in server.peers[:2])
+            assert first != second  # each handshake is signed anew
+            await feed.shell.stop()
+
+    run(main())
+
+
+def is_connected(server: ScriptedVenue, times: int) -> bool:
+    return len(server.peers) == times
+
+
+def test_over_an_encrypted_way_a_missing_key_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with pytest.raises(ConfigError, match="kalshi_key_id: No such file"):
+        make_feed(Venue.KALSHI, config_for(Venue.KALSHI, "wss://127.0.0.1:1/x"), ("KXA",), tmp_path)
