@@ -88,21 +88,13 @@ class LiveFeed:
             OverwritingRing.create(TOP_CELLS, WIDE_BYTES),
             Table.create(len(specs), BOOK_ROW),
         )
-        settings = config.venues.of(venue).feed
-        self.shell = FeedShell(
-            settings,
-            config.book.silence_max_ns,
-            plan_sockets(
-                [[symbol.decode() for symbol, _, _ in market_symbols(spec)] for spec in specs],
-                symbols_per_subscription=settings.symbols_per_subscription,
-                subscriptions_per_socket=settings.subscriptions_per_socket,
-                sockets_max=settings.sockets_max,
-            ),
+        self.shell = shell_for(
+            venue,
+            config,
+            specs,
             wrap(self.feed),
-            NEW_SESSION[venue],
+            credentials,
             now_ns=now_ns,
-            random_ppm=lambda: random.randint(0, PPM),  # noqa: S311 - spreads attempts, keeps no secret
-            headers=_headers(venue, config, credentials, now_ns),
             unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
             after_read=lambda: self._follow(now_ns()),
         )
@@ -130,6 +122,49 @@ class LiveFeed:
         self.watch.look(now_ns)
         if self._also is not None:
             self._also(now_ns)
+
+
+def never_behind() -> bool:
+    """Of a live feed: what is not read grows old."""
+    return False
+
+
+def shell_for(
+    venue: Venue,
+    config: Config,
+    specs: Sequence[MarketSpec],
+    sink: FeedSink,
+    credentials: Path,
+    *,
+    now_ns: Callable[[], int],
+    unreadable: Callable[[], int],
+    after_read: Callable[[], None],
+    is_behind: Callable[[], bool] = never_behind,
+) -> FeedShell:
+    """Sockets for the markets ``specs`` of a venue, as configured, around any sink.
+
+    ConfigError when the markets do not fit, or the credentials cannot be used.
+    """
+    settings = config.venues.of(venue).feed
+    plans = plan_sockets(
+        [[symbol.decode() for symbol, _, _ in market_symbols(spec)] for spec in specs],
+        symbols_per_subscription=settings.symbols_per_subscription,
+        subscriptions_per_socket=settings.subscriptions_per_socket,
+        sockets_max=settings.sockets_max,
+    )
+    return FeedShell(
+        settings,
+        config.book.silence_max_ns,
+        plans,
+        sink,
+        NEW_SESSION[venue],
+        now_ns=now_ns,
+        random_ppm=lambda: random.randint(0, PPM),  # noqa: S311 - spreads attempts, keeps no secret
+        headers=_headers(venue, config, credentials, now_ns),
+        unreadable=unreadable,
+        is_behind=is_behind,
+        after_read=after_read,
+    )
 
 
 def _codec(venue: Venue, symbols: SymbolTable) -> MarketDataCodec:
