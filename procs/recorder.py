@@ -8,7 +8,8 @@ mid-stream and says so. Every connection gets a number of its own, so that a rep
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -71,13 +72,15 @@ class RollingRecording:
     ) -> None:
         if self._writer is None and self.frames == 0 and kind is None:
             self._writer = self._begin(self._now_ns())  # a recording without a frame has its header
-        self._finish()
+        with self._named():
+            self._finish()
 
     def write(self, recv_ns: int, venue: Venue, conn: int, payload: bytes) -> None:
         """Append one frame; bytes that are no UTF-8 are replaced, for the format holds text."""
-        if self._writer is None:
-            self._writer = self._begin(recv_ns)
-        self._writer.write(recv_ns, venue, conn, payload.decode(errors="replace"))
+        with self._named():
+            if self._writer is None:
+                self._writer = self._begin(recv_ns)
+            self._writer.write(recv_ns, venue, conn, payload.decode(errors="replace"))
         self.frames += 1
 
     def on_clock(self, now_ns: int) -> None:
@@ -86,9 +89,11 @@ class RollingRecording:
         if self._writer is None or self._file is None or is_early:
             return
         self._flushed_ns = now_ns
-        self._writer.flush()
-        if self._file.tell() >= self._bytes_max:
-            self._finish()
+        with self._named():
+            self._writer.flush()
+            self._file.flush()
+            if self._file.tell() >= self._bytes_max:
+                self._finish()
 
     def _begin(self, start_ns: int) -> RecordingWriter:
         if self._file is None:
@@ -113,11 +118,21 @@ class RollingRecording:
             raise ConfigError(f"{self._out}: {PARTS_MAX} files are enough")
         path = part_path(self._out, len(self.paths))
         try:
-            file = path.open("xb", buffering=0)
+            file = path.open("xb")
         except FileExistsError:
             raise ConfigError(f"{path}: exists already; a recording overwrites nothing") from None
         self.paths.append(path)
         return file
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """A write that fails knows no file by itself: name ours."""
+        try:
+            yield
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, str(self.paths[-1])) from error
 
     def _finish(self) -> None:
         file, self._file = self._file, None
@@ -127,6 +142,7 @@ class RollingRecording:
         with file:
             if writer is not None:
                 writer.close()
+            file.flush()
             os.fsync(file.fileno())
             self.bytes += file.tell()
 

@@ -82,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
     recording = RollingRecording(args.out, specs, names, args.rotate * BYTES_PER_MB, time.time_ns)
     feeds = _feeds(config, specs, fees, recording)
     with recording:
+        if not args.json:
+            sys.stderr.write(f"pr3dict: recording {len(specs)} markets into {args.out}; Ctrl-C ends it\n")
         feed_loop.run(feed_loop.serve([feed.shell for feed in feeds], asyncio.Event(), for_s=args.for_s))
     return _tell(args, feeds, recording)
 

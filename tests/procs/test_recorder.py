@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import time
 from pathlib import Path
 
@@ -103,6 +105,27 @@ def test_a_clock_that_steps_back_does_not_stop_the_flushing(tmp_path: Path) -> N
             recording.on_clock(at)
             sizes.append(out.stat().st_size)
     assert 0 < sizes[0] < sizes[1] == sizes[2]
+
+
+def fill(out: Path) -> None:
+    with rolling(out) as recording:
+        for number in range(50):
+            recording.write(START_NS, Venue.KALSHI, 0, os.urandom(200).hex().encode())
+            recording.on_clock(number * FLUSH_EVERY_NS)
+
+
+def test_a_disk_that_is_full_is_told_with_the_name_of_the_file(tmp_path: Path) -> None:
+    out = tmp_path / "a.ndjson.zst"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            fill(out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.filename == str(out)
 
 
 def test_names_of_parts() -> None:

@@ -151,7 +151,7 @@ def test_a_venue_that_never_lets_us_in_is_a_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "live.ndjson.zst"
-    options = ["--market", "kalshi:X", "--kalshi-url", "ws://127.0.0.1:9/", "--for", "0.2"]
+    options = ["--market", "kalshi:X", "--kalshi-url", "ws://127.0.0.1:9/", "--for", "0.2", "--json"]
     assert main(["record", "--out", str(out), *options]) == 1
     assert "kalshi: never connected (ConnectionRefusedError" in one_line(capsys)
     assert read(out) == []
