@@ -23,6 +23,7 @@ SLOTS_MAX: Final = 1 << 20
 CORES_MAX: Final = 1_024
 RATE_MAX: Final = 100_000
 WAIT_MAX_NS: Final = 3_600 * NS_PER_S
+MOMENT_NS: Final = 1_000_000  # least of what is waited for: timers of a socket have this grain
 EFFECTIVE: Final = "effective configuration"  # what a message names when no single file is at fault
 
 Tree = Mapping[str, object]
@@ -72,6 +73,7 @@ class BookConfig:
 
     crossed_max_ns: int = required(0, WAIT_MAX_NS)
     silence_max_ns: int = required(NS_PER_S, WAIT_MAX_NS)
+    market_silence_max_ns: int = required(NS_PER_S, NS_PER_DAY)
     mirror_broken_frames_max: int = required(0, 1_000)
 
 
@@ -154,6 +156,42 @@ class LatencyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedConfig:
+    """Market data of one venue over WebSockets. File names are of the credentials folder; "": none."""
+
+    ws_url: str
+    key_id_file: str
+    private_key_file: str
+    symbols_per_subscription: int = required(1, 4_096)
+    subscriptions_per_socket: int = required(1, 128)
+    sockets_max: int = required(1, 256)
+    message_bytes_max: int = required(1_024, 4 << 20)  # what a codec has room for
+    message_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)  # from its first byte to its last
+    connect_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    subscribe_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    ping_every_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    pong_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    user_timeout_ns: int = required(MOMENT_NS, WAIT_MAX_NS)  # sent bytes that nobody acknowledges (TCP)
+    reconnect_base_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    reconnect_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    hold_ns: int = required(0, WAIT_MAX_NS)  # a connection that lasted is tried again at once
+    attempts_per_minute: int = required(1, 6_000)
+    garbage_max: int = required(1, 100_000)
+    garbage_span_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    resyncs_per_second: int = required(1, 1_000)
+    resync_symbols_max: int = required(1, 4_096)  # of one request
+    resync_retry_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+
+    def __post_init__(self) -> None:
+        if not self.ws_url.startswith(("ws://", "wss://")):
+            raise ValueError(f"ws_url {self.ws_url!r} is no address of a WebSocket (ws:// or wss://)")
+        if self.reconnect_max_ns < self.reconnect_base_ns:
+            raise ValueError("reconnect_max_ns is below reconnect_base_ns")
+        if (self.key_id_file == "") != (self.private_key_file == ""):
+            raise ValueError("key_id_file and private_key_file go together")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VenueConfig:
     """Our account at one venue. ``direct_member`` matters at Kalshi: the precision of the balance."""
 
@@ -162,6 +200,7 @@ class VenueConfig:
     orders_burst: int = required(1, RATE_MAX)
     direct_member: bool
     latency: LatencyConfig
+    feed: FeedConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,14 @@ class Store(Protocol):
         """Doubt every open book since ``at_ns``; the number of TOP records in ``tops``."""
         ...
 
+    def doubt(self, slot: int, reason: Reason, now_ns: int) -> int:
+        """Doubt a book for a reason found outside the stream; the number of TOP records in ``tops``."""
+        ...
+
+    def resync_requested(self, slot: int, now_ns: int) -> int:
+        """A snapshot of a book in doubt was asked for; the number of TOP records in ``tops``."""
+        ...
+
     def on_time(self, now_ns: int) -> int:
         """Act by the clock (books crossed too long); the number of TOP records in ``tops``."""
         ...
@@ -89,6 +97,14 @@ class BookAgent:
             work += 1
             self._publish(self.store.on_time(now_ns))
         return work
+
+    def doubt(self, slot: int, reason: Reason, now_ns: int) -> None:
+        """Put a book in doubt for a reason found outside the stream: its row says so."""
+        self._publish(self.store.doubt(slot, reason, now_ns))
+
+    def resync_requested(self, slot: int, now_ns: int) -> None:
+        """A snapshot of a book in doubt was asked for: its row says so."""
+        self._publish(self.store.resync_requested(slot, now_ns))
 
     def on_close(self) -> None:
         """Nothing to let go of."""

@@ -134,11 +134,19 @@ class RecordingHeader:
 class RecordingWriter:
     """Writes a recording to a binary file object that it does not close. Not thread-safe.
 
-    Memory: one block of text. Nothing is in the file for certain before ``close``.
+    Memory: one block of text. What was written before ``flush`` or ``close`` is in the file, and can be read
+    whatever becomes of the rest.
     """
 
-    def __init__(self, file: BinaryIO, header: RecordingHeader, level: int = LEVEL_DEFAULT) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        header: RecordingHeader,
+        level: int = LEVEL_DEFAULT,
+        block_bytes: int | None = None,
+    ) -> None:
         self._file = file
+        self._block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=0)
         self._lines: list[bytes] = [header.to_line()]
         self._pending = len(self._lines[0])
@@ -160,15 +168,17 @@ class RecordingWriter:
         self._lines.append(line)
         self._pending += len(line)
         self.frames += 1
-        if self._pending >= BLOCK_BYTES:
-            self._flush()
+        if self._pending >= self._block_bytes:
+            self.flush()
 
     def close(self) -> None:
         """Write what is pending; the file object stays open."""
-        if self._pending:
-            self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what is pending, as a block of its own."""
+        if not self._pending:
+            return
         self._file.write(self._compressor.compress(b"".join(self._lines)))
         self._lines.clear()
         self._pending = 0

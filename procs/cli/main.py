@@ -70,6 +70,7 @@ COMMANDS: Final = (
     Command("control", "procs.cli.control", "serve the operator's commands for one run directory"),
     Command("monitor", "procs.cli.monitor", "serve the metrics of one run directory to Prometheus"),
     Command("doctor", "procs.cli.doctor", "is this host fit to run the engine?"),
+    Command("record", "procs.cli.record", "record live market data as it comes", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )

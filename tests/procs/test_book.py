@@ -97,3 +97,18 @@ def test_a_snapshot_from_behind_the_gap_brings_its_book_back() -> None:
     assert floor.row(1)["trust"] == Trust.SUSPECT
     floor.say(1, 70, *SNAPSHOT)
     assert floor.work(101) == [(1, Trust.LIVE)]
+
+
+def test_a_request_for_a_book_in_doubt_is_shown_by_row_and_top() -> None:
+    floor = Floor()
+    floor.say(0, 1, *SNAPSHOT)
+    floor.work(1)
+    floor.agent.doubt(0, Reason.FEED_SILENT, 2)
+    assert floor.row(0)["trust"] == Trust.SUSPECT
+    assert floor.work(2) == [(0, Trust.SUSPECT)]
+    floor.agent.resync_requested(0, 3)
+    assert floor.row(0)["trust"] == Trust.RESYNC
+    assert floor.work(4) == [(0, Trust.RESYNC)]
+    floor.say(0, 5, *SNAPSHOT)
+    floor.work(5)
+    assert floor.row(0)["trust"] == Trust.LIVE

@@ -56,6 +56,20 @@ def test_blocks_are_cut_at_line_ends_and_carry_checksums(monkeypatch: pytest.Mon
     assert decoder.decompress(data).endswith(b"\n")
 
 
+def test_what_is_flushed_is_in_the_file_as_a_block_of_its_own() -> None:
+    out = io.BytesIO()
+    writer = RecordingWriter(out, made.header())
+    writer.write(made.START_NS, Venue.KALSHI, 3, "a")
+    assert out.getvalue() == b""
+    writer.flush()
+    writer.flush()  # nothing waits: nothing is written
+    assert _text(out.getvalue()).count(b"\n") == 2
+    writer.write(made.START_NS, Venue.KALSHI, 3, "b")
+    writer.close()
+    assert out.getvalue().count(b"\x28\xb5\x2f\xfd") == 2
+    assert _text(out.getvalue()).count(b"\n") == 3
+
+
 def test_a_writer_that_failed_writes_no_end() -> None:
     out = io.BytesIO()
     with pytest.raises(RuntimeError), RecordingWriter(out, made.header()):

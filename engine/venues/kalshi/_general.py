@@ -242,7 +242,8 @@ class _Reader:
     def _error(self) -> None:
         self.frame.venue_error = True
         message = self.envelope.get("msg")
-        if isinstance(message, dict) and message.get("code") in TERMINAL_CODES:
+        code = message.get("code") if isinstance(message, dict) else None
+        if isinstance(code, int) and code in TERMINAL_CODES:
             self.frame.action = Action.ENDED
             self.frame.reason = Reason.SUBSCRIPTION_ERROR
 

@@ -181,6 +181,12 @@ def test_control_frames() -> None:
 def test_errors(code: int, action: Action) -> None:
     frame = read({"type": "error", "sid": 1, "seq": 2, "msg": {"code": code, "msg": "text"}})
     assert (frame.venue_error, frame.action) == (True, action)
+
+
+@pytest.mark.parametrize("code", [[], {}, [10], None, "10"])
+def test_an_error_whose_code_is_no_number_ends_nothing(code: object) -> None:
+    frame = read({"type": "error", "sid": 2, "msg": {"code": code}})
+    assert (frame.venue_error, frame.action) == (True, Action.SEQUENCED)
     assert frame.error == ""
 
 

@@ -1,0 +1,103 @@
+"""Books of one venue that wait for a snapshot, or have not been heard of for too long, and asking for them.
+
+A book in doubt, and one that never had a snapshot, is named to the feed, which asks within its budget and not
+twice. So is a LIVE book that nothing was heard of for ``silence_ns``, for a venue can lose a single market of
+a connection that is otherwise well: the answer shows that it is still there. Without one it falls into doubt
+after twice as long. Looking costs a comparison over all rows, and a call for each book that waits, every
+LOOK_EVERY_NS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import numpy as np
+
+from engine.catalog.market import MarketRef, MarketSpec
+from engine.reasons import Reason
+from engine.records import Trust
+from procs.registry import market_symbols
+from shm.ring import Records
+
+LOOK_EVERY_NS: Final = 50_000_000
+
+_WAITING: Final = np.zeros(max(Trust) + 1, np.bool_)
+_WAITING[[Trust.UNSYNCED, Trust.SUSPECT, Trust.RESYNC]] = True
+
+
+class Want(Protocol):
+    """How to ask for a book (``procs.feed_shell.FeedShell.want_snapshot``)."""
+
+    def __call__(self, symbol: str, *, urgent: bool = False) -> bool:
+        """Whether it will be asked for now."""
+        ...
+
+
+class Books(Protocol):
+    """Who is told of what was found out (``procs.book.BookAgent``)."""
+
+    def resync_requested(self, slot: int, now_ns: int) -> None:
+        """A snapshot of a book in doubt was asked for."""
+        ...
+
+    def doubt(self, slot: int, reason: Reason, now_ns: int) -> None:
+        """A book falls into doubt."""
+        ...
+
+
+class DoubtWatch:
+    """Asks for books. ``rows``: BOOK_ROW by slot; ``has_orders``: whether we have some in a slot.
+
+    ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books asked for, ``silent`` those that
+    fell into doubt for silence.
+    """
+
+    def __init__(
+        self,
+        rows: Records,
+        books: Books,
+        want: Want,
+        silence_ns: int,
+        has_orders: Callable[[int], bool] | None = None,
+    ) -> None:
+        self.asked = 0
+        self.silent = 0
+        self._rows = rows
+        self._books = books
+        self._want = want
+        self._silence_ns = silence_ns
+        self._has_orders = has_orders
+        self._symbols: dict[int, tuple[str, ...]] = {}
+        self._slots = np.empty(0, np.int64)
+        self._next_ns = 0
+
+    def add(self, ref: MarketRef, spec: MarketSpec) -> None:
+        """Watch a market; one that had the slot before is forgotten."""
+        self._symbols[ref.slot] = tuple(symbol.decode() for symbol, _, _ in market_symbols(spec))
+        self._slots = np.array(sorted(self._symbols), np.int64)
+
+    def look(self, now_ns: int) -> int:
+        """Ask for what waits, if it is time to; how many books were newly asked for."""
+        if 0 < self._next_ns - now_ns <= LOOK_EVERY_NS:  # further off: the clock stepped back
+            return 0
+        self._next_ns = now_ns + LOOK_EVERY_NS
+        trusts = self._rows["trust"][self._slots]
+        ages_ns = np.where(trusts == Trust.LIVE, now_ns - self._rows["recv_ns"][self._slots], 0)
+        is_lost = ages_ns >= 2 * self._silence_ns
+        for slot in self._slots[is_lost].tolist():
+            self.silent += 1
+            self._books.doubt(slot, Reason.FEED_SILENT, now_ns)
+        is_quiet = (ages_ns >= self._silence_ns) & ~is_lost
+        asked = sum(self._ask(slot) for slot in self._slots[is_quiet].tolist())
+        waiting = _WAITING[self._rows["trust"][self._slots]]
+        for slot in self._slots[waiting].tolist():
+            if self._ask(slot):
+                asked += 1
+                self._books.resync_requested(slot, now_ns)
+        self.asked += asked
+        return asked
+
+    def _ask(self, slot: int) -> bool:
+        urgent = self._has_orders is not None and self._has_orders(slot)
+        return sum(self._want(symbol, urgent=urgent) for symbol in self._symbols[slot]) > 0

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.catalog.defaults import market_with_defaults
+from engine.catalog.market import MarketRef
+from engine.reasons import Reason
+from engine.records import BOOK_ROW, Trust, Venue
+from procs.config_files import load_config, load_fee_table
+from procs.doubt_watch import LOOK_EVERY_NS, DoubtWatch
+
+SILENCE_NS = 1_000 * LOOK_EVERY_NS
+
+
+class Asked:
+    """A feed that takes wishes for ``takes``, and the books that are told."""
+
+    def __init__(self) -> None:
+        self.takes = {"A", "B", "C"}
+        self.wanted: list[tuple[str, bool]] = []
+        self.requested: list[tuple[int, int]] = []
+        self.doubted: list[tuple[int, Reason, int]] = []
+        self.rows = np.zeros(8, BOOK_ROW)  # slots that nobody registered look UNSYNCED
+
+    def want(self, symbol: str, *, urgent: bool = False) -> bool:
+        self.wanted.append((symbol, urgent))
+        return symbol in self.takes
+
+    def resync_requested(self, slot: int, now_ns: int) -> None:
+        self.requested.append((slot, now_ns))
+
+    def doubt(self, slot: int, reason: Reason, now_ns: int) -> None:
+        self.doubted.append((slot, reason, now_ns))
+        self.rows[slot]["trust"] = Trust.SUSPECT
+
+
+def watch(asked: Asked, trusts: dict[int, Trust], urgent: int = -1) -> DoubtWatch:
+    made = DoubtWatch(asked.rows, asked, asked.want, SILENCE_NS, lambda slot: slot == urgent)
+    fees = load_fee_table(load_config())
+    for (slot, trust), symbol in zip(trusts.items(), "ABC", strict=False):
+        asked.rows[slot]["trust"] = trust
+        made.add(MarketRef(slot, 1), market_with_defaults(fees, Venue.KALSHI, symbol, 0))
+    return made
+
+
+@pytest.mark.parametrize("trust", list(Trust))
+def test_which_books_are_asked_for(trust: Trust) -> None:
+    asked = Asked()
+    waits = trust in (Trust.UNSYNCED, Trust.SUSPECT, Trust.RESYNC)
+    assert watch(asked, {3: trust}).look(7) == waits
+    assert asked.wanted == ([("A", False)] if waits else [])
+    assert asked.requested == ([(3, 7)] if waits else [])
+
+
+def test_those_with_open_orders_are_urgent_and_only_what_is_taken_counts() -> None:
+    asked = Asked()
+    asked.takes = {"B"}
+    watched = watch(asked, {1: Trust.SUSPECT, 2: Trust.SUSPECT, 5: Trust.LIVE}, urgent=2)
+    assert watched.look(0) == 1
+    assert asked.wanted == [("A", False), ("B", True)]
+    assert asked.requested == [(2, 0)]
+    assert watched.asked == 1
+
+
+def test_it_looks_now_and_then() -> None:
+    asked = Asked()
+    watched = watch(asked, {1: Trust.SUSPECT})
+    late = 100 * LOOK_EVERY_NS
+    times = (0, LOOK_EVERY_NS - 1, LOOK_EVERY_NS, late, late + 1, late - LOOK_EVERY_NS)
+    assert [watched.look(at) for at in times] == [1, 0, 1, 1, 0, 1]  # the last after a step back
+
+
+def test_a_market_that_nothing_is_heard_of_is_asked_for_and_then_in_doubt() -> None:
+    asked = Asked()
+    watched = watch(asked, {1: Trust.LIVE, 2: Trust.LIVE})
+    asked.rows["recv_ns"][[1, 2]] = 1_000, SILENCE_NS  # the second one is heard of later
+    assert watched.look(1_000 + SILENCE_NS - 1) == 0
+    assert watched.look(1_000 + SILENCE_NS + LOOK_EVERY_NS) == 1
+    assert (asked.wanted, asked.requested, asked.doubted) == ([("A", False)], [], [])
+    at_ns = 1_000 + 2 * SILENCE_NS
+    watched.look(at_ns)
+    assert asked.doubted == [(1, Reason.FEED_SILENT, at_ns)]
+    assert asked.requested == [(1, at_ns)]
+    assert watched.silent == 1
+
+
+def test_one_that_answers_stays_live() -> None:
+    asked = Asked()
+    watched = watch(asked, {1: Trust.LIVE})
+    for number in range(1, 10):
+        asked.rows["recv_ns"][1] = (number - 1) * SILENCE_NS
+        assert watched.look(number * SILENCE_NS) == 1
+    assert asked.doubted == []
+
+
+def test_a_clock_behind_the_receipt_of_a_book_makes_nothing_old() -> None:
+    asked = Asked()
+    watched = watch(asked, {1: Trust.LIVE})
+    asked.rows["recv_ns"][1] = 10 * SILENCE_NS
+    assert watched.look(0) == 0
