@@ -19,9 +19,8 @@ from engine.config import Config
 from engine.errors import ConfigError
 from engine.records import Venue
 from procs import config_files, feed_loop
-from procs.cli.arguments import positive
+from procs.cli.arguments import add_config_arguments, positive
 from procs.cli.exit_codes import ExitCode
-from procs.cli.paper import add_config_arguments
 from procs.credentials import credentials_folder
 from procs.importers import open_source
 from procs.live_feed import LiveFeed
