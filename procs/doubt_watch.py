@@ -26,11 +26,15 @@ _WAITING: Final = np.zeros(max(Trust) + 1, np.bool_)
 _WAITING[[Trust.UNSYNCED, Trust.SUSPECT, Trust.RESYNC]] = True
 
 
-class Want(Protocol):
-    """How to ask for a book (``procs.feed_shell.FeedShell.want_snapshot``)."""
+class Feed(Protocol):
+    """Who asks for books (``procs.feed_shell.FeedShell``)."""
 
-    def __call__(self, symbol: str, *, urgent: bool = False) -> bool:
-        """Whether it will be asked for now."""
+    def want_snapshot(self, symbol: str, *, urgent: bool = False) -> bool:
+        """Ask for a book; whether it will be asked for now."""
+        ...
+
+    def snapshot_arrived(self, symbol: str) -> None:
+        """A book that waited is LIVE."""
         ...
 
 
@@ -57,7 +61,7 @@ class DoubtWatch:
         self,
         rows: Records,
         books: Books,
-        want: Want,
+        feed: Feed,
         silence_ns: int,
         has_orders: Callable[[int], bool] | None = None,
     ) -> None:
@@ -65,11 +69,12 @@ class DoubtWatch:
         self.silent = 0
         self._rows = rows
         self._books = books
-        self._want = want
+        self._feed = feed
         self._silence_ns = silence_ns
         self._has_orders = has_orders
         self._symbols: dict[int, tuple[str, ...]] = {}
         self._slots = np.empty(0, np.int64)
+        self._waited = np.zeros(len(rows), np.bool_)  # by slot, when it was looked at last
         self._next_ns = 0
 
     def add(self, ref: MarketRef, spec: MarketSpec) -> None:
@@ -84,6 +89,9 @@ class DoubtWatch:
         self._next_ns = now_ns + LOOK_EVERY_NS
         trusts = self._rows["trust"][self._slots]
         ages_ns = np.where(trusts == Trust.LIVE, now_ns - self._rows["recv_ns"][self._slots], 0)
+        for slot in self._slots[self._waited[self._slots] & (trusts == Trust.LIVE)].tolist():
+            for symbol in self._symbols[slot]:
+                self._feed.snapshot_arrived(symbol)
         is_lost = ages_ns >= 2 * self._silence_ns
         for slot in self._slots[is_lost].tolist():
             self.silent += 1
@@ -91,6 +99,7 @@ class DoubtWatch:
         is_quiet = (ages_ns >= self._silence_ns) & ~is_lost
         asked = sum(self._ask(slot) for slot in self._slots[is_quiet].tolist())
         waiting = _WAITING[self._rows["trust"][self._slots]]
+        self._waited[self._slots] = waiting
         for slot in self._slots[waiting].tolist():
             if self._ask(slot):
                 asked += 1
@@ -100,4 +109,4 @@ class DoubtWatch:
 
     def _ask(self, slot: int) -> bool:
         urgent = self._has_orders is not None and self._has_orders(slot)
-        return sum(self._want(symbol, urgent=urgent) for symbol in self._symbols[slot]) > 0
+        return sum(self._feed.want_snapshot(symbol, urgent=urgent) for symbol in self._symbols[slot]) > 0

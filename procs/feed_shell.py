@@ -125,6 +125,10 @@ class FeedShell:
             return False
         return self._resyncs.want(symbol, link.plan.conn, self.monotonic_ns(), urgent=urgent)
 
+    def snapshot_arrived(self, symbol: str) -> None:
+        """A book that was asked for is in order again: the next wish is a new one."""
+        self._resyncs.arrived(symbol)
+
     def stamp_ns(self) -> int:
         """Time of receipt; a clock that steps back is held and counted."""
         now_ns = self._now_ns()
@@ -140,7 +144,7 @@ class FeedShell:
 
     def on_ready(self, link: FeedLink) -> None:
         """Every book of the link is on its way: none is asked for again at once."""
-        self._resyncs.asked(link.symbols, self.monotonic_ns())
+        self._resyncs.expect(link.symbols, self.monotonic_ns())
 
     def on_lost(self, link: FeedLink) -> None:
         """Nothing can be asked of the link's connection any more, and its books are in doubt from now on."""

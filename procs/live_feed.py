@@ -98,9 +98,7 @@ class LiveFeed:
             unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
             after_read=lambda: self._follow(now_ns()),
         )
-        self.watch = DoubtWatch(
-            self.store.rows, self.book, self.shell.want_snapshot, config.book.market_silence_max_ns
-        )
+        self.watch = DoubtWatch(self.store.rows, self.book, self.shell, config.book.market_silence_max_ns)
         self._register(config, specs, fees, now_ns())
 
     def live_books(self) -> int:

@@ -2,8 +2,7 @@
 
 Two classes of urgency, each in the order of asking. A market that was asked for is not asked for again before
 ``retry_ns`` have passed: the snapshot is on its way, or is lost. Each time that it is asked for again doubles
-this, RETRY_DOUBLINGS_MAX times: the venue may not know it. One that was not wanted for as long again was in
-order meanwhile, and begins anew.
+this, RETRY_DOUBLINGS_MAX times: the venue may not know it. One whose snapshot came begins anew.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class ResyncQueue:
         for symbol in symbols:
             for waiting in self._waiting:
                 waiting.pop(symbol, None)
-        self.asked(symbols, now_ns)
+            self._note(symbol, now_ns)
         self._next_ns = now_ns + self._interval_ns
         return conn, symbols
 
@@ -85,18 +84,18 @@ class ResyncQueue:
             for symbol in [symbol for symbol, at in waiting.items() if at == conn]:
                 del waiting[symbol]
 
-    def asked(self, symbols: Iterable[str], now_ns: int) -> None:
-        """Note that books are on their way, by a request or because a connection begins with them."""
-        if len(self._asked) > self._capacity:
-            kept = {symbol: asked for symbol, asked in self._asked.items() if self._is_recent(asked, now_ns)}
-            self._asked = kept
-        longest_ns = self._retry_ns << RETRY_DOUBLINGS_MAX
+    def expect(self, symbols: Iterable[str], now_ns: int) -> None:
+        """Books are on their way without having been asked for: a connection begins with them."""
         for symbol in symbols:
-            last = self._asked.get(symbol)
-            again = last is not None and self._is_recent(last, now_ns)
-            patience_ns = min(2 * last.patience_ns, longest_ns) if last and again else self._retry_ns
-            self._asked[symbol] = _Asked(now_ns, patience_ns)
+            self._asked[symbol] = _Asked(now_ns, self._retry_ns)
 
-    @staticmethod
-    def _is_recent(asked: _Asked, now_ns: int) -> bool:
-        return now_ns - asked.at_ns < 2 * asked.patience_ns
+    def arrived(self, symbol: str) -> None:
+        """The book came: the next doubt about it is a new one."""
+        self._asked.pop(symbol, None)
+
+    def _note(self, symbol: str, now_ns: int) -> None:
+        """``symbol`` is asked for now, perhaps again."""
+        last = self._asked.get(symbol)
+        longest_ns = self._retry_ns << RETRY_DOUBLINGS_MAX
+        patience_ns = self._retry_ns if last is None else min(2 * last.patience_ns, longest_ns)
+        self._asked[symbol] = _Asked(now_ns, patience_ns)

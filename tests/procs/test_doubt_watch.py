@@ -19,13 +19,17 @@ class Asked:
     def __init__(self) -> None:
         self.takes = {"A", "B", "C"}
         self.wanted: list[tuple[str, bool]] = []
+        self.arrived: list[str] = []
         self.requested: list[tuple[int, int]] = []
         self.doubted: list[tuple[int, Reason, int]] = []
         self.rows = np.zeros(8, BOOK_ROW)  # slots that nobody registered look UNSYNCED
 
-    def want(self, symbol: str, *, urgent: bool = False) -> bool:
+    def want_snapshot(self, symbol: str, *, urgent: bool = False) -> bool:
         self.wanted.append((symbol, urgent))
         return symbol in self.takes
+
+    def snapshot_arrived(self, symbol: str) -> None:
+        self.arrived.append(symbol)
 
     def resync_requested(self, slot: int, now_ns: int) -> None:
         self.requested.append((slot, now_ns))
@@ -36,7 +40,7 @@ class Asked:
 
 
 def watch(asked: Asked, trusts: dict[int, Trust], urgent: int = -1) -> DoubtWatch:
-    made = DoubtWatch(asked.rows, asked, asked.want, SILENCE_NS, lambda slot: slot == urgent)
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, lambda slot: slot == urgent)
     fees = load_fee_table(load_config())
     for (slot, trust), symbol in zip(trusts.items(), "ABC", strict=False):
         asked.rows[slot]["trust"] = trust
@@ -99,3 +103,13 @@ def test_a_clock_behind_the_receipt_of_a_book_makes_nothing_old() -> None:
     watched = watch(asked, {1: Trust.LIVE})
     asked.rows["recv_ns"][1] = 10 * SILENCE_NS
     assert watched.look(0) == 0
+
+
+def test_a_book_that_came_back_is_said_once() -> None:
+    asked = Asked()
+    watched = watch(asked, {1: Trust.SUSPECT, 2: Trust.LIVE, 5: Trust.RESYNC})
+    for number, trusts in enumerate(((2, 1, 3), (1, 1, 3), (1, 1, 4), (2, 1, 4), (1, 1, 4))):
+        for slot, trust in zip((1, 2, 5), trusts, strict=True):
+            asked.rows[slot]["trust"] = trust
+        watched.look(number * LOOK_EVERY_NS)
+    assert asked.arrived == ["A", "A"]

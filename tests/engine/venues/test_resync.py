@@ -58,7 +58,7 @@ def test_what_was_asked_for_is_not_asked_for_again_before_it_had_time_to_come() 
     resyncs.take(0)
     assert not resyncs.want("A", 1, RETRY_NS - 1, urgent=True)
     assert resyncs.want("A", 1, RETRY_NS)
-    resyncs.asked(["B"], 0)
+    resyncs.expect(["B"], 0)
     assert not resyncs.want("B", 1, 1)
 
 
@@ -72,16 +72,26 @@ def test_what_never_comes_is_asked_for_less_and_less_often() -> None:
     assert asked_s == [0, 2, 6, 14, 30, 62, 126, 190, 254, 318, 382]
 
 
-def test_one_that_was_in_order_meanwhile_begins_anew() -> None:
+def test_one_whose_book_came_begins_anew() -> None:
     resyncs = queue()
     for now_ns in (0, RETRY_NS, 3 * RETRY_NS):
         assert resyncs.want("A", 1, now_ns)
         assert resyncs.take(now_ns) is not None
-    later = 3 * RETRY_NS + 8 * RETRY_NS  # left alone for four, and not wanted for four more
-    assert resyncs.want("A", 1, later)
-    resyncs.take(later)
-    assert not resyncs.want("A", 1, later + RETRY_NS - 1)
-    assert resyncs.want("A", 1, later + RETRY_NS)
+    assert not resyncs.want("A", 1, 3 * RETRY_NS + 1)
+    resyncs.arrived("A")
+    resyncs.arrived("never asked for")
+    assert resyncs.want("A", 1, 3 * RETRY_NS + 2)  # a new doubt, at once
+    assert resyncs.take(4 * RETRY_NS) is not None
+    assert not resyncs.want("A", 1, 5 * RETRY_NS - 1)
+    assert resyncs.want("A", 1, 5 * RETRY_NS)
+
+
+def test_connections_that_begin_again_and_again_do_not_wear_out_patience() -> None:
+    resyncs = queue()
+    for number in range(10):
+        resyncs.expect(["A"], number)
+    assert not resyncs.want("A", 1, RETRY_NS)
+    assert resyncs.want("A", 1, RETRY_NS + 9)
 
 
 def test_a_connection_that_is_gone_is_asked_for_nothing() -> None:
@@ -97,8 +107,5 @@ def test_beyond_its_capacity_it_refuses_and_counts() -> None:
     resyncs = queue(capacity=2, batch=1)
     assert [resyncs.want(symbol, 0, 0) for symbol in "ABC"] == [True, True, False]
     assert resyncs.refused == 1
-    for at in range(2):
-        assert resyncs.take(at * NS_PER_S) is not None
-    for at in range(3, 100):  # what was asked for is forgotten with time, not kept for ever
-        assert resyncs.want(f"S{at}", 0, at * NS_PER_S)
-        assert resyncs.take(at * NS_PER_S) == (0, [f"S{at}"])
+    assert resyncs.take(0) is not None
+    assert resyncs.want("C", 0, 1)
