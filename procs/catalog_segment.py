@@ -98,7 +98,7 @@ class CatalogView:
 
     def __init__(self, segment: CatalogSegment, reader: str) -> None:
         self._mirror = Mirror(segment.rows)
-        self._reader = segment.barrier.reader(reader)
+        self._reader = segment.barrier.resume(reader)
         self.rows: MarketRows = self._mirror.rows
         self.version = 0  # confirmed
 

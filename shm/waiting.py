@@ -26,7 +26,7 @@ from shm.jit import kernel
 
 PAUSES: Final = 64  # some microseconds: Python looks at its stop flag in between
 YIELDS_BEFORE_PARK: Final = 16
-PARK_NS: Final = 10_000_000  # heartbeats and the stop flag are seen at least this often
+PARK_NS: Final = 50_000_000  # whoever has a timer due earlier says so; a signal ends a sleep at once
 ANY_CORE: Final = -1
 
 
@@ -86,8 +86,8 @@ class Idler:
             self._bell.stay_awake()
             self._seen = None
 
-    def idle(self) -> None:
-        """Nothing was there: wait as the policy says, for PARK_NS at most."""
+    def idle(self, due_in_ns: int = PARK_NS) -> None:
+        """Nothing was there: wait as the policy says; a sleep ends when a timer is due, or by ``park_ns``."""
         if self.policy is Policy.SPIN:
             pause_some(PAUSES)
         elif self.policy is Policy.YIELD or self._idle_passes < self._yields:
@@ -96,7 +96,7 @@ class Idler:
         elif self._seen is None:
             self._seen = self._bell.prepare()
         else:
-            self._bell.sleep(self._seen, self._park_ns)
+            self._bell.sleep(self._seen, max(min(self._park_ns, due_in_ns), 1))
             self.slept += 1
             self._seen = None
 

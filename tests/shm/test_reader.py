@@ -129,12 +129,12 @@ def test_a_new_producer_is_noticed_at_its_first_message(tmp_path: Path) -> None:
     assert (second.published_messages, reader.received_messages) == (4, 4)
 
 
-def test_a_new_producer_is_noticed_when_there_is_nothing_to_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["poll", "read"])
+def test_a_new_producer_is_noticed_when_there_is_nothing_to_read(tmp_path: Path, by: str) -> None:
     first = start(tmp_path, 1)
     reader = attached(tmp_path).resume("executor", 0)
     publish(first, 0)
-    out = np.zeros(4, RECORD)
-    assert reader.read(out) == 1
+    assert (reader.poll() if by == "poll" else reader.read(np.zeros(4, RECORD))) == 1
     first.segment.close()
     start(tmp_path, 2)
     assert not reader.entered_epoch(), "what is being used is still of the first one"

@@ -112,3 +112,15 @@ def test_a_signal_ends_every_way_to_wait(tmp_path: Path, way: str) -> None:
 
 def test_warm_compiles() -> None:
     module.warm()
+
+
+@pytest.mark.parametrize(("park_ns", "due_in_ns", "asked"), [(500, 70, 70), (500, 900, 500), (500, -3, 1)])
+def test_a_sleep_ends_when_a_timer_is_due(
+    monkeypatch: pytest.MonkeyPatch, park_ns: int, due_in_ns: int, asked: int
+) -> None:
+    bell, slept_ns = Doorbell.create(), []
+    monkeypatch.setattr(bell, "sleep", lambda _, timeout_ns: slept_ns.append(timeout_ns))
+    idler = Idler(Policy.PARK, bell, park_ns)
+    for _ in range(YIELDS_BEFORE_PARK + 2):
+        idler.idle(due_in_ns)
+    assert slept_ns == [asked]

@@ -71,6 +71,7 @@ class Machine:
         self._broken = broken
         self._writes: dict[int, list[Write]] = {}
         self._cores: dict[int, Core] = {}
+        self._fenced: View = {}  # by sequentially consistent fences
         self._live: list[Core] = []
         self._done = threading.Semaphore(0)
         self._failures: list[BaseException] = []
@@ -160,6 +161,19 @@ class Machine:
         history.append(Write(int(desired), dict(core.view)))
         return 1
 
+    def _fetch_add(self, address: int, increment: int) -> int:
+        before = self._history(int(address))[-1].value
+        self._compare_exchange(address, before, before + int(increment))
+        return before
+
+    def _fence_seq_cst(self) -> None:
+        """All these fences are in one order, and each sees what was done before those that precede it."""
+        core = self._step()
+        _join(core.view, core.seen)
+        _join(core.view, self._fenced)
+        _join(self._fenced, core.view)
+        core.released = dict(core.view)
+
     def _fence_acquire(self) -> None:
         core = self._step()
         _join(core.view, core.seen)
@@ -176,7 +190,10 @@ class Machine:
             "load_relaxed": lambda a: self._load(a, acquire=False),
             "store_release": lambda a, v: self._store(a, v, release=strong["store_release"]),
             "store_relaxed": lambda a, v: self._store(a, v, release=False),
+            "store_seq_cst": lambda a, v: self._store(a, v, release=True),  # its fence is asked for apart
             "compare_exchange": self._compare_exchange,
+            "fetch_add": self._fetch_add,
+            "fence_seq_cst": self._fence_seq_cst,
             "fence_acquire": self._fence_acquire,
             "fence_release": self._fence_release,
             "pause": lambda: None,
