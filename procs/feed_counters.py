@@ -26,6 +26,7 @@ class FeedCounters:
     garbage: int = 0  # messages that could not be read
     resyncs: int = 0  # requests for books
     frames: int = 0
+    keep_alives: int = 0  # texts that answer our pings
     bytes: int = 0
     clock_steps_back: int = 0
     pauses: int = 0  # times reading was stopped for a reader that was far behind

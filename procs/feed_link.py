@@ -181,6 +181,7 @@ class FeedLink:
         recv_ns = shell.stamp_ns()
         seen = session.observe(payload)
         if seen is Seen.KEEP_ALIVE:
+            shell.counters.keep_alives += 1
             self._vitals.answered()
             return
         unreadable = shell.unreadable()

@@ -82,6 +82,7 @@ class LogFound:
 class SourceFound:
     """The recording: receive times of its first and last frame, and where it broke off ("" nowhere)."""
 
+    frames: int
     first_ns: int
     last_ns: int
     damage: str

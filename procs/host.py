@@ -49,6 +49,8 @@ class Host:
         """
         now_ns = self._clock.now_ns()
         turn = self._clock.turn
+        if self._clock.ended:
+            return False
         if turn and (self._clock.seat != self._seat.number or turn == self._turn):
             self._tell()
             return False

@@ -25,6 +25,7 @@ from procs.recording import RecordingHeader
 from procs.recording_frames import Frame
 from procs.recording_merge import common_start, merge
 from procs.run_directory import InputNamed
+from procs.venue_sim.tape import Tape, recorded_tape, seeded_tape
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,13 @@ def named_input(named: InputNamed, config: Config) -> Input:
         files = [Path(file) for file in named.files]
         return recorded_input(named.name, files, config, align_start=named.align_start)
     return seeded_input(named.seed, config)
+
+
+def open_tape(named: InputNamed, opened: ExitStack) -> Tape:
+    """The same input as simulated venues play it."""
+    if named.files:
+        return recorded_tape([Path(file) for file in named.files], opened, align_start=named.align_start)
+    return seeded_tape(named.seed)
 
 
 def recorded_input(name: str, files: Sequence[Path], config: Config, *, align_start: bool) -> Input:

@@ -179,8 +179,8 @@ class Conductor:
     """Moves a replay from event to event: hands a frame to ``deliver`` when it is its time.
 
     ``step`` is called until ``ended``; ``wake`` is called with the number of the seat that a turn was handed
-    to. ``sent`` counts frames; what the feeds have taken is read from the seats. Raises AgentStalled when a
-    process is due and does nothing.
+    to. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that was sent. Raises
+    AgentStalled when a process is due and does nothing.
     """
 
     def __init__(
@@ -191,6 +191,7 @@ class Conductor:
         deliver: Callable[[Frame], None],
         start_ns: int,
         wake: Callable[[int], object],
+        is_delivered: Callable[[], bool] = lambda: True,
     ) -> None:
         self.ended = False
         self.sent = 0
@@ -201,20 +202,21 @@ class Conductor:
         self._frames = frames
         self._deliver = deliver
         self._wake = wake
+        self._is_delivered = is_delivered
         self._next = next(frames, None)
         self.first_ns = self.last_ns = self._next.recv_ns if self._next else 0
-        self._turn = 0
         self._seat = 0
         self._works = [0] * len(seats.names)
         self._handled = 0  # in this pass so far
         self._due_ns = NEVER_NS  # of all that were called in it
-        self._is_delivering = False
-        self._begin_pass()
+        self._is_delivering = True  # what the feeds were told when they subscribed
+        self._turn = 1
+        self._clock.move(start_ns, turn=self._turn)
 
     def step(self) -> bool:
         """Look whether what is waited for has come, and go on if so; whether it had."""
         if self._is_delivering:
-            if self._seats.frames() < self.sent:
+            if not self._is_delivered():
                 return False
             self._is_delivering = False
             self._begin_pass()

@@ -69,6 +69,7 @@ class _Pass:
     relations_refused: dict[str, int]
     planted: tuple[PlantedOutcome, ...]
     outcome: Outcome
+    frames: int
     first_ns: int
     last_ns: int
     wall_s: float
@@ -79,7 +80,7 @@ def _run(given: Input, options: PaperOptions, on_progress: OnProgress) -> PaperR
     """Run at the first latency; at the others too when an order was sent, since nothing else takes time."""
     first = _pass(given, options, options.latency_scales[0], None, on_progress)
     outcomes = [first.outcome]
-    frames = first.found.feed.frames if first.found.feed else None
+    frames = first.frames
     for scale in options.latency_scales[1:]:
         if first.outcome.orders:
             outcomes.append(_pass(given, options, scale, frames, on_progress).outcome)
@@ -124,6 +125,7 @@ def _pass(
         relations_refused=_refused(engine.screened),
         planted=planted,
         outcome=_outcome(found, planted, options.config, scale),
+        frames=source.frames,
         first_ns=source.first_ns,
         last_ns=source.last_ns,
         wall_s=wall_s,
@@ -160,6 +162,7 @@ def _processes_pass(
         relations_refused=_refused(run.screened),
         planted=run.planted,
         outcome=_outcome(run.found, run.planted, options.config, scale),
+        frames=source.frames,
         first_ns=source.first_ns,
         last_ns=source.last_ns,
         wall_s=run.wall_s,
@@ -238,7 +241,7 @@ def _data_seen(given: Input, options: PaperOptions, done: _Pass) -> DataSeen:
     assert feed is not None
     return DataSeen(
         files=given.files,
-        frames=feed.frames,
+        frames=done.frames,
         level_writes=feed.level_writes,
         markets=feed.markets,
         first_ns=done.first_ns,

@@ -21,7 +21,7 @@ from engine.catalog.relations import Screened, screen
 from engine.config import Config
 from engine.ledger.journal import EntryKind, read_journal
 from engine.records import ORDER_EVENT
-from procs.build import build_id
+from procs.build_id import build_id
 from procs.findings import Findings
 from procs.inputs import Input
 from procs.paper_result import PlantedOutcome
@@ -83,7 +83,9 @@ def run_processes(
                 input=given.named,
                 latency_scale=latency_scale,
                 logs_decisions=decisions is not None,
+                over_sockets=True,
             ),
+            given.scene.start_ns,
         )
         eye = _Eye(supervisor)
         began_s = time.perf_counter()

@@ -6,6 +6,7 @@ when whoever started it has gone; then it leaves what it found beside the segmen
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import BinaryIO, Final
 
 import orjson
+import uvloop
 
 from engine import typed_tree
 from engine.config import ProcessConfig, Role
@@ -27,16 +29,17 @@ from procs.parts import VENUES, EngineParts
 from procs.recording_frames import Frame
 from procs.run_directory import Description, RunDirectory, bell_name
 from procs.session_watch import SessionWatch
+from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
+from shm.loop_turns import LoopTurns
 from shm.waiting import Idler, Policy
 
 FOUND_SUFFIX: Final = ".found.json"
 JOURNAL_SUFFIX: Final = ".journal"
 DECISIONS: Final = "decisions.ndjson"
-CONDUCTOR_SEAT: Final = 0  # the feeds', first in the pipeline
 TURNS_BETWEEN_LOOKS: Final = 64  # at whether the run, or its owner, has ended
 
 
@@ -44,12 +47,12 @@ class EngineProcess:
     """The process ``name`` of the engine described in ``directory``."""
 
     def __init__(self, directory: RunDirectory, description: Description, name: str) -> None:
+        config = description.process(name)
         self.stop_asked = False
-        self._conductor: Conductor | None = None
-        self._frames: UndamagedFrames | None = None
         self._name = name
         self._path = directory.path
-        config = description.process(name)
+        self._description = description
+        self._files = ExitStack()
         self._given = named_input(description.input, description.config)
         self._parts = EngineParts(
             description.config,
@@ -58,75 +61,138 @@ class EngineProcess:
             config.roles,
             next_boot_epoch(Path(description.state_dir)),
         )
-        self._files = ExitStack()
         self._stages = Stages(
             self._parts,
             config.roles,
             latency_scale=description.latency_scale,
-            decisions=self._decision_log(config, description),
+            decisions=self._decision_log(config),
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
         )
         self._clock = EngineClock.attach(self._path)
         self._seats = Seats.attach(description.seats, self._path)
-        self._host = Host(
-            self._stages.in_order(),
-            self._clock,
-            self._seats.seat(name),
-            lambda: sum(feed.frames for feed in self._stages.feeds.values()),
-            self._wake_conductor,
-        )
-        self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in self._seats.names]
-        self._bell = self._bells[self._seats.names.index(name)]
-        self._idler = Idler(Policy.PARK, self._bell, yields=0)  # who waits for its turn leaves the core
+        self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
+        seat = self._seats.seat(name)
+        self._bell = self._bells[seat.number]
+        self._host = Host(self._stages.in_order(), self._clock, seat, self._taken, self._wake_conductor)
+        self._conducts = seat.number == description.conductor
+        self._conductor: Conductor | None = None
+        self._frames: UndamagedFrames | None = None
+        self._feeds: FeedSockets | None = None
+        self._owner = os.getppid()
+        self._turns = 0
 
     def run(self) -> None:
         """Turn until the run ends or somebody asks to stop, then leave what was found."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
         with self._files as opened:
-            self._conductor = self._make_conductor(opened)
             self._host.start()
             gc.collect()
             gc.freeze()
-            self._turn_until_the_end()
+            if self._description.runs_a_loop(self._name):
+                uvloop.run(self._run_with_sockets(opened))
+            else:
+                self._run_alone(opened)
             self._host.close()
         self._leave(self._stages.findings().with_parts(Findings(source=self._source_found())))
 
-    def _turn_until_the_end(self) -> None:
-        turns = 0
-        owner = os.getppid()
-        while not self.stop_asked:
-            turns += 1
-            worked = self._host.turn()
-            if self._conductor is not None:
-                worked |= self._conductor.step()
-            if worked:
-                self._idler.worked()
+    def _run_alone(self, opened: ExitStack) -> None:
+        if self._conducts:
+            self._conductor = self._make_conductor(opened, None)
+        idler = Idler(Policy.PARK, self._bell, yields=0)  # who waits for its turn leaves the core
+        while not self._is_over():
+            if self._work():
+                idler.worked()
             else:
-                self._idler.idle()
-            if turns % TURNS_BETWEEN_LOOKS == 0 and (self._clock.ended or os.getppid() != owner):
-                return
+                idler.idle()
 
-    def _make_conductor(self, opened: ExitStack) -> Conductor | None:
-        """Whoever has the feeds replays the recording to them."""
-        if not self._stages.feeds:
-            return None
+    async def _run_with_sockets(self, opened: ExitStack) -> None:
+        turns = LoopTurns(self._work_in_loop, Policy.PARK, self._bell, yields=0)
+        self._stop_turns = turns.stop
+        venues = VenueSockets(self._description.input, self._path, opened) if self._conducts else None
+        feeds = self._feed_sockets(turns) if self._stages.feeds else None
+        self._feeds = feeds
+        opening = asyncio.create_task(self._open_sockets(venues, feeds, opened, turns))
+        try:
+            await turns.run()
+        finally:
+            opening.cancel()
+            if venues is not None:
+                venues.close()
+            if feeds is not None:
+                await feeds.close()
+        if opening.done() and not opening.cancelled():
+            opening.result()  # raises what kept the sockets from opening
 
-        def deliver(frame: Frame) -> None:
-            self._stages.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+    async def _open_sockets(
+        self, venues: VenueSockets | None, feeds: FeedSockets | None, opened: ExitStack, turns: LoopTurns
+    ) -> None:
+        try:
+            if feeds is not None:
+                await feeds.open(self._path)
+            if venues is not None:
+                await venues.open()
+                self._conductor = self._make_conductor(opened, venues)
+                turns.nudge()
+        except BaseException:
+            turns.stop()
+            raise
 
+    def _feed_sockets(self, turns: LoopTurns) -> FeedSockets:
+        return FeedSockets(
+            self._description.config,
+            self._given.scene.markets,
+            self._stages.feeds,
+            self._clock.now_ns,
+            turns.nudge,
+        )
+
+    def _work_in_loop(self) -> int:
+        if self._is_over():
+            self._stop_turns()
+        return self._work()
+
+    def _work(self) -> bool:
+        worked = self._host.turn()
+        if self._conductor is not None and not self._conductor.ended:
+            worked |= self._conductor.step()
+        return worked
+
+    def _is_over(self) -> bool:
+        self._turns += 1
+        if self._turns % TURNS_BETWEEN_LOOKS == 0 and os.getppid() != self._owner:
+            return True
+        return self.stop_asked or self._clock.ended
+
+    def _make_conductor(self, opened: ExitStack, venues: VenueSockets | None) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))
-        start_ns = self._given.scene.start_ns
-        return Conductor(self._clock, self._seats, self._frames, deliver, start_ns, self._wake)
+        return Conductor(
+            self._clock,
+            self._seats,
+            self._frames,
+            self._deliver if venues is None else venues.deliver,
+            self._given.scene.start_ns,
+            self._wake,
+            (lambda: True) if venues is None else (lambda: self._seats.frames() >= venues.written),
+        )
+
+    def _deliver(self, frame: Frame) -> None:
+        """Whoever has the feeds hands them the recording."""
+        self._stages.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+
+    def _taken(self) -> int:
+        if self._feeds is not None:
+            return self._feeds.taken
+        return sum(feed.frames for feed in self._stages.feeds.values())
 
     def _wake(self, seat: int) -> None:
         self._bells[seat].ring()
 
     def _wake_conductor(self) -> None:
-        self._bells[CONDUCTOR_SEAT].ring()
+        self._bells[self._description.conductor].ring()
 
-    def _decision_log(self, config: ProcessConfig, description: Description) -> BinaryIO | None:
-        if Role.LEDGER not in config.roles or not description.logs_decisions:
+    def _decision_log(self, config: ProcessConfig) -> BinaryIO | None:
+        if Role.LEDGER not in config.roles or not self._description.logs_decisions:
             return None
         return self._files.enter_context((self._path / DECISIONS).open("wb"))
 
@@ -135,6 +201,7 @@ class EngineProcess:
             return None
         damage = self._frames.damage
         return SourceFound(
+            frames=self._conductor.sent,
             first_ns=self._conductor.first_ns,
             last_ns=self._conductor.last_ns,
             damage="" if damage is None else str(damage),
@@ -150,3 +217,4 @@ class EngineProcess:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.stop_asked = True
+        self._bell.ring()

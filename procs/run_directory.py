@@ -23,7 +23,8 @@ import orjson
 
 from engine import typed_tree
 from engine.config import Config, ProcessConfig, Role
-from engine.errors import ConfigError, EngineRunning, LayoutMismatch
+from engine.errors import ConfigError, EngineRunning
+from procs.build_id import build_id, refuse_other_build
 from procs.whole_file import whole_file
 
 DESCRIPTION: Final = "engine.json"
@@ -55,6 +56,7 @@ class Description:
     input: InputNamed
     latency_scale: int = 1
     logs_decisions: bool = False
+    over_sockets: bool = False  # the feeds hear simulated venues, instead of reading the recording themselves
 
     @property
     def processes(self) -> tuple[ProcessConfig, ...]:
@@ -65,6 +67,16 @@ class Description:
     def seats(self) -> tuple[str, ...]:
         """Names of the processes in the order in which one process would call their agents."""
         return tuple(process.name for process in sorted(self.processes, key=_place))
+
+    def runs_a_loop(self, name: str) -> bool:
+        """Whether the process has sockets of its own."""
+        return self.over_sockets and not {Role.FEED, Role.VENUE_SIM}.isdisjoint(self.process(name).roles)
+
+    @property
+    def conductor(self) -> int:
+        """Seat of the process that moves a replay: that of the simulated venues, or of the feeds."""
+        role = Role.VENUE_SIM if self.over_sockets else Role.FEED
+        return next(seat for seat, name in enumerate(self.seats) if role in self.process(name).roles)
 
     def process(self, name: str) -> ProcessConfig:
         """One of them; ConfigError that names the others."""
@@ -147,7 +159,7 @@ class RunDirectory:
             file.write(orjson.dumps(typed_tree.dump(description), option=orjson.OPT_INDENT_2))
 
 
-def read_description(path: Path, build: str) -> Description:
+def read_description(path: Path) -> Description:
     """What the folder says of its engine; LayoutMismatch if another build wrote it, ConfigError if unfit."""
     try:
         tree = orjson.loads((path / DESCRIPTION).read_bytes())
@@ -156,8 +168,7 @@ def read_description(path: Path, build: str) -> Description:
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{path / DESCRIPTION}: not JSON: {error}") from error
     written_by = tree.get("build") if isinstance(tree, dict) else None
-    if written_by != build:
-        raise LayoutMismatch(f"{path / DESCRIPTION}: build {written_by}, this is build {build}")
+    refuse_other_build(f"{path}: its owner", str(written_by), build_id())
     return typed_tree.build(Description, tree, str(path / DESCRIPTION))
 
 

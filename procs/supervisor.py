@@ -46,18 +46,25 @@ class Child:
 
 
 class Supervisor:
-    """Runs the engine of ``description`` in ``directory``, which it has claimed."""
+    """Runs the engine of ``description`` in ``directory``, which it has claimed, from ``start_ns`` on."""
 
-    def __init__(self, directory: RunDirectory, description: Description) -> None:
+    def __init__(self, directory: RunDirectory, description: Description, start_ns: int) -> None:
         self._directory = directory
         self._description = description
         self._children: list[Child] = []
         path, epoch = directory.path, description.boot_epoch
         self.wires = Wires.create(VENUES, description.config.engine.market_slots, path, epoch)
         self.clock = EngineClock.create(path, epoch)
+        self.clock.move(start_ns, turn=1)  # whoever conducts the replay hands out the turns
         self.seats = Seats.create(description.seats, path, epoch)
         self._bells = [
-            Doorbell.create(name=bell_name(seat), epoch=epoch, directory=path) for seat in description.seats
+            Doorbell.create(
+                name=bell_name(seat),
+                epoch=epoch,
+                directory=path,
+                for_event_loop=description.runs_a_loop(seat),
+            )
+            for seat in description.seats
         ]
         directory.describe(description)
 

@@ -18,12 +18,19 @@ from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Policy
 class LoopTurns:
     """``work`` answers how much it did; ``bell``, which has a FIFO, is rung by all that feed its rings.
 
+    ``yields`` is as in ``Idler``.
+
     Going to sleep takes two turns, as everywhere: the flag goes up, ``work`` looks once more, and only then
     the loop is left alone. ``slept`` counts how often.
     """
 
     def __init__(
-        self, work: Callable[[], int], policy: Policy, bell: Doorbell, park_ns: int = PARK_NS
+        self,
+        work: Callable[[], int],
+        policy: Policy,
+        bell: Doorbell,
+        park_ns: int = PARK_NS,
+        yields: int = YIELDS_BEFORE_PARK,
     ) -> None:
         if bell.descriptor is None:
             raise ValueError("an event loop sleeps on a descriptor: make its bell with for_event_loop")
@@ -33,6 +40,7 @@ class LoopTurns:
         self._bell = bell
         self._descriptor = bell.descriptor
         self._park_s = park_ns / NS_PER_S
+        self._yields = yields
         self._idle_turns = 0
         self._stopped = False
         self._sleeper: asyncio.Future[None] | None = None
@@ -62,7 +70,7 @@ class LoopTurns:
             self._sleeper.set_result(None)
 
     async def _wait(self) -> None:
-        if self._idle_turns == 0 or self.policy is not Policy.PARK or self._idle_turns <= YIELDS_BEFORE_PARK:
+        if self._idle_turns == 0 or self.policy is not Policy.PARK or self._idle_turns <= self._yields:
             if self._bell.sleeping:
                 self._bell.stay_awake()
             if self._idle_turns > 0 and self.policy is not Policy.SPIN:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from procs.build import build_id
 from procs.cli.exit_codes import ExitCode
 from procs.process import EngineProcess
 from procs.run_directory import RunDirectory, read_description
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Be that process until the engine ends, or SIGTERM."""
-    description = read_description(args.run_dir, build_id())
+    description = read_description(args.run_dir)
     description.process(args.name)
     directory = RunDirectory.join(args.run_dir, args.name)
     EngineProcess(directory, description, args.name).run()

@@ -1,0 +1,132 @@
+"""The ends of a paper run's real WebSockets: simulated venues in one process, feeds in another.
+
+The venues listen on ports of the kernel's choice and say which in a file of the run directory; the feeds wait
+for it. While a replay is conducted a frame counts as delivered when the feeds have taken every text that the
+venues have written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from engine.catalog.market import MarketSpec
+from engine.config import WAIT_MAX_NS, Config
+from engine.records import Venue
+from engine.venues.counts import Count
+from procs.feed import FeedAgent
+from procs.feed_shell import FeedShell
+from procs.inputs import open_tape
+from procs.live_feed import shell_for
+from procs.recording import VENUE_NAMES
+from procs.recording_frames import Frame
+from procs.run_directory import InputNamed
+from procs.venue_sim.simulation import SimOptions, VenueSim
+from procs.whole_file import whole_file
+
+ENDPOINTS: Final = "endpoints.json"
+LOOK_S: Final = 0.01
+SILENT_S: Final = 3_600.0  # a replay may stand still for as long as its readers take
+
+
+class VenueSockets:
+    """The simulated venues of a run, served until ``close``."""
+
+    def __init__(self, named: InputNamed, path: Path, opened: ExitStack) -> None:
+        self.sim = VenueSim(
+            open_tape(named, opened), SimOptions(start_when_subscribed=None, silent_s=SILENT_S)
+        )
+        self._path = path
+
+    async def open(self) -> None:
+        """Listen, say where, and wait until the feeds have subscribed to every book."""
+        await self.sim.open()
+        with whole_file(self._path / ENDPOINTS) as file:
+            file.write(orjson.dumps(self.sim.endpoints))
+        await self.sim.subscribed()
+
+    def deliver(self, frame: Frame) -> None:
+        """Send a frame to whoever has subscribed to it."""
+        self.sim.deliver(frame)
+
+    @property
+    def written(self) -> int:
+        """Texts that went to sockets."""
+        return sum(log.texts_written for log in self.sim.logs.values())
+
+    def close(self) -> None:
+        """End every connection."""
+        self.sim.close()
+
+
+class FeedSockets:
+    """Sockets around the feeds of a run. ``after_read`` is called when one of them has brought something."""
+
+    def __init__(
+        self,
+        config: Config,
+        markets: Sequence[MarketSpec],
+        feeds: dict[Venue, FeedAgent],
+        now_ns: Callable[[], int],
+        after_read: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._feeds = feeds
+        self._now_ns = now_ns
+        self._after_read = after_read
+        self._markets = {
+            venue: list({spec.symbol: spec for spec in markets if spec.venue is venue}.values())
+            for venue in feeds
+        }
+        self.shells: list[FeedShell] = []
+
+    async def open(self, path: Path) -> None:
+        """Wait until the venues listen, then connect and subscribe."""
+        while not (path / ENDPOINTS).exists():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(LOOK_S)
+        endpoints = orjson.loads((path / ENDPOINTS).read_bytes())
+        for venue, specs in self._markets.items():
+            if specs:
+                self.shells.append(self._shell(venue, specs, endpoints[VENUE_NAMES[venue]], path))
+        for shell in self.shells:
+            shell.start()
+
+    def _shell(self, venue: Venue, specs: Sequence[MarketSpec], url: str, path: Path) -> FeedShell:
+        feed = self._feeds[venue]
+        return shell_for(
+            venue,
+            with_endpoint(self._config, venue, url),
+            specs,
+            feed,
+            path,  # no credentials are there: loopback is not signed
+            now_ns=self._now_ns,
+            unreadable=lambda: int(feed.codec.counts[Count.REJECTED]),
+            after_read=self._after_read,
+        )
+
+    @property
+    def taken(self) -> int:
+        """Texts that came from sockets."""
+        return sum(shell.counters.frames + shell.counters.keep_alives for shell in self.shells)
+
+    async def close(self) -> None:
+        """End every connection."""
+        for shell in self.shells:
+            await shell.stop()
+
+
+def with_endpoint(config: Config, venue: Venue, url: str) -> Config:
+    """The configuration with another address of a venue, and no impatience: the replay may stand still."""
+    of_venue = config.venues.of(venue)
+    pointed = replace(of_venue, feed=replace(of_venue.feed, ws_url=url))
+    if venue is Venue.POLYMARKET:
+        venues = replace(config.venues, polymarket=pointed)
+    else:
+        venues = replace(config.venues, kalshi=pointed)
+    return replace(config, venues=venues, book=replace(config.book, silence_max_ns=WAIT_MAX_NS))
