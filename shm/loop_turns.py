@@ -42,6 +42,7 @@ class LoopTurns:
         self._park_s = park_ns / NS_PER_S
         self._yields = yields
         self._idle_turns = 0
+        self._prepared = False
         self._stopped = False
         self._sleeper: asyncio.Future[None] | None = None
 
@@ -50,13 +51,39 @@ class LoopTurns:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._descriptor, self.nudge)
         try:
+            if self.policy is Policy.SPIN:
+                await self._spin(loop)
             while not self._stopped:
-                worked = self._work()
-                self._idle_turns = 0 if worked > 0 else self._idle_turns + 1
-                await self._wait()
+                if self._work() > 0:
+                    self._idle_turns = 0
+                    self._stay_awake()
+                    await asyncio.sleep(0)
+                else:
+                    await self._idle()
         finally:
+            self._stopped = True
             loop.remove_reader(self._descriptor)
-            self._bell.stay_awake()
+            self._stay_awake()
+
+    async def _spin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Turns that re-arm themselves: half the cost of a coroutine's way through the loop."""
+        done: asyncio.Future[None] = loop.create_future()
+
+        def turn() -> None:
+            if done.done():  # whoever awaited the turns was cancelled
+                return
+            try:
+                self._work()
+            except Exception as error:  # noqa: BLE001 - raised where the turns are awaited
+                done.set_exception(error)
+                return
+            if self._stopped:
+                done.set_result(None)
+            else:
+                loop.call_soon(turn)
+
+        loop.call_soon(turn)
+        await done
 
     def stop(self) -> None:
         """Let ``run`` end after the turn it is in; for the loop's own thread."""
@@ -66,18 +93,18 @@ class LoopTurns:
     def nudge(self) -> None:
         """Take a turn now: the bell has rung, or a callback of this loop has brought work."""
         self._bell.answer()
+        self._prepared = False
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)
 
-    async def _wait(self) -> None:
-        if self._idle_turns == 0 or self.policy is not Policy.PARK or self._idle_turns <= self._yields:
-            if self._bell.sleeping:
-                self._bell.stay_awake()
-            if self._idle_turns > 0 and self.policy is not Policy.SPIN:
-                yield_core()
+    async def _idle(self) -> None:
+        self._idle_turns += 1
+        if self.policy is Policy.YIELD or self._idle_turns <= self._yields:
+            yield_core()
             await asyncio.sleep(0)
-        elif not self._bell.sleeping:
+        elif not self._prepared:
             self._bell.prepare()
+            self._prepared = True
             await asyncio.sleep(0)
         else:
             await self._sleep()
@@ -91,3 +118,8 @@ class LoopTurns:
         finally:
             timer.cancel()
             self.slept += 1
+
+    def _stay_awake(self) -> None:
+        if self._prepared:
+            self._bell.stay_awake()
+            self._prepared = False

@@ -256,7 +256,7 @@ class Feeder:
 
 
 def kill_readers(kind: str, directory: Path, rounds: int, chance: random.Random, *, spawn: bool) -> Report:
-    """A gating reader after the other dies; each goes on exactly where the one before was."""
+    """A gating reader after the other dies; each goes on exactly where the one before was, or was done."""
     feeder = Feeder(directory)
     tally = Counters.create(victims.LABELS, name=TALLY, directory=directory)
     in_poll = unused = misplaced = 0
@@ -279,7 +279,7 @@ def kill_readers(kind: str, directory: Path, rounds: int, chance: random.Random,
     return {
         "rounds": rounds,
         "in_poll": in_poll,
-        "handed_out_and_unused": unused,
+        "handed_out_and_unused": unused,  # below zero: used, and handed out again
         "misplaced": misplaced,
         "bad": tally["bad"] + heir_bad + feeder.survivor.bad,
         "position": feeder.position,

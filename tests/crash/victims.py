@@ -177,9 +177,10 @@ def be_writer(kind: str, directory: Path, epoch: int) -> None:
 
 
 def be_reader(kind: str, directory: Path, epoch: int) -> None:
-    """Read as the victim until killed, and say how far it has used what it was handed."""
+    """Read as the victim until killed, and say how far it has used what it was handed; perhaps ``keeps``."""
     ring, tally = RefusingRing.attach(RING, WIDTH, directory), Counters.attach(TALLY, directory)
-    reader = ring.resume(READERS[1], time.monotonic_ns(), batch_cells=CAPACITY)
+    keeps = kind == "keeps"
+    reader = ring.resume(READERS[1], time.monotonic_ns(), batch_cells=CAPACITY, keeps=keeps)
     start = int(reader.block["position"])
     for label in ("started_at", "handled"):
         tally.set(label, start)
@@ -193,6 +194,7 @@ def be_reader(kind: str, directory: Path, epoch: int) -> None:
         tally.add("bad", int(n_cells < 0) + bad_cells(reader.words, reader.tags, n_cells, start))
         start += max(n_cells, 0)
         tally.set("handled", start)
+        reader.done()
         reader.beat(time.monotonic_ns())
         if n_cells == 0:
             os.sched_yield()

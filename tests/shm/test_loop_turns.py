@@ -121,12 +121,42 @@ def test_a_callback_that_brought_work_ends_the_sleep(tmp_path: Path) -> None:
     assert run(tmp_path, Policy.PARK, LONG_NS, work).slept >= 1
 
 
-def test_what_work_raises_ends_the_turns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("policy", Policy)
+def test_what_work_raises_ends_the_turns(tmp_path: Path, policy: Policy) -> None:
     def work(turns: LoopTurns, other: Doorbell, call: int) -> int:
-        raise RuntimeError("no room")
+        if call == 3:
+            raise RuntimeError("no room")
+        return 0
 
     with pytest.raises(RuntimeError, match="no room"):
-        run(tmp_path, Policy.PARK, LONG_NS, work)
+        run(tmp_path, policy, LONG_NS, work)
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_turns_that_are_cancelled_end(tmp_path: Path, policy: Policy) -> None:
+    bell, calls = Doorbell.create(name="bell", directory=tmp_path, for_event_loop=True), [0]
+
+    async def cancel() -> int:
+        running = asyncio.Event()
+
+        def work() -> int:
+            calls[0] += 1
+            if calls[0] == 5:
+                running.set()
+            return 0
+
+        task = asyncio.ensure_future(LoopTurns(work, policy, bell).run())
+        await running.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        worked = calls[0]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return calls[0] - worked
+
+    assert asyncio.run(cancel()) == 0
+    assert not bell.sleeping
 
 
 def test_a_bell_without_a_fifo_is_refused() -> None:
