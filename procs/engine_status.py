@@ -91,7 +91,7 @@ def _process(process: ProcessHealth, condition: str, now_ns: int) -> Tree:
         "build": process.build,
         "waiting": process.waiting,
         "up_ns": now_ns - process.started_ns if started else 0,
-        "heartbeat_age_ns": now_ns - process.heartbeat_ns if started else 0,
+        "heartbeat_age_ns": max(0, now_ns - process.heartbeat_ns) if started else 0,
         "passes": process.passes,
         "work": process.work,
         "idle_sleeps": process.idle_sleeps,

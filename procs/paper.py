@@ -45,6 +45,7 @@ class PaperOptions:
     speed: float | None = None
     decisions: BinaryIO | None = None
     latency_scales: tuple[int, ...] = LATENCY_SCALES
+    run_dir: Path | None = None  # of several processes; None: one that ends with the run
 
 
 def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
@@ -153,8 +154,7 @@ def _processes_pass(
             )
         )
 
-    first = scale == options.latency_scales[0]
-    run = run_processes(options.config, given, scale, options.decisions if first else None, on_look)
+    run = run_processes(options.config, given, scale, _decisions(options, scale), on_look, options.run_dir)
     source = run.found.source
     assert source is not None
     return _Pass(
@@ -168,6 +168,11 @@ def _processes_pass(
         wall_s=run.wall_s,
         damage=source.damage or None,
     )
+
+
+def _decisions(options: PaperOptions, scale: int) -> BinaryIO | None:
+    """Where the decisions of a run go: those of the first alone."""
+    return options.decisions if scale == options.latency_scales[0] else None
 
 
 def _refused(screened: Screened) -> dict[str, int]:

@@ -62,17 +62,18 @@ def run_processes(
     latency_scale: int,
     decisions: BinaryIO | None,
     on_look: Callable[[Seen], None],
+    run_dir: Path | None = None,
 ) -> ProcessesRun:
     """Run ``given`` to its end. Raises ProcessFailed when a process does not get there.
 
-    ``decisions`` receives the decision log.
+    ``decisions`` receives the decision log. With ``run_dir`` the engine can be looked at and steered there.
     """
     catalog = Catalog(config.engine.market_slots)
     for spec in given.scene.markets:
         if catalog.find(spec.venue, spec.symbol) is None:
             catalog.add_market(spec)
     watch = SessionWatch(given.plantings, catalog)
-    with _temporary_engine() as (directory, state_dir):
+    with _temporary_engine(run_dir) as (directory, state_dir):
         supervisor = Supervisor(
             directory,
             Description(
@@ -146,13 +147,18 @@ def _ending_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_engine() -> Iterator[tuple[RunDirectory, Path]]:
-    """A run directory and a state directory of this run alone."""
+def _temporary_engine(run_dir: Path | None) -> Iterator[tuple[RunDirectory, Path]]:
+    """A run directory, and a state directory of this run alone."""
     base = Path(tempfile.mkdtemp(prefix="pr3dict-paper-", dir=runtime_root()))
     try:
         state_dir = base / "state"
         state_dir.mkdir()
-        yield RunDirectory.claim(base / "run"), state_dir
+        claimed = RunDirectory.claim(run_dir or base / "run")
+        try:
+            yield claimed, state_dir
+        finally:
+            claimed.clear()
+            claimed.lock.release()
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

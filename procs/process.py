@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 import signal
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -21,7 +22,10 @@ import uvloop
 from engine import typed_tree
 from engine.config import ProcessConfig, Role
 from procs.boot_epoch import next_boot_epoch
+from procs.control_words import Word
 from procs.findings import Findings, SourceFound
+from procs.halt import HaltSwitch
+from procs.health import HealthTable, ProcessState
 from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
 from procs.pace import Conductor, EngineClock, Seats
@@ -40,7 +44,7 @@ from shm.waiting import Idler, Policy
 FOUND_SUFFIX: Final = ".found.json"
 JOURNAL_SUFFIX: Final = ".journal"
 DECISIONS: Final = "decisions.ndjson"
-TURNS_BETWEEN_LOOKS: Final = 64  # at whether the run, or its owner, has ended
+BEAT_EVERY_NS: Final = 100_000_000
 
 
 class EngineProcess:
@@ -80,6 +84,11 @@ class EngineProcess:
         self._feeds: FeedSockets | None = None
         self._owner = os.getppid()
         self._turns = 0
+        self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
+        self._health = HealthTable.attach(self._path).writer(name)
+        roles = [role.name.lower() for role in config.roles]
+        self._health.start(roles, self._parts.boot_epoch, Policy.PARK.value, time.monotonic_ns())
+        self._beat_ns = 0
 
     def run(self) -> None:
         """Turn until the run ends or somebody asks to stop, then leave what was found."""
@@ -89,12 +98,15 @@ class EngineProcess:
             self._host.start()
             gc.collect()
             gc.freeze()
+            self._health.set_state(ProcessState.READY)
             if self._description.runs_a_loop(self._name):
                 uvloop.run(self._run_with_sockets(opened))
             else:
                 self._run_alone(opened)
+            self._health.set_state(ProcessState.STOPPING)
             self._host.close()
         self._leave(self._stages.findings().with_parts(Findings(source=self._source_found())))
+        self._health.set_state(ProcessState.STOPPED)
 
     def _run_alone(self, opened: ExitStack) -> None:
         if self._conducts:
@@ -160,9 +172,17 @@ class EngineProcess:
 
     def _is_over(self) -> bool:
         self._turns += 1
-        if self._turns % TURNS_BETWEEN_LOOKS == 0 and os.getppid() != self._owner:
-            return True
-        return self.stop_asked or self._clock.ended
+        return self.stop_asked or self._clock.ended or self._should_stop()
+
+    def _should_stop(self) -> bool:
+        """Now and then: tell that we live, and look whether somebody wants this engine to end."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._beat_ns < BEAT_EVERY_NS:
+            return False
+        self._beat_ns = now_ns
+        self._health.beat(now_ns, self._turns, self._host.work, 0)
+        stopping = self._halt.words is not None and self._halt.words.is_set(Word.STOPPING)
+        return stopping or os.getppid() != self._owner
 
     def _make_conductor(self, opened: ExitStack, venues: VenueSockets | None) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))

@@ -23,7 +23,7 @@ import orjson
 
 from engine import typed_tree
 from engine.config import Config, ProcessConfig, Role
-from engine.errors import ConfigError, EngineRunning
+from engine.errors import ConfigError, EngineRunning, Pr3dictError
 from procs.build_id import build_id, refuse_other_build
 from procs.whole_file import whole_file
 
@@ -140,10 +140,14 @@ class RunDirectory:
         path.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
         _refuse_open_folder(path)
         claimed = cls(path, FolderLock(path / (OWNER_LOCK + LOCK_SUFFIX), "an engine"))
-        for left in path.iterdir():
-            if left.is_file() and left.suffix != LOCK_SUFFIX:
-                left.unlink()
+        claimed.clear()
         return claimed
+
+    def clear(self) -> None:
+        """Remove what an engine leaves here; its owner's lock stays."""
+        for left in self.path.iterdir():
+            if left.suffix != LOCK_SUFFIX and not left.is_dir():
+                left.unlink()
 
     @classmethod
     def join(cls, path: Path, name: str) -> Self:
@@ -170,6 +174,14 @@ def read_description(path: Path) -> Description:
     written_by = tree.get("build") if isinstance(tree, dict) else None
     refuse_other_build(f"{path}: its owner", str(written_by), build_id())
     return typed_tree.build(Description, tree, str(path / DESCRIPTION))
+
+
+def described_state_dir(path: Path) -> Path | None:
+    """State directory of the engine that is described here; None without one, or by another build."""
+    try:
+        return Path(read_description(path).state_dir)
+    except (Pr3dictError, OSError):
+        return None
 
 
 def _refuse_open_folder(path: Path) -> None:

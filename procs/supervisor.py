@@ -20,6 +20,8 @@ import orjson
 from engine import typed_tree
 from engine.errors import Pr3dictError
 from procs.findings import Findings
+from procs.halt import HaltSwitch
+from procs.health import HealthTable
 from procs.pace import EngineClock, Seats
 from procs.parts import VENUES
 from procs.process import FOUND_SUFFIX
@@ -66,6 +68,8 @@ class Supervisor:
             )
             for seat in description.seats
         ]
+        HealthTable.create(description.seats, path, epoch)
+        HaltSwitch.create(path, Path(description.state_dir), epoch)
         directory.describe(description)
 
     def start(self) -> None:

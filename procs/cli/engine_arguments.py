@@ -11,6 +11,7 @@ from typing import NamedTuple
 from engine.config import Config
 from procs import config_files
 from procs.cli.arguments import add_config_arguments
+from procs.run_directory import described_state_dir
 
 
 class EngineDirs(NamedTuple):
@@ -25,7 +26,10 @@ def add_engine_arguments(parser: argparse.ArgumentParser, *, json: bool = True) 
     """Declare the options that say which engine is meant."""
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="default: paths.run_dir of the settings")
     parser.add_argument(
-        "--state-dir", type=Path, metavar="DIR", help="default: paths.state_dir of the settings"
+        "--state-dir",
+        type=Path,
+        metavar="DIR",
+        help="default: that of the engine that runs there, else paths.state_dir of the settings",
     )
     add_config_arguments(parser)
     if json:
@@ -36,7 +40,7 @@ def engine_dirs(args: argparse.Namespace) -> EngineDirs:
     """Folders that the options, or else the settings, name; ConfigError when there is no default."""
     config = config_files.load_config(args.config, args.set)
     run_dir = config_files.run_dir(config) if args.run_dir is None else args.run_dir
-    state_dir = config_files.state_dir(config) if args.state_dir is None else args.state_dir
+    state_dir = args.state_dir or described_state_dir(run_dir) or config_files.state_dir(config)
     return EngineDirs(run_dir.absolute(), state_dir.absolute(), config)
 
 

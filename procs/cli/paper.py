@@ -69,6 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="inline (default): one process under a virtual clock; two, roles: processes over shared memory",
     )
+    parser.add_argument(
+        "--run-dir",
+        type=Path,
+        metavar="DIR",
+        help="with several processes: where the engine can be looked at (status, latency, book, halt...)",
+    )
     parser.add_argument("--decisions", type=Path, metavar="FILE", help="write a line for every decision")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of everything simulated")
     add_config_arguments(parser)
@@ -141,6 +147,7 @@ def _run_input(one: PaperInput, args: argparse.Namespace, config: Config) -> Pap
             files=one.files,
             align_start=args.align == "start",
             speed=args.speed,
+            run_dir=args.run_dir,
             decisions=None if one.decisions is None else stack.enter_context(whole_file(one.decisions)),
         )
         if one.files:
