@@ -20,12 +20,10 @@ from engine.catalog.market import MarketSpec
 from engine.catalog.relations import Relation, RelationTable, Screened, screen
 from engine.config import Config, VenueConfig
 from engine.execution.config import ExecutionConfig
-from engine.execution.executor import Executor
-from engine.ids import IdSource
+from engine.execution.recovery import Past
 from engine.ledger.journal import Journal
 from engine.optimizer.allocator import Allocator, AllocatorLimits
 from engine.records import Venue
-from engine.risk.gate import Gate
 from engine.risk.limits import gate_limits
 from engine.sim.clearing import SettlementTimes
 from engine.sim.latency import LatencyModel, Lognormal, Route
@@ -40,10 +38,12 @@ from procs.catalog_agent import CatalogAgent
 from procs.catalog_segment import CatalogView, MarketNames
 from procs.decision_agent import DecisionAgent
 from procs.decision_log import DecisionLog
-from procs.desk import Desk, FreshGate
+from procs.desk import Desk
 from procs.executor import ExecutorAgent
+from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
 from procs.inline import InlineRunner, VirtualClock
+from procs.journal_file import JournalFile
 from procs.optimizer import OptimizerAgent
 from procs.recording_frames import Frame
 from procs.registry import Registry
@@ -74,8 +74,9 @@ class Scene:
 class InlineEngine:
     """All stages around one catalog. ``run`` replays frames through them and lets what is pending happen.
 
-    ``latency_scale`` stretches every simulated way; ``decisions`` receives the decision log;
-    ``watch_decision`` and ``watch_report`` are shown what passes.
+    ``latency_scale`` stretches every simulated way; ``decisions`` receives the decision log; ``journal`` the
+    journal, which otherwise is kept in ``journal_bytes``; ``watch_decision`` and ``watch_report`` are shown
+    what passes.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class InlineEngine:
         latency_scale: int = 1,
         decisions: BinaryIO | None = None,
         pace: Callable[[int], None] | None = None,
+        journal: JournalFile | None = None,
     ) -> None:
         self.config = config
         self.catalog = Catalog(config.engine.market_slots)
@@ -105,6 +107,7 @@ class InlineEngine:
         self.screened: Screened = screen(scene.relations, self.catalog)
         self.wires = Wires.private(VENUES, slots)
         self.journal_bytes = io.BytesIO()
+        self._journal_file = journal
         self._pace = pace
         self._start_ns = scene.start_ns
         self.feeds = self._make_feeds()
@@ -120,7 +123,8 @@ class InlineEngine:
         ]
         self.strategy = self._make_strategy()
         self.optimizer = self._make_optimizer()
-        self.executor = self._make_executor()
+        self._executor_markets = CatalogView(self.wires.catalog, ExecutorAgent.role)
+        self.executor = self._first_executor()
         self.venues = {venue: self._make_venue(venue, latency_scale) for venue in VENUES}
         relations = [entry.relation.name for entry in self.screened.accepted]
         self.log = DecisionLog(decisions, MarketNames(self.wires.catalog).name, relations)
@@ -197,23 +201,25 @@ class InlineEngine:
         allocator = Allocator(markets.rows, view.rows, AllocatorLimits.from_config(self.config))
         return OptimizerAgent(allocator, view, markets, self.wires)
 
-    def _make_executor(self) -> ExecutorAgent:
-        view, markets = self._view(), CatalogView(self.wires.catalog, ExecutorAgent.role)
-        gate = Gate(gate_limits(self.config.risk, self._venue_configs()), markets.rows, view.rows)
-        journal = Journal(self.journal_bytes, lambda: None)
-        desk = Desk(journal, gate, view, self.wires)
+    def journal_content(self) -> bytes:
+        """All whole entries written so far."""
+        return self.journal_bytes.getvalue() if self._journal_file is None else self._journal_file.content()
+
+    def _first_executor(self) -> ExecutorAgent:
+        """An executor with nothing before it: its venues are new, so there is nothing to ask them."""
+        file = self._journal_file
+        if file is None:
+            return self.make_executor(Journal(self.journal_bytes, lambda: None), Past(), self._start_ns)
+        return self.make_executor(file.writer(), Past(), self._start_ns, lambda: file.is_full)
+
+    def make_executor(
+        self, journal: Journal, past: Past, now_ns: int, is_full: Callable[[], bool] = lambda: False
+    ) -> ExecutorAgent:
+        """An executor over these wires that goes on after ``past``."""
         cash = {venue: settings.paper_cash_micros for venue, settings in self._venue_configs().items()}
-        desk.open(cash, self._start_ns)
-        executor = Executor(
-            self.catalog,
-            FreshGate(gate, view),
-            desk,
-            IdSource(BOOT_EPOCH),
-            ExecutionConfig(),
-            view.rows,
-            view.refresh,
-        )
-        return ExecutorAgent(executor, desk, markets, self.wires)
+        limits = gate_limits(self.config.risk, self._venue_configs())
+        site = Site(self.catalog, self._executor_markets, self._view(), self.wires, limits, ExecutionConfig())
+        return start_executor(site, journal, past, cash, now_ns, is_full)
 
     def _make_venue(self, venue: Venue, latency_scale: int) -> SimVenueAgent:
         settings = self._venue_configs()[venue]

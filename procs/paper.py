@@ -32,6 +32,7 @@ from engine.venues.workspace import CONNS_MAX
 from procs.config_files import load_fee_table, load_relations
 from procs.importers import Source, open_source
 from procs.inline_engine import VENUES, InlineEngine, Scene
+from procs.journal_file import JournalFile
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome, VenueAccount
 from procs.progress import OnProgress, Progress
 from procs.recording import RecordingHeader
@@ -48,13 +49,17 @@ KIB: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PaperOptions:
-    """What the command asked for. ``speed`` None: as fast as possible; else a multiple of recorded time."""
+    """What the command asked for. ``speed`` None: as fast as possible; else a multiple of recorded time.
+
+    ``decisions`` and ``journal`` receive those of the first run.
+    """
 
     config: Config
     files: tuple[Path, ...] = ()
     align_start: bool = False
     speed: float | None = None
     decisions: BinaryIO | None = None
+    journal: JournalFile | None = None
     latency_scales: tuple[int, ...] = LATENCY_SCALES
 
 
@@ -186,6 +191,7 @@ def _pass(
         latency_scale=scale,
         decisions=options.decisions if first else None,
         pace=pace,
+        journal=options.journal if first else None,
     )
     watch = SessionWatch(given.session.plantings, engine.catalog) if given.session else None
     steps = 0
@@ -309,7 +315,7 @@ def _outcome(engine: InlineEngine, scale: int, planted: Sequence[PlantedOutcome]
 def _check_journal(engine: InlineEngine, ledger: Ledger) -> None:
     """The journal alone must give the accounts that the run ended with."""
     again = Ledger()
-    again.replay(read_journal(engine.journal_bytes.getvalue()))
+    again.replay(read_journal(engine.journal_content()))
     again.verify()
     if again.accounts != ledger.accounts or again.positions != ledger.positions:
         raise AssertionError("the journal does not give the accounts of the run")

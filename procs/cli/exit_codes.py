@@ -6,6 +6,7 @@ from enum import IntEnum, unique
 from typing import Final
 
 from engine import errors
+from procs.refusals import JournalInUse
 
 
 @unique
@@ -30,6 +31,7 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.RecordingFormat: ExitCode.USAGE,
     errors.RecordingDamaged: ExitCode.FAILURE,
     errors.JournalDamaged: ExitCode.REFUSED,
+    JournalInUse: ExitCode.REFUSED,
     errors.LayoutMismatch: ExitCode.REFUSED,
     errors.DeadlineExceeded: ExitCode.TIMEOUT,
     errors.VenueError: ExitCode.FAILURE,

@@ -55,6 +55,7 @@ COMMANDS: Final = (
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
+    Command("journal", "procs.cli.journal", "show what the journal of an executor says"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )
 
