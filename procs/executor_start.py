@@ -1,8 +1,8 @@
 """Start of an executor: the one procedure for a first start and for one after a death.
 
-Its past is what the journal says (``engine.execution.recovery.recover``). An executor with a past stands
-still until every order is resolved and every account compared (``engine.execution.restart``); with none it
-trades at once, since it never sent anything.
+Its past is what the journal says (``engine.execution.recovery.recover``). An executor stands still until
+every order is resolved and every account compared (``engine.execution.restart``), also with an empty journal:
+a venue may know of us what we do not. Only venues that are as new as the journal are not asked.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.catalog.catalog import Catalog
+from engine.catalog.market import MarketRef
 from engine.errors import JournalDamaged
 from engine.execution.config import ExecutionConfig
 from engine.execution.executor import Executor
+from engine.execution.outputs import market_name
 from engine.execution.recovery import Past
 from engine.execution.restart import Restart
 from engine.ids import IdSource
 from engine.ledger.journal import Journal
+from engine.ledger.ledger import Key
 from engine.records import Venue
 from engine.risk.gate import Gate
 from procs.catalog_segment import CatalogView
@@ -49,10 +52,13 @@ def start_executor(
     cash_micros: Mapping[Venue, int],
     now_ns: int,
     is_full: Callable[[], bool] = lambda: False,
+    *,
+    new_venues: bool = False,
 ) -> ExecutorAgent:
     """Make the stage. ``journal`` goes on behind the entries of ``past``; ``cash_micros`` opens a first one.
 
-    ``is_full`` says when the journal has no more room to come (``JournalFile.is_full``).
+    ``is_full`` says when the journal has no more room to come (``JournalFile.is_full``). ``new_venues``: the
+    venues begin with this journal, which must be empty, and are not asked.
     Raises JournalDamaged when the journal is about markets that this catalog does not have.
     """
     _check_markets(past, site.catalog)
@@ -63,7 +69,7 @@ def start_executor(
     executor = Executor(
         site.catalog, FreshGate(gate, site.view), desk, ids, site.config, site.view.rows, site.view.refresh
     )
-    if not past.entries:
+    if new_venues and not past.entries:
         return ExecutorAgent(executor, desk, site.markets, site.wires)
     executor.restore(past, now_ns)
     desk.commit()
@@ -75,12 +81,20 @@ def start_executor(
 
 
 def _check_markets(past: Past, catalog: Catalog) -> None:
-    """Every market of the past is the one that has its slot now: a position is known by nothing else."""
+    """Every market that matters is the one that has its slot now: a position is known by nothing else."""
     alive = {key for key, position in past.ledger.positions.items() if not position.flat}
     for plan in past.open_plans:
         alive |= {(int(leg.record["venue"]), leg.slot, leg.token[1]) for leg in plan.legs}
-    for venue, slot, generation in sorted(alive):
-        row = catalog.rows[slot] if 0 <= slot < catalog.capacity else None
-        if row is None or (int(row["venue"]), int(row["generation"])) != (venue, generation):
-            where = f"slot {slot} generation {generation} of {Venue(venue).name.lower()}"
-            raise JournalDamaged(f"journal: it has orders or holdings in {where}, the catalog does not")
+    for key in sorted(alive):
+        was, now = past.markets.get(key, b"").decode(errors="replace"), _name_now(catalog, key)
+        if was != now:
+            what = f"slot {key[1]} generation {key[2]} of {Venue(key[0]).name.lower()}"
+            raise JournalDamaged(f"journal: orders or holdings in {what}, which was {was!r} and is {now!r}")
+
+
+def _name_now(catalog: Catalog, key: Key) -> str:
+    """Name of the market that has the place now, as a journal would have it; empty when none has."""
+    venue, slot, generation = key
+    if not catalog.is_current(MarketRef(slot, generation)) or int(catalog.rows[slot]["venue"]) != venue:
+        return ""
+    return market_name(catalog.spec(slot).symbol).decode(errors="replace")

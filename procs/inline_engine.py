@@ -219,7 +219,7 @@ class InlineEngine:
         cash = {venue: settings.paper_cash_micros for venue, settings in self._venue_configs().items()}
         limits = gate_limits(self.config.risk, self._venue_configs())
         site = Site(self.catalog, self._executor_markets, self._view(), self.wires, limits, ExecutionConfig())
-        return start_executor(site, journal, past, cash, now_ns, is_full)
+        return start_executor(site, journal, past, cash, now_ns, is_full, new_venues=True)
 
     def _make_venue(self, venue: Venue, latency_scale: int) -> SimVenueAgent:
         settings = self._venue_configs()[venue]

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.catalog.catalog import Catalog
+from engine.catalog.catalog import NO_GROUP, Catalog
 from engine.execution.advance import PlanWorker, Refresh
 from engine.execution.config import ExecutionConfig
 from engine.execution.intake import read_legs
@@ -30,6 +30,7 @@ from engine.execution.outputs import (
     Outputs,
     decision,
     kept_leg,
+    market_entry,
     order_event,
     payment_event,
     plan_event,
@@ -42,6 +43,7 @@ from engine.execution.sender import Sender
 from engine.execution.silence import next_check_ns, question_wait_ns, rests
 from engine.execution.tracked import Role, TrackedOrder, Verdict
 from engine.ledger.journal import EntryKind
+from engine.ledger.ledger import Key
 from engine.reasons import Reason
 from engine.records import DecisionStage, OrderStatus, ReportKind
 from engine.units import INT64_MAX
@@ -96,9 +98,10 @@ class Executor:
         self._orders: dict[int, tuple[Plan, TrackedOrder]] = {}
         self._old_orders: deque[int] = deque()
         self._old_plans: dict[int, None] = {}
-        self._settled: set[tuple[int, int, int]] = set()  # (venue, slot, generation)
+        self._settled: set[Key] = set()
         self._settlements: list[np.void] = []  # SETTLED reports that came before the market's last fills
         self._stands_still = False
+        self._named: set[Key] = set()  # markets that the journal knows by name
 
     @property
     def open_plans(self) -> int:
@@ -131,11 +134,25 @@ class Executor:
                 self._tell_end(plan, list(legs), reason, now_ns)
             return
         self._worker.prepare(plan)
+        self._name_markets(taken)
         self._journal.append(EntryKind.PLAN, kept)
         for leg in taken:
             self._journal.append(EntryKind.PLAN_LEG, kept_leg(plan, leg))
         self._plans[plan.plan_id] = plan
         self._advance(plan, now_ns)
+
+    def _name_markets(self, legs: Sequence[Leg]) -> None:
+        """Journal which markets the legs are about, and those a conversion can give us; each once."""
+        slots = {leg.slot for leg in legs}
+        for group in {int(self._catalog.rows[slot]["group"]) for slot in slots} - {NO_GROUP}:
+            slots.update(self._catalog.group_members(group))
+        for slot in sorted(slots):
+            row = self._catalog.rows[slot]
+            key = int(row["venue"]), slot, int(row["generation"])
+            if key not in self._named:
+                self._named.add(key)
+                symbol = self._catalog.spec(slot).symbol
+                self._journal.append(EntryKind.MARKET, market_entry(row, slot, symbol))
 
     def knows_plan(self, plan_id: int) -> bool:
         """Whether the plan was taken or refused before."""
@@ -149,6 +166,7 @@ class Executor:
         self._begin()
         self._stands_still = True
         self._settled |= past.settled
+        self._named.update(past.markets)
         self._orders |= past.orders
         for plan_id in past.ends:
             self._forget_plan(plan_id)

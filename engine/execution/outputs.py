@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from engine.execution.plan import Leg, Plan
 from engine.execution.tracked import TrackedOrder
-from engine.ledger.journal import KEPT_LEG
+from engine.ledger.journal import KEPT_LEG, MARKET, SYMBOL_BYTES
 from engine.reasons import Reason
 from engine.records import (
     DECISION,
@@ -133,6 +133,19 @@ def restart_event(now_ns: int) -> np.void:
 def is_restart(event: np.void) -> bool:
     """Whether an ORDER_EVENT says that the executor is back."""
     return bool(event["plan_done"]) and int(event["plan_id"]) == 0 and event["reason"] == Reason.RESTARTED
+
+
+def market_name(symbol: str) -> bytes:
+    """A market's name as the journal keeps it."""
+    return symbol.encode()[:SYMBOL_BYTES]
+
+
+def market_entry(row: np.void, slot: int, symbol: str) -> np.void:
+    """MARKET of a MARKET_ROW, for the journal."""
+    entry: np.void = np.zeros(1, MARKET)[0]
+    entry["venue"], entry["slot"], entry["generation"] = row["venue"], slot, row["generation"]
+    entry["symbol"] = market_name(symbol)
+    return entry
 
 
 def kept_leg(plan: Plan, leg: Leg) -> np.void:

@@ -46,6 +46,7 @@ class Past:
     boot_epoch: int = 0  # the highest that made an id, or was announced
     risk: np.void | None = None
     opened_ns: int = 0
+    markets: dict[Key, bytes] = field(default_factory=dict)  # name of each that a plan could trade
 
     @property
     def is_halted(self) -> bool:
@@ -183,6 +184,13 @@ def _on_risk(past: Past, risk: np.void) -> None:
     past.risk = risk
 
 
+def _on_market(past: Past, market: np.void) -> None:
+    key = int(market["venue"]), int(market["slot"]), int(market["generation"])
+    name = bytes(market["symbol"])
+    if past.markets.setdefault(key, name) != name:
+        raise ValueError(f"slot {key[1]} was {past.markets[key]!r} before")
+
+
 def _on_opening(past: Past, opening: np.void) -> None:
     past.opened_ns = int(opening["at_ns"])
 
@@ -197,4 +205,5 @@ _FOLDS: Mapping[EntryKind, Callable[[Past, np.void], None]] = {
     EntryKind.EVENT: _on_event,
     EntryKind.BOOT: _on_boot,
     EntryKind.RISK: _on_risk,
+    EntryKind.MARKET: _on_market,
 }

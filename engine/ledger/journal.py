@@ -51,6 +51,7 @@ class EntryKind(IntEnum):
     PLAN_LEG = 7  # as the executor took it over; follows its PLAN
     BOOT = 8  # an executor starts; ids are made with this boot epoch from here on
     RISK = 9  # halt, stop and what the loss limits count from
+    MARKET = 10  # which market has a slot; before the first plan that can trade it
 
 
 OPENING: Final = np.dtype([("venue", "<i8"), ("cash_micros", "<i8"), ("at_ns", "<i8")])
@@ -63,6 +64,10 @@ KEPT_LEG: Final = np.dtype(
         ("exit_e4", "<i4"),  # worst price that trading it all back needed when the plan began, or NO_PRICE
         ("leg", PLAN_LEG),
     ]
+)
+SYMBOL_BYTES: Final = 100  # of a market's name; what is longer is cut
+MARKET: Final = np.dtype(
+    [("venue", "<i4"), ("slot", "<i4"), ("generation", "<i4"), ("symbol", f"S{SYMBOL_BYTES}")]
 )
 RISK: Final = np.dtype(
     [
@@ -84,6 +89,7 @@ LAYOUTS: Final = {
     EntryKind.PLAN_LEG: KEPT_LEG,
     EntryKind.BOOT: BOOT,
     EntryKind.RISK: RISK,
+    EntryKind.MARKET: MARKET,
 }
 
 

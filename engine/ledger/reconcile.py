@@ -1,8 +1,8 @@
 """What a venue says we have, against what our own ledger says.
 
-The answer to a QUERY comes as BALANCE lines: one with the cash (slot -1), one for each outcome held. Lines
-may come twice and out of turn; each carries its number (``trade_id``) and how many there are
-(``remaining_e6``).
+The answer to a QUERY comes as BALANCE lines: one with the cash and, as its size, the number of orders that
+rest (slot -1), one for each outcome held. Lines may come twice and out of turn; each carries its number
+(``trade_id``) and how many there are (``remaining_e6``).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Statement:
     def __init__(self, venue: Venue, query_id: int) -> None:
         self.query_id = query_id
         self.cash_micros = 0
+        self.resting = 0
         self.held_e6: dict[Token, int] = {}
         self._venue = venue
         self._lines: set[int] = set()
@@ -41,18 +42,23 @@ class Statement:
         self._lines.add(number)
         self._lines_in_all = int(line["remaining_e6"])
         if int(line["slot"]) == NO_SLOT:
-            self.cash_micros = int(line["cash_micros"])
+            self.cash_micros, self.resting = int(line["cash_micros"]), int(line["fill_size_e6"])
         else:
             token = int(line["slot"]), int(line["generation"]), int(line["outcome"])
             self.held_e6[token] = int(line["fill_size_e6"])
 
     def differences(self, ledger: Ledger) -> list[str]:
-        """What differs from the ledger, one line each; empty when all is equal."""
+        """What differs from the ledger, one line each; empty when all is equal.
+
+        To be asked when no order of ours is open: one that rests is then not ours to know.
+        """
         name = self._venue.name.lower()
         found = []
         if self.cash_micros != ledger.cash_micros(self._venue):
             cash = ledger.cash_micros(self._venue)
             found.append(f"{name}: cash is {self.cash_micros} micro-dollars there and {cash} here")
+        if self.resting:
+            found.append(f"{name}: {self.resting} orders rest there that the journal does not know")
         ours = _holdings(ledger, self._venue)
         for token in sorted(ours.keys() | self.held_e6.keys()):
             there, here = self.held_e6.get(token, 0), ours.get(token, 0)

@@ -255,11 +255,15 @@ class Clearing:
         self._outbox.post(report, 0, now_ns)
         self._payments.append(report)
 
-    def tell_account(self, query: np.void, now_ns: int) -> None:
-        """Answer a QUERY: every payment again, then one BALANCE line of cash and one of each holding."""
+    def tell_account(self, query: np.void, resting: int, now_ns: int) -> None:
+        """Answer a QUERY: every payment again, then one BALANCE line of cash and one of each holding.
+
+        The line of cash (slot -1) says with its size how many orders rest.
+        """
         for payment in self._payments:
             self._outbox.post(payment, 0, now_ns)
-        lines: list[dict[str, int]] = [{"slot": -1, "cash_micros": self.balances.cash_micros}]
+        cash = self.balances.cash_micros
+        lines: list[dict[str, int]] = [{"slot": -1, "cash_micros": cash, "fill_size_e6": resting}]
         for (slot, generation), holding in self.balances.all_holdings():
             lines += [
                 {"slot": slot, "generation": generation, "outcome": int(outcome), "fill_size_e6": size}

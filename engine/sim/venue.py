@@ -7,7 +7,8 @@
 
 A cancel is also a question: it ends the order if it still can, and all that was ever said of the order is
 said again. A cancel of an order that the venue never saw is answered REJECTED with VENUE_UNKNOWN. A QUERY
-asks for the account: every payment of a market is said again, then cash and holdings follow as BALANCE lines.
+asks for the account: every payment of a market is said again, then cash, the number of resting orders, and
+holdings follow as BALANCE lines.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class SimVenue:
         if int(copy["kind"]) == RequestKind.QUERY:
             self.queries += 1
             wait_ns = self._latency.request_ns(slot, -_QUERY_NUMBERS - self.queries)
-            self._timeline.at(now_ns + wait_ns, lambda at_ns: self._clearing.tell_account(copy, at_ns))
+            self._timeline.at(now_ns + wait_ns, lambda at_ns: self._tell_account(copy, at_ns))
             return
         self.requests += 1
         number = self.requests
@@ -220,6 +221,9 @@ class SimVenue:
             self._exchange.refuse(order, reason, now_ns)
         else:
             self._outbox.say(order, ReportKind.ACKED, now_ns, {"remaining_e6": order.left_e6})
+
+    def _tell_account(self, query: np.void, now_ns: int) -> None:
+        self._clearing.tell_account(query, self.resting_orders(), now_ns)
 
     def _cancel(self, request: np.void, now_ns: int) -> None:
         order = self._orders.get(int(request["order_id"]))

@@ -19,7 +19,7 @@ from engine.reasons import label
 from engine.records import Direction, OrderStatus, Outcome, Venue
 from procs.cli.exit_codes import ExitCode
 from procs.cli.render_reasons import sentence_of
-from procs.cli.render_table import Column, pairs, right, section, show, table
+from procs.cli.render_table import Column, pairs, right, section, show, table, wrapping
 from procs.cli.render_values import contracts, count, dollars
 from procs.journal_file import read_entries
 
@@ -58,11 +58,11 @@ def journal_document(source: str, past: Past, torn_bytes: int) -> Tree:
         "halted": past.is_halted,
         "stopped_by": label(past.stopped_by) if past.stopped_by else "",
         "accounts": {_name(venue): _account(account) for venue, account in past.ledger.accounts.items()},
-        "positions": [_position(key, held) for key, held in _held(past)],
+        "positions": [_position(past, key, held) for key, held in _held(past)],
         "plans": len(past.plans),
         "open_plans": [plan.plan_id for plan in past.open_plans],
         "orders": len(past.orders),
-        "orders_in_doubt": [_order(order) for order in _in_doubt(past)],
+        "orders_in_doubt": [_order(past, order) for order in _in_doubt(past)],
     }
 
 
@@ -74,11 +74,12 @@ def _account(account: Account) -> Tree:
     }
 
 
-def _position(key: Key, held: Position) -> Tree:
+def _position(past: Past, key: Key, held: Position) -> Tree:
     venue, slot, generation = key
     yes, no = held.size_e6
     return {
         "venue": _name(venue),
+        "market": _market(past, key),
         "slot": slot,
         "generation": generation,
         "yes_e6": yes,
@@ -87,12 +88,13 @@ def _position(key: Key, held: Position) -> Tree:
     }
 
 
-def _order(order: TrackedOrder) -> Tree:
+def _order(past: Past, order: TrackedOrder) -> Tree:
     request = order.request
     return {
         "order_id": order.order_id,
         "plan_id": int(request["plan_id"]),
         "venue": _name(int(request["venue"])),
+        "market": _market(past, _key(order)),
         "slot": int(request["slot"]),
         "direction": Direction(int(request["direction"])).name.lower(),
         "outcome": Outcome(int(request["outcome"])).name.lower(),
@@ -122,9 +124,9 @@ def _sections(past: Past, torn_bytes: int) -> Iterator[RenderableType]:
 
 
 _ACCOUNT_COLUMNS: Final = (Column("venue"), right("opening"), right("cash"), right("fees"))
-_HOLDING_COLUMNS: Final = (Column("venue"), right("slot"), right("YES"), right("NO"), right("cost"))
+_HOLDING_COLUMNS: Final = (Column("venue"), wrapping("market"), right("YES"), right("NO"), right("cost"))
 _ORDER_COLUMNS: Final = (
-    *(right("order"), right("plan"), Column("venue"), right("slot"), Column("does")),
+    *(right("order"), right("plan"), Column("venue"), wrapping("market"), Column("does")),
     *(right("size"), right("filled"), Column("status"), Column("waits for")),
 )
 
@@ -136,9 +138,9 @@ def _account_rows(past: Past) -> Iterator[tuple[str, ...]]:
 
 
 def _holding_rows(past: Past) -> Iterator[tuple[str, ...]]:
-    for (venue, slot, _), held in _held(past):
+    for key, held in _held(past):
         sizes = (contracts(size) for size in held.size_e6)
-        yield _name(venue), str(slot), *sizes, dollars(sum(held.cost_micros))
+        yield _name(key[0]), _market(past, key), *sizes, dollars(sum(held.cost_micros))
 
 
 def _order_rows(past: Past) -> Iterator[tuple[str, ...]]:
@@ -147,7 +149,7 @@ def _order_rows(past: Past) -> Iterator[tuple[str, ...]]:
         names = Direction(int(request["direction"])).name, Outcome(int(request["outcome"])).name
         yield (
             *(str(order.order_id), str(int(request["plan_id"])), _name(int(request["venue"]))),
-            *(str(int(request["slot"])), f"{names[0].lower()} {names[1]}"),
+            *(_market(past, _key(order)), f"{names[0].lower()} {names[1]}"),
             *(contracts(order.size_e6), contracts(order.filled_e6)),
             *(order.status.name.lower(), _waits_for(order)),
         )
@@ -166,6 +168,18 @@ def _in_doubt(past: Past) -> Iterator[TrackedOrder]:
 
 def _waits_for(order: TrackedOrder) -> str:
     return SETTLEMENT if order.status in TERMINAL else VENUE
+
+
+def _key(order: TrackedOrder) -> Key:
+    names = "venue", "slot", "generation"
+    venue, slot, generation = (int(order.request[name]) for name in names)
+    return venue, slot, generation
+
+
+def _market(past: Past, key: Key) -> str:
+    """The market's own name; its slot where an older journal has none."""
+    name = past.markets.get(key)
+    return f"slot {key[1]}" if name is None else name.decode(errors="replace")
 
 
 def _name(venue: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from engine.catalog.catalog import Catalog
 from engine.errors import JournalDamaged
 from engine.execution.config import ExecutionConfig
-from engine.execution.outputs import is_restart
+from engine.execution.outputs import is_restart, market_entry
 from engine.execution.recovery import recover
 from engine.ids import boot_epoch_of
 from engine.ledger.journal import KEPT_LEG, EntryKind, Journal, read_journal
@@ -57,6 +57,7 @@ class Life(Bench):
         for record in (head, kept, request, done):
             record["plan_id"] = 1
         for kind, record in (
+            (EntryKind.MARKET, self.named()),
             (EntryKind.PLAN, head),
             (EntryKind.PLAN_LEG, kept),
             (EntryKind.INTENT, request),
@@ -65,6 +66,10 @@ class Life(Bench):
             (EntryKind.EVENT, done),
         ):
             self.desk.append(kind, record)
+
+    def named(self) -> np.void:
+        slot = self.ref.slot
+        return market_entry(self.catalog.rows[slot], slot, self.catalog.spec(slot).symbol)
 
     def again(self, now_ns: int = NOW, **more: object) -> ExecutorAgent:
         """The next life, over new wires, from this one's journal."""
@@ -208,6 +213,16 @@ def test_ids_never_repeat_over_lives() -> None:
     assert [boot_epoch_of(number) for number in seen] == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_venues_that_begin_with_the_journal_are_not_asked() -> None:
+    life = Life()
+    life.file = io.BytesIO()
+    agent = life.again(new_venues=True)
+    assert agent.is_ready
+    assert agent.do_work(NOW) == 0
+    assert len(life.asked(Venue.KALSHI)) == 0
+    assert not life.again(new_venues=True).is_ready, "they are not new when the journal is not empty"
+
+
 def test_a_journal_with_no_room_to_come_halts_new_orders() -> None:
     full: list[int] = []
     life = Life()
@@ -228,15 +243,32 @@ def test_a_catalog_without_its_markets_is_refused(markets: int) -> None:
     life.catalog = Catalog(4)
     for number in range(markets):
         life.catalog.add_market(market(f"k{number}", Venue.KALSHI, NOW * 2))
-    with pytest.raises(JournalDamaged, match="slot 0 generation 1 of polymarket, the catalog does not"):
+    with pytest.raises(
+        JournalDamaged, match=r"slot 0 generation 1 of polymarket, which was '0x\w+' and is ''"
+    ):
         life.again()
 
 
-def test_a_first_start_with_an_empty_journal_opens_the_accounts_and_asks_nobody() -> None:
+def test_another_market_in_the_same_place_is_refused() -> None:
+    life = Life()
+    life.buy(100, 50_000_000)
+    life.catalog = Catalog(4)
+    life.catalog.add_market(market("other", Venue.POLYMARKET, NOW * 2))
+    with pytest.raises(JournalDamaged, match=r"polymarket, which was '0x\w+' and is '0x\w+'"):
+        life.again()
+
+
+def test_a_first_start_opens_the_accounts_and_compares_them_all_the_same() -> None:
     life = Life()
     life.file = io.BytesIO()
     agent = life.again()
+    agent.do_work(NOW)
+    life.answer(agent, Venue.POLYMARKET)
+    life.answer(agent, Venue.KALSHI)
+    assert not agent.is_ready
+    agent.do_work(NOW + 1)
     assert agent.is_ready
+    assert not agent.desk.gate.halted
     assert agent.desk.ledger.cash_micros(Venue.KALSHI) == 1
     kinds = [entry.kind for entry in read_journal(life.file.getvalue())]
     assert kinds == [EntryKind.BOOT, EntryKind.OPENING, EntryKind.OPENING]

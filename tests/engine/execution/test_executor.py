@@ -48,7 +48,7 @@ def test_an_order_is_journaled_before_it_is_sent_and_carries_its_identity() -> N
     floor = cross()
     floor.plan(CROSS, 10 * ONE)
     kinds = [entry.kind for entry in floor.journal.entries if entry.kind != EntryKind.OPENING]
-    plan = [EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.PLAN_LEG]
+    plan = [EntryKind.MARKET] * 2 + [EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.PLAN_LEG]
     assert kinds == [*plan, EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
     poly, kalshi = floor.orders()
     assert bytes(kalshi["identity"]).startswith(b"pr3-")

@@ -75,7 +75,7 @@ def test_legs_that_were_not_sent_are_never_sent_and_what_was_bought_is_sold() ->
     floor = floor_with_deaths()
     floor.plan(CROSS, 100 * ONE)
     sent, lost = floor.journal.of(EntryKind.SENT)
-    floor = floor_with_deaths(17)  # after the first request left, before the second
+    floor = floor_with_deaths(4 + 17)  # after the first request left, before the second
     floor.plan(CROSS, 100 * ONE)
     floor.run()
     assert floor.accepted[0] == int(sent["order_id"])
@@ -90,7 +90,7 @@ def test_legs_that_were_not_sent_are_never_sent_and_what_was_bought_is_sold() ->
 
 
 def test_a_plan_that_opened_nothing_ends_as_restarted() -> None:
-    floor = floor_with_deaths(4)  # the plan is written down, and one leg of it
+    floor = floor_with_deaths(4 + 4)  # the plan is written down, and one leg of it
     floor.plan(CROSS, 100 * ONE)
     floor.run()
     assert floor.accepted == []
@@ -100,7 +100,7 @@ def test_a_plan_that_opened_nothing_ends_as_restarted() -> None:
 
 
 def test_no_plan_is_taken_before_the_accounts_were_compared() -> None:
-    floor = floor_with_deaths(15)
+    floor = floor_with_deaths(4 + 15)
     floor.plan(CROSS, 100 * ONE)
     assert floor.died == 1
     floor.plan(CROSS, 100 * ONE)
@@ -110,7 +110,7 @@ def test_no_plan_is_taken_before_the_accounts_were_compared() -> None:
 
 
 def test_what_is_in_doubt_stays_reserved_and_is_asked_about_at_once() -> None:
-    floor = floor_with_deaths(15)  # both are journaled as sent, neither left
+    floor = floor_with_deaths(4 + 15)  # both are journaled as sent, neither left
     floor.plan(CROSS, 100 * ONE)
     orders = {int(r["order_id"]) for r in floor.journal.of(EntryKind.INTENT)}
     assert set(floor.gate.open) == orders

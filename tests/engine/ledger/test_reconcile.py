@@ -59,10 +59,11 @@ def test_a_line_of_another_query_is_nobodys() -> None:
 
 def test_every_difference_is_named() -> None:
     statement = Statement(POLY, QUERY)
-    statement.take(line(1, 2, slot=NO_SLOT, cash_micros=901))
+    statement.take(line(1, 2, slot=NO_SLOT, cash_micros=901, fill_size_e6=2))
     statement.take(line(2, 2, slot=5, generation=1, outcome=1, fill_size_e6=3))
     assert statement.differences(ledger()) == [
         "polymarket: cash is 901 micro-dollars there and 900 here",
+        "polymarket: 2 orders rest there that the journal does not know",
         "polymarket: YES of slot 4 generation 1 is 0 e6 there and 50 here",
         "polymarket: NO of slot 4 generation 1 is 0 e6 there and 20 here",
         "polymarket: NO of slot 5 generation 1 is 3 e6 there and 0 here",

@@ -234,3 +234,10 @@ def test_a_query_repeats_every_payment_before_the_statement() -> None:
         assert again[name] == paid[name], name
     assert (int(cash["kind"]), int(cash["remaining_e6"])) == (ReportKind.BALANCE, 1)
     assert int(cash["cash_micros"]) == desk.venue.cash_micros
+
+
+def test_a_statement_says_how_many_orders_rest() -> None:
+    desk = deep()
+    desk.send(desk.request(BUY, YES, 4000, 3 * ONE, tif=TimeInForce.GTC))
+    [cash] = desk.send(query(9))
+    assert (int(cash["fill_size_e6"]), int(cash["slot"])) == (1, -1)

@@ -16,7 +16,7 @@ from procs.cli.exit_codes import ExitCode
 from procs.cli.journal import journal_document
 from procs.journal_file import JournalFile, read_entries
 from tests.engine.execution.floor import CROSS, cross
-from tests.engine.sim.world import ONE
+from tests.engine.sim.world import KALSHI, ONE, POLY
 from tests.procs.planted_session import CLOSE_NS, engine_for, frames_of, session_of
 
 
@@ -40,10 +40,11 @@ def test_what_an_interrupted_journal_says(path: Path, capsys: pytest.CaptureFixt
     interrupted(path)
     assert cli.main(["journal", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["entries"], said["torn_bytes"], said["boot_epoch"]) == (9, 0, 3)
+    assert (said["entries"], said["torn_bytes"], said["boot_epoch"]) == (11, 0, 3)
     assert said["accounts"]["kalshi"]["cash_micros"] == 100_000_000_000
     assert (said["open_plans"], said["positions"]) == ([1], [])
     [poly, kalshi] = said["orders_in_doubt"]
+    assert (poly["market"], kalshi["market"]) == (POLY.symbol, KALSHI.symbol)
     assert (poly["venue"], poly["direction"], poly["outcome"]) == ("polymarket", "buy", "yes")
     assert (kalshi["size_e6"], kalshi["filled_e6"], kalshi["status"]) == (50 * ONE, 0, "sent")
     assert not said["halted"]
@@ -57,7 +58,7 @@ def test_people_read_the_same(path: Path, capsys: pytest.CaptureFixture[str]) ->
         file.write(b"\x18")
     assert cli.main(["journal", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "9 entries, boot epoch 3" in said
+    assert "11 entries, boot epoch 3" in said
     assert "are no whole entry: a crash left them" in said
     assert "Orders in doubt" in said
     assert "the venue's word" in said
