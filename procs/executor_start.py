@@ -61,7 +61,7 @@ def start_executor(
     venues begin with this journal, which must be empty, and are not asked.
     Raises JournalDamaged when the journal is about markets that this catalog does not have.
     """
-    _check_markets(past, site.catalog)
+    _show_markets(past, site)
     gate = Gate(site.limits, site.markets.rows, site.view.rows)
     desk = Desk(journal, gate, site.view, site.wires, is_full)
     ids = IdSource(past.next_boot_epoch)
@@ -80,16 +80,21 @@ def start_executor(
     return ExecutorAgent(executor, desk, site.markets, site.wires, restart, [*retold, *untold])
 
 
-def _check_markets(past: Past, catalog: Catalog) -> None:
-    """Every market that matters is the one that has its slot now: a position is known by nothing else."""
+def _show_markets(past: Past, site: Site) -> None:
+    """Check that every market that matters is the one that has its slot now, and show it to the gate.
+
+    The gate reads the segment of the catalog, in which a market may be later than in the catalog.
+    """
+    site.markets.refresh()
     alive = {key for key, position in past.ledger.positions.items() if not position.flat}
     for plan in past.open_plans:
         alive |= {(int(leg.record["venue"]), leg.slot, leg.token[1]) for leg in plan.legs}
     for key in sorted(alive):
-        was, now = past.markets.get(key, b"").decode(errors="replace"), _name_now(catalog, key)
+        was, now = past.markets.get(key, b"").decode(errors="replace"), _name_now(site.catalog, key)
         if was != now:
             what = f"slot {key[1]} generation {key[2]} of {Venue(key[0]).name.lower()}"
             raise JournalDamaged(f"journal: orders or holdings in {what}, which was {was!r} and is {now!r}")
+        site.markets.rows[key[1]] = site.catalog.rows[key[1]]
 
 
 def _name_now(catalog: Catalog, key: Key) -> str:

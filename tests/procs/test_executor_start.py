@@ -129,6 +129,8 @@ def test_cash_holdings_and_tables_are_as_they_were() -> None:
     gate = agent.desk.gate
     assert int(gate.state["cash_micros"][Venue.POLYMARKET]) == CASH - 50_000_007
     assert int(gate.markets[life.ref.slot]["held_e6"][0]) == 100 * CONTRACT
+    rows = agent._markets.rows  # nobody has published the catalog yet
+    assert rows[life.ref.slot]["group"] == life.catalog.rows[life.ref.slot]["group"]
     position, account = np.zeros(1, POSITION_ROW), np.zeros(1, ACCOUNT_ROW)
     assert life.wires.positions.read(life.ref.slot, position)
     assert life.wires.accounts.read(int(Venue.POLYMARKET), account)

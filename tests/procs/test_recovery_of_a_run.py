@@ -269,7 +269,7 @@ def test_a_disk_that_fails_ends_the_stage_before_anything_leaves(session: Sessio
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(RUNS, 200))
-def test_many_runs_with_deaths(session: Session, seed: int) -> None:
-    run = Run(session, seed, DEATHS)
-    run.assert_survived()
+def test_many_runs_with_deaths(session: Session) -> None:
+    for seed in range(RUNS, 200):
+        print(f"seed {seed}")
+        Run(session, seed, DEATHS).assert_survived()
