@@ -20,6 +20,7 @@ from engine.records import (
     ORDER_EVENT,
     ORDER_REQUEST,
     PLAN_HEAD,
+    PLAN_LEG,
     POSITION_ROW,
     VENUE_REPORT,
     ReportKind,
@@ -35,7 +36,7 @@ from procs.config_files import load_config
 from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
 from procs.view import BookView
-from procs.wires import Wires
+from procs.wires import Wires, publish
 from tests.procs.test_desk import CASH, CONTRACT, NOW, Bench
 
 VENUES = (Venue.POLYMARKET, Venue.KALSHI)
@@ -274,3 +275,31 @@ def test_a_first_start_opens_the_accounts_and_compares_them_all_the_same() -> No
     assert agent.desk.ledger.cash_micros(Venue.KALSHI) == 1
     kinds = [entry.kind for entry in read_journal(life.file.getvalue())]
     assert kinds == [EntryKind.BOOT, EntryKind.OPENING, EntryKind.OPENING]
+
+
+def plan(plan_id: int) -> np.ndarray:
+    """A plan whose time is over."""
+    head = np.zeros(1, PLAN_HEAD)
+    head["plan_id"], head["signal_id"], head["n_legs"] = plan_id, 1_000 + plan_id, 1
+    return head
+
+
+def test_a_plan_that_the_dead_one_took_from_the_ring_is_answered_once() -> None:
+    life = Life()
+    agent = life.again()
+    for plan_id in (77, 78):
+        publish(life.wires.plans, plan(plan_id), np.zeros(1, PLAN_LEG), "plans")
+    assert agent._plans.poll(1) == 2, "taken by one that died of it; the next is still to come"
+    for venue in VENUES:
+        agent.do_work(NOW)
+        life.answer(agent, venue)
+    for moment in (1, 2, 3):
+        agent.do_work(NOW + moment)
+    ends = [event for event in life.told() if int(event["plan_id"])]
+    assert [(int(e["plan_id"]), int(e["signal_id"]), int(e["reason"])) for e in ends] == [
+        (77, 1_077, Reason.DEADLINE),
+        (78, 1_078, Reason.DEADLINE),
+    ]
+    publish(life.wires.plans, plan(79), np.zeros(1, PLAN_LEG), "plans")
+    agent.do_work(NOW + 4)
+    assert [int(event["plan_id"]) for event in life.told()] == [79]

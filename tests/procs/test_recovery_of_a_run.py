@@ -14,10 +14,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from engine.execution.outputs import restart_event
 from engine.execution.recovery import recover
 from engine.ledger.journal import EntryKind, Journal, JournalRead, read_journal
 from engine.reasons import Reason
-from engine.records import RequestKind, Venue
+from engine.records import ACCOUNT_ROW, POSITION_ROW, RequestKind, Venue
 from engine.sim.seeded import below, draw
 from engine.sim.session.build import Session
 from engine.sim.session.fleeting import partition
@@ -273,3 +274,22 @@ def test_many_runs_with_deaths(session: Session) -> None:
     for seed in range(RUNS, 200):
         print(f"seed {seed}")
         Run(session, seed, DEATHS).assert_survived()
+
+
+def test_who_hears_that_the_executor_is_back_reads_all_positions_and_accounts(session: Session) -> None:
+    engine = engine_for(session)
+    row, account = np.zeros(1, POSITION_ROW), np.zeros(1, ACCOUNT_ROW)
+    row["generation"], row["yes_e6"], row["no_e6"], row["cost_yes_micros"] = 1, 30, 20, 7
+    account["cash_micros"] = 99
+    for slot in (0, 3):
+        row["slot"] = slot
+        engine.wires.positions.write(slot, row)
+    engine.wires.accounts.write(int(Venue.KALSHI), account)
+    publish_each(engine.wires.events, np.array([restart_event(5)]), "events")
+    engine.strategy.do_work(6)
+    engine.optimizer.do_work(6)
+    held = engine.strategy.scanner._desk.held
+    holds = engine.optimizer.allocator.holds
+    assert [list(held[slot]) for slot in (0, 1, 3)] == [[30, 20], [0, 0], [30, 20]]
+    assert [holds.held_e6(slot, 0) for slot in (0, 1, 3)] == [30, 0, 30]
+    assert holds.free_cash_micros(Venue.KALSHI) == 99

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from engine.errors import JournalDamaged
 from engine.execution.recovery import recover
 from engine.ids import boot_epoch_of
-from engine.ledger.journal import EntryKind
+from engine.ledger.journal import LAYOUTS, Entry, EntryKind
+from engine.reasons import Reason
 from engine.records import OrderStatus
 from engine.units import NS_PER_S
 from tests.engine.execution.floor import CROSS, cross
@@ -81,3 +83,31 @@ def test_the_past_of_a_whole_run_is_what_the_executor_knew() -> None:
 def test_an_empty_journal_has_no_past() -> None:
     past = recover([])
     assert (past.entries, past.next_boot_epoch, past.open_plans, past.risk) == (0, 1, [], None)
+
+
+def entry(sequence: int, kind: EntryKind, **fields: int | bytes) -> Entry:
+    record: np.void = np.zeros(1, LAYOUTS[kind])[0]
+    for name, value in fields.items():
+        record[name] = value
+    return Entry(sequence, kind, record)
+
+
+def test_a_slot_has_one_market_in_one_journal() -> None:
+    named = [entry(number, EntryKind.MARKET, venue=1, slot=4, symbol=b"a") for number in (1, 2)]
+    assert recover(named).markets == {(1, 4, 0): b"a"}
+    other = entry(3, EntryKind.MARKET, venue=1, slot=4, symbol=b"b")
+    with pytest.raises(JournalDamaged, match=r"entry 3 \(MARKET\) contradicts"):
+        recover([*named, other])
+
+
+def test_the_last_words_of_the_gate_count() -> None:
+    stopped = entry(1, EntryKind.RISK, stopped=int(Reason.DRAWDOWN))
+    halted = entry(2, EntryKind.RISK, stopped=int(Reason.DRAWDOWN), halted=1)
+    resumed = entry(3, EntryKind.RISK)
+    for entries, expected in (
+        ([stopped], (False, Reason.DRAWDOWN)),
+        ([stopped, halted], (True, Reason.DRAWDOWN)),
+        ([stopped, halted, resumed], (False, Reason.NONE)),
+    ):
+        past = recover(entries)
+        assert (past.is_halted, past.stopped_by) == expected
