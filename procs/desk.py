@@ -147,7 +147,12 @@ class Desk:
             self._follow(record)
 
     def commit(self) -> None:
-        """Make everything durable that was journaled. With no more room, nothing new is sent after this."""
+        """Make everything durable that was journaled. With no more room, nothing new is sent after this.
+
+        A halt that was lifted since the last time is journaled as lifted.
+        """
+        if self._kept is not None and int(self.gate.state["halted"]) != self._kept.halted:
+            self._keep_risk()
         self.journal.commit()
         if self._is_full() and not self.gate.halted:
             self.gate.halt(Reason.JOURNAL_FULL)

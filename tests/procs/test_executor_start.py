@@ -303,3 +303,13 @@ def test_a_plan_that_the_dead_one_took_from_the_ring_is_answered_once() -> None:
     publish(life.wires.plans, plan(79), np.zeros(1, PLAN_LEG), "plans")
     agent.do_work(NOW + 4)
     assert [int(event["plan_id"]) for event in life.told()] == [79]
+
+
+def test_a_halt_that_was_lifted_is_lifted_for_the_next_life_too() -> None:
+    life = Life()
+    life.gate.halt(Reason.HALTED)
+    assert life.again().desk.gate.halted
+    agent = life.again()
+    agent.desk.gate.state["halted"] = 0
+    agent.do_work(NOW)
+    assert not life.again().desk.gate.halted
