@@ -108,6 +108,9 @@ class Reason(IntEnum):
     UNWIND_FAILED = 602
     PARTLY_FILLED = 603
     SETTLEMENT_FAILED = 604
+    RESTARTED = 605
+    ACCOUNT_DIFFERS = 606
+    JOURNAL_FULL = 607
 
 
 def label(code: int) -> str:

@@ -329,6 +329,7 @@ class RequestKind(IntEnum):
     CONVERT = 3  # neg-risk: NO tokens of the plan's legs -> collateral + YES of the others
     MERGE = 4  # YES + NO -> collateral
     SPLIT = 5
+    QUERY = 6  # of the account: payments made, cash, holdings; ``order_id`` names the question
 
 
 ORDER_REQUEST: Final = np.dtype(
@@ -372,7 +373,7 @@ class ReportKind(IntEnum):
     FAILED = 8  # the trade is void: reverse it
     CONVERTED = 9
     SETTLED = 10  # market resolved: price_e4 = value of YES
-    BALANCE = 11
+    BALANCE = 11  # one line of the answer to a QUERY; ``remaining_e6`` = lines in all, ``trade_id`` = which
 
 
 VENUE_REPORT: Final = np.dtype(

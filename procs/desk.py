@@ -13,12 +13,13 @@ from typing import Final
 
 import numpy as np
 
-from engine.ledger.journal import OPENING, EntryKind, Journal
+from engine.execution.recovery import Past
+from engine.ledger.journal import BOOT, OPENING, RISK, EntryKind, Journal
 from engine.ledger.ledger import Ledger, Position
 from engine.ledger.marks import is_believed, mark_ledger_micros
 from engine.reasons import Reason
 from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
-from engine.risk.gate import Gate
+from engine.risk.gate import Gate, RiskWords
 from engine.units import NS_PER_DAY, NS_PER_S
 from procs.halt import HaltFollower
 from procs.view import BookView
@@ -59,6 +60,10 @@ class FreshGate:
         """Shrink a reservation."""
         self._gate.on_fill(order_id, size_e6)
 
+    def restore(self, request: np.void, worst_cash_micros: int) -> None:
+        """Reserve for an order of an earlier run."""
+        self._gate.restore(request, worst_cash_micros)
+
     def release(self, order_id: int) -> None:
         """Give a reservation back."""
         self._gate.release(order_id)
@@ -72,14 +77,24 @@ class Desk:
     """Accounts of one engine, and its journal as the executor knows it (``engine.execution.ports.Journal``).
 
     ``marked_ns``: when equity was last computed. ``watch`` is shown every report that was journaled.
+    ``is_full``: whether the journal has no more room to come; then the gate is halted.
     """
 
-    def __init__(self, journal: Journal, gate: Gate, view: BookView, wires: Wires) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        gate: Gate,
+        view: BookView,
+        wires: Wires,
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.journal = journal
         self.ledger = Ledger()
+        self._kept: RiskWords | None = None  # as last journaled
         self.gate = gate
         self.marked_ns = 0
         self.watch: Callable[[np.void], None] | None = None
+        self._is_full = is_full
         self._view = view
         self._wires = wires
         self._position: Records = np.zeros(1, POSITION_ROW)
@@ -87,6 +102,37 @@ class Desk:
         self._stale = True
         self._day = 0  # since 1970, UTC
         self._sure_micros = 0  # equity when every holding was last marked on a book that is believed
+        gate.also_latch(lambda _: self._keep_risk())
+
+    def begin(self, past: Past, boot_epoch: int, cash_micros: Mapping[Venue, int], now_ns: int) -> None:
+        """Journal the start of an executor and take over its past; with none, open with ``cash_micros``."""
+        record: np.void = np.zeros(1, BOOT)[0]
+        record["boot_epoch"], record["at_ns"] = boot_epoch, now_ns
+        self.journal.append(EntryKind.BOOT, record)
+        if past.ledger.accounts:
+            self._take_over(past)
+        else:
+            self.open(cash_micros, now_ns)
+
+    def _take_over(self, past: Past) -> None:
+        """Show ledger, gate and tables what was there; limits go on counting from where they did."""
+        self.ledger = past.ledger
+        for (_, slot, generation), position in self.ledger.positions.items():
+            yes_e6, no_e6 = position.size_e6
+            self.gate.set_position(slot, yes_e6, no_e6, sum(position.cost_micros))
+            self._tell_position(slot, generation, position)
+        for venue in self.ledger.accounts:
+            self._tell_account(venue)
+        opened = sum(account.opening_micros for account in self.ledger.accounts.values())
+        words = RiskWords(opened, opened, 0, 0)
+        self._day = past.opened_ns // NS_PER_DAY
+        if past.risk is not None:
+            self._day = int(past.risk["day"])
+            words = RiskWords(*(int(past.risk[name]) for name in RiskWords._fields))
+        self.gate.restore_words(words)
+        self._sure_micros = words.day_start_micros
+        self._kept = words
+        self.gate.set_equity(self.equity_micros(), sure=False)
 
     def open(self, cash_micros: Mapping[Venue, int], now_ns: int) -> None:
         """Journal the opening cash of each venue and start the day with it."""
@@ -99,14 +145,42 @@ class Desk:
         self._day = now_ns // NS_PER_DAY
         self._sure_micros = sum(cash_micros.values())
         self.gate.start_day(self._sure_micros)
+        self._kept = self.gate.risk_words()
 
     def append(self, kind: int, record: np.void) -> None:
-        """Journal one record; a report then moves ledger and gate, before the executor acts on it."""
-        self.journal.append(kind, record)
+        """Journal one record; a report then moves ledger and gate, before the executor acts on it.
+
+        It outlives this process; ``commit`` makes it outlive the machine, before any request leaves.
+        """
+        self.journal.write(kind, record)
         if kind == EntryKind.REPORT and self.watch is not None:
             self.watch(record)
         if kind == EntryKind.REPORT and int(record["kind"]) in _MOVES_CASH:
             self._follow(record)
+
+    def commit(self) -> None:
+        """Make everything durable that was journaled. With no more room, nothing new is sent after this.
+
+        A halt that was lifted since the last time is journaled as lifted.
+        """
+        if self._kept is not None and int(self.gate.state["halted"]) != self._kept.halted:
+            self._keep_risk()
+        self.journal.commit()
+        if self._is_full() and not self.gate.halted:
+            self.gate.halt(Reason.JOURNAL_FULL)
+
+    def _keep_risk(self) -> None:
+        """Journal halt, stop and what the limits count from, when they changed; durable at once."""
+        words = self.gate.risk_words()
+        if words == self._kept:
+            return
+        record: np.void = np.zeros(1, RISK)[0]
+        record["day"] = self._day
+        for name, value in words._asdict().items():
+            record[name] = value
+        self._kept = words
+        self.append(EntryKind.RISK, record)
+        self.commit()
 
     def on_event(self, event: np.void) -> None:
         """Take one ORDER_EVENT: what it took is no bid for what we still hold."""
@@ -156,6 +230,7 @@ class Desk:
             self.gate.start_day(self._sure_micros)
         self.gate.set_equity(equity, sure=sure)
         self.marked_ns, self._stale = now_ns, False
+        self._keep_risk()
 
     def equity_micros(self) -> int:
         """Cash at all venues and what the positions would bring now."""

@@ -3,42 +3,69 @@
 Reports come before plans: what a venue has said may free what a new plan needs. Between them equity is
 marked, so that the loss limits see the books as they are and not as they were at the last order. What our
 orders took is subtracted from the books that marks and unwinds are read from.
+
+Requests leave when the journal's entries about them are durable; everything else that was journaled becomes
+so before the pass ends.
+
+With a ``Restart`` no plan is taken before it is over. Then the others are told: that the executor is back and
+the tables are as they should be, how the plans ended of which they may not have heard, and, by working them
+off or refusing them, of plans that were taken from the ring by an executor that died of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from engine.execution.executor import Executor
+from engine.execution.outputs import restart_event
 from engine.execution.plan import PlanResult
+from engine.execution.restart import Restart
+from engine.reasons import Reason
 from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
 from procs.agent import NEVER_NS
 from procs.catalog_segment import CatalogView
 from procs.desk import Desk
-from procs.wires import Wires, publish_each, take
-from shm.ring import Reader, Records
+from procs.wires import ReaderFenced, Wires, publish_each, take
+from shm.layout import ReaderState
+from shm.ring import Reader, Records, RefusingRing
 
 
 class ExecutorAgent:
     """Runs ``executor`` over the wires. ``results`` collects how each plan ended.
 
-    ``markets`` is the view whose rows the desk's gate reads.
+    ``markets`` is the view whose rows the desk's gate reads. ``restart`` drives ``executor`` until it may
+    trade; ``retold``: ORDER_EVENT records of plans that ended, to be told again then. ``differences``: what
+    venues said otherwise at the end of the restart, for which the gate is halted.
     """
 
     role = "executor"
 
-    def __init__(self, executor: Executor, desk: Desk, markets: CatalogView, wires: Wires) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        desk: Desk,
+        markets: CatalogView,
+        wires: Wires,
+        restart: Restart | None = None,
+        retold: Sequence[np.void] = (),
+    ) -> None:
         self.executor = executor
+        self.differences: list[str] = []
+        self._restart = restart
+        self._retold = retold
+        self._missed: set[int] = set()  # plans seen in the ring before they come to our reader
         self._markets = markets
         self.desk = desk
         self.results: list[PlanResult] = []
         self.orders = 0
         self.order_statuses: dict[int, int] = {}  # OrderStatus by order id, as last told
-        self._plans = wires.plans.reader(self.role, 0)
+        self._plans = _join(wires.plans)
         self._heads = self._plans.records(PLAN_HEAD)
         self._legs = self._plans.records(PLAN_LEG)
         self._reports: Mapping[Venue, tuple[Reader, Records]] = {
-            venue: _joined(ring.reader(self.role, 0)) for venue, ring in wires.reports.items()
+            venue: _with_records(_join(ring)) for venue, ring in wires.reports.items()
         }
         self._wires = wires
 
@@ -48,34 +75,88 @@ class ExecutorAgent:
     def do_work(self, now_ns: int) -> int:
         """Handle reports, then plans, then what is due; the gate knows the markets of the moment."""
         self._markets.refresh()
-        work = 0
-        for reader, reports in self._reports.values():
-            n_reports = take(reader, "reports")
-            for index in range(n_reports):
-                self.executor.on_report(reports[index], now_ns)
-                self._flush()
-            work += n_reports
-        while (n_cells := take(self._plans, "plans", 1)) > 0:
-            self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
-            self._flush()
-            work += 1
+        work = self._take_reports(now_ns)
+        if self._restart is None:
+            work += self._take_plans(now_ns)
         if self.executor.next_due_ns() <= now_ns:
             self.executor.on_time(now_ns)
             self._flush()
             work += 1
+        if self._restart is not None:
+            work += self._advance(self._restart, now_ns)
         if work:
             self.desk.mark(now_ns)
+        self.desk.commit()
         return work
 
     def on_close(self) -> None:
         """Nothing to let go of: the journal's file belongs to whoever opened it."""
 
     def next_due_ns(self) -> int:
-        """When the executor wants the clock."""
-        return min(self.executor.next_due_ns(), NEVER_NS)
+        """When the executor, or its restart, wants the clock."""
+        due_ns = NEVER_NS if self._restart is None else self._restart.next_due_ns()
+        return min(self.executor.next_due_ns(), due_ns)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether plans are taken."""
+        return self._restart is None
+
+    def _take_reports(self, now_ns: int) -> int:
+        work = 0
+        for reader, reports in self._reports.values():
+            n_reports = take(reader, "reports")
+            for index in range(n_reports):
+                if self._restart is None or not self._restart.on_report(reports[index]):
+                    self.executor.on_report(reports[index], now_ns)
+                    self._flush()
+            work += n_reports
+        return work
+
+    def _take_plans(self, now_ns: int) -> int:
+        work = 0
+        while (n_cells := take(self._plans, "plans", 1)) > 0:
+            if int(self._heads[0]["plan_id"]) in self._missed:
+                self._missed.remove(int(self._heads[0]["plan_id"]))
+            else:
+                self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
+                self._flush()
+            work += 1
+        return work
+
+    def _advance(self, restart: Restart, now_ns: int) -> int:
+        restart.advance(now_ns)
+        for request in restart.requests:
+            ring = self._wires.requests[Venue(int(request["venue"]))]
+            publish_each(ring, np.array([request]), "requests")
+        if restart.is_over:
+            self._end_restart(restart, now_ns)
+        return len(restart.requests) + restart.is_over
+
+    def _end_restart(self, restart: Restart, now_ns: int) -> None:
+        self._restart = None
+        self.differences = restart.differences
+        if self.differences:
+            self.desk.gate.halt(Reason.ACCOUNT_DIFFERS)
+        events = np.array([restart_event(now_ns), *self._retold])
+        publish_each(self._wires.events, events, "events")
+        self._take_missed_plans(now_ns)
+
+    def _take_missed_plans(self, now_ns: int) -> None:
+        """Take the plans in the ring that no executor knows; those still to come must not count twice."""
+        seen = self._wires.plans.observer()
+        heads, legs = seen.records(PLAN_HEAD), seen.records(PLAN_LEG)
+        while (n_cells := seen.poll(1)) > 0:
+            plan_id = int(heads[0]["plan_id"])
+            if not self.executor.knows_plan(plan_id):
+                self._missed.add(plan_id)
+                self.executor.on_plan(heads[0], legs[1:n_cells], now_ns)
+                self._flush()
 
     def _flush(self) -> None:
         out = self.executor.out
+        if out.n_requests:
+            self.desk.commit()
         self.results.extend(self.executor.finished)
         for index in range(out.n_requests):
             request = out.requests[index : index + 1]
@@ -91,5 +172,13 @@ class ExecutorAgent:
         )
 
 
-def _joined(reader: Reader) -> tuple[Reader, Records]:
+def _join(ring: RefusingRing) -> Reader:
+    """Join as the executor. One that comes after a dead one's fence starts behind the newest message."""
+    reader = ring.reader(ExecutorAgent.role, 0)
+    if reader.state == ReaderState.FENCED and not reader.rejoin(0):
+        raise ReaderFenced("the executor could not come back to a ring it had been fenced from")
+    return reader
+
+
+def _with_records(reader: Reader) -> tuple[Reader, Records]:
     return reader, reader.records(VENUE_REPORT)

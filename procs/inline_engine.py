@@ -15,6 +15,7 @@ from procs.desk import Desk
 from procs.executor import ExecutorAgent
 from procs.findings import Findings
 from procs.inline import InlineRunner, VirtualClock
+from procs.journal_file import JournalFile
 from procs.parts import VENUES, EngineParts, Scene
 from procs.recording_frames import Frame
 from procs.session_watch import SessionWatch
@@ -28,7 +29,8 @@ BOOT_EPOCH: Final = 1  # of a run that leaves nothing behind
 class InlineEngine:
     """All stages around one catalog. ``run`` replays frames through them and lets what is pending happen.
 
-    ``latency_scale`` stretches every simulated way; ``decisions`` receives the decision log;
+    ``latency_scale`` stretches every simulated way; ``decisions`` receives the decision log,
+    ``journal`` the journal, which otherwise is kept in memory;
     ``watch`` follows what becomes of ``plantings``.
     """
 
@@ -41,6 +43,7 @@ class InlineEngine:
         decisions: BinaryIO | None = None,
         pace: Callable[[int], None] | None = None,
         plantings: Sequence[Planting] = (),
+        journal: JournalFile | None = None,
     ) -> None:
         self.config = config
         self.wires = Wires.create(VENUES, config.engine.market_slots)
@@ -52,7 +55,12 @@ class InlineEngine:
         )
         self.watch = SessionWatch(plantings, self.catalog)
         self.stages = Stages(
-            self.parts, tuple(Role), latency_scale=latency_scale, decisions=decisions, watch=self.watch
+            self.parts,
+            tuple(Role),
+            latency_scale=latency_scale,
+            decisions=decisions,
+            watch=self.watch,
+            journal=journal,
         )
         self.stores, self.feeds, self.venues = self.parts.stores, self.stages.feeds, self.stages.venues
         self._pace = pace

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.execution.outputs import decision
+from engine.execution.outputs import decision, is_restart, moves_position
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
 from engine.optimizer.batch import BATCH_LEGS_MAX
 from engine.reasons import Reason
@@ -70,7 +70,9 @@ class OptimizerAgent:
         for index in range(n_events):
             event = self._event_rows[index]
             self._view.on_event(event)
-            if int(event["fill_size_e6"]) and self._wires.positions.read(int(event["slot"]), self._position):
+            if is_restart(event):
+                self._learn_everything()
+            if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
                 self.allocator.on_position(self._position[0])
                 self._learn_cash(Venue(int(event["venue"])))
             self.allocator.on_order_event(event)
@@ -81,6 +83,14 @@ class OptimizerAgent:
             if self._wires.accounts.version(int(venue)):
                 self._without_account.remove(venue)
                 self._learn_cash(venue)
+
+    def _learn_everything(self) -> None:
+        """Read every account and position: the executor was away, and events may not have been sent."""
+        for venue in self._wires.books:
+            self._learn_cash(venue)
+        for slot in range(len(self._wires.positions)):
+            if self._wires.positions.read(slot, self._position) and int(self._position[0]["generation"]):
+                self.allocator.on_position(self._position[0])
 
     def _learn_cash(self, venue: Venue) -> None:
         if self._wires.accounts.read(int(venue), self._account):

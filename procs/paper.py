@@ -23,6 +23,7 @@ from procs.decision_log import Funnel
 from procs.findings import Findings, with_venues_word
 from procs.inline_engine import InlineEngine
 from procs.inputs import Input, UndamagedFrames, recorded_input, seeded_input
+from procs.journal_file import JournalFile
 from procs.pacer import Pacer
 from procs.paper_processes import Seen, run_processes
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome
@@ -37,13 +38,17 @@ KIB: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class PaperOptions:
-    """What the command asked for. ``speed`` None: as fast as possible; else a multiple of recorded time."""
+    """What the command asked for. ``speed`` None: as fast as possible; else a multiple of recorded time.
+
+    ``decisions`` and ``journal`` receive those of the first run.
+    """
 
     config: Config
     files: tuple[Path, ...] = ()
     align_start: bool = False
     speed: float | None = None
     decisions: BinaryIO | None = None
+    journal: JournalFile | None = None
     latency_scales: tuple[int, ...] = LATENCY_SCALES
     run_dir: Path | None = None  # of several processes; None: one that ends with the run
 
@@ -104,6 +109,7 @@ def _pass(
         decisions=options.decisions if first else None,
         pace=pace,
         plantings=given.plantings,
+        journal=options.journal if first else None,
     )
     steps = 0
     progress_every = PROGRESS_EVERY if pace is None else 1
@@ -157,6 +163,9 @@ def _processes_pass(
     run = run_processes(options.config, given, scale, _decisions(options, scale), on_look, options.run_dir)
     source = run.found.source
     assert source is not None
+    if options.journal is not None and scale == options.latency_scales[0]:
+        options.journal.write(run.journal)
+        options.journal.sync()
     return _Pass(
         found=run.found,
         relations_refused=_refused(run.screened),

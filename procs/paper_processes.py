@@ -53,6 +53,7 @@ class ProcessesRun:
     found: Findings
     screened: Screened
     planted: tuple[PlantedOutcome, ...]
+    journal: bytes
     wall_s: float
 
 
@@ -99,13 +100,15 @@ def run_processes(
         wall_s = time.perf_counter() - began_s
         on_look(eye.look())
         found = supervisor.findings()
-        _watch_reports(directory.path, watch)
+        [left] = directory.path.glob(f"*{JOURNAL_SUFFIX}")
+        journal = left.read_bytes()
+        _watch_reports(journal, watch)
         if found.log is not None:
             watch.add_reasons(found.log.reasons)
         if decisions is not None:
             with (directory.path / DECISIONS).open("rb") as log:
                 shutil.copyfileobj(log, decisions)
-    return ProcessesRun(found, screen(given.scene.relations, catalog), watch.outcomes(), wall_s)
+    return ProcessesRun(found, screen(given.scene.relations, catalog), watch.outcomes(), journal, wall_s)
 
 
 class _Eye:
@@ -163,8 +166,7 @@ def _temporary_engine(run_dir: Path | None) -> Iterator[tuple[RunDirectory, Path
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _watch_reports(path: Path, watch: SessionWatch) -> None:
-    for journal in path.glob(f"*{JOURNAL_SUFFIX}"):
-        for entry in read_journal(journal.read_bytes()):
-            if entry.kind == EntryKind.REPORT:
-                watch.on_report(entry.record)
+def _watch_reports(journal: bytes, watch: SessionWatch) -> None:
+    for entry in read_journal(journal):
+        if entry.kind == EntryKind.REPORT:
+            watch.on_report(entry.record)

@@ -17,12 +17,10 @@ from engine.catalog.market import MarketSpec
 from engine.catalog.relations import Relation, RelationTable, Screened, screen
 from engine.config import Config, Role, VenueConfig
 from engine.execution.config import ExecutionConfig
-from engine.execution.executor import Executor
-from engine.ids import IdSource
+from engine.execution.recovery import Past
 from engine.ledger.journal import Journal
 from engine.optimizer.allocator import Allocator, AllocatorLimits
 from engine.records import Venue
-from engine.risk.gate import Gate
 from engine.risk.limits import gate_limits
 from engine.sim.clearing import SettlementTimes
 from engine.sim.latency import LatencyModel, Lognormal, Route
@@ -35,9 +33,10 @@ from engine.venues.symbols import SymbolTable
 from procs.agent import Follow
 from procs.book import BookAgent
 from procs.catalog_segment import CatalogView, MarketNames
+from procs.control_words import ControlWords
 from procs.decision_log import DecisionLog
-from procs.desk import Desk, FreshGate
 from procs.executor import ExecutorAgent
+from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
@@ -95,6 +94,7 @@ class EngineParts:
         )
         self.registry.add_all(scene.markets)
         self.screened: Screened = screen(scene.relations, self.catalog)
+        self._executor_markets: CatalogView | None = None  # joined once, whoever executes
 
     def feed(self, venue: Venue, on_added: Callable[[], object] | None = None) -> FeedAgent:
         """Feed of a venue; a market that nothing described is added as its first frame comes.
@@ -131,23 +131,23 @@ class EngineParts:
         allocator = Allocator(markets.rows, view.rows, AllocatorLimits.from_config(self.config))
         return OptimizerAgent(allocator, view, markets, self.wires)
 
-    def executor(self, journal: Journal) -> ExecutorAgent:
-        """Executor with its desk, opened with the paper cash of the configuration."""
-        view, markets = self._view(), CatalogView(self.wires.catalog, ExecutorAgent.role)
-        gate = Gate(gate_limits(self.config.risk, self.venue_configs()), markets.rows, view.rows)
-        desk = Desk(journal, gate, view, self.wires)
+    def executor(
+        self,
+        journal: Journal,
+        past: Past,
+        now_ns: int,
+        is_full: Callable[[], bool] = lambda: False,
+        words: ControlWords | None = None,
+    ) -> ExecutorAgent:
+        """Executor with its desk that goes on after ``past``; with none, on the paper cash as configured."""
+        if self._executor_markets is None:
+            self._executor_markets = CatalogView(self.wires.catalog, ExecutorAgent.role)
         cash = {venue: settings.paper_cash_micros for venue, settings in self.venue_configs().items()}
-        desk.open(cash, self.start_ns)
-        executor = Executor(
-            self.catalog,
-            FreshGate(gate, view),
-            desk,
-            IdSource(self.boot_epoch),
-            ExecutionConfig(),
-            view.rows,
-            view.refresh,
+        limits = gate_limits(self.config.risk, self.venue_configs())
+        site = Site(
+            self.catalog, self._executor_markets, self._view(), self.wires, limits, ExecutionConfig(), words
         )
-        return ExecutorAgent(executor, desk, markets, self.wires)
+        return start_executor(site, journal, past, cash, now_ns, is_full, new_venues=True)
 
     def venue(self, venue: Venue, latency_scale: int, follow: Follow | None = None) -> SimVenueAgent:
         """Simulated venue, every way to and from it ``latency_scale`` times as long as configured."""

@@ -57,6 +57,7 @@ class EngineProcess:
         self._path = directory.path
         self._description = description
         self._files = ExitStack()
+        self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
         self._given = named_input(description.input, description.config)
         self._parts = EngineParts(
             description.config,
@@ -71,6 +72,7 @@ class EngineProcess:
             latency_scale=description.latency_scale,
             decisions=self._decision_log(config),
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
+            words=self._halt.words,
         )
         self._clock = EngineClock.attach(self._path)
         self._seats = Seats.attach(description.seats, self._path)
@@ -84,7 +86,6 @@ class EngineProcess:
         self._feeds: FeedSockets | None = None
         self._owner = os.getppid()
         self._turns = 0
-        self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
         self._health = HealthTable.attach(self._path).writer(name)
         roles = [role.name.lower() for role in config.roles]
         self._health.start(roles, self._parts.boot_epoch, Policy.PARK.value, time.monotonic_ns())
@@ -230,7 +231,7 @@ class EngineProcess:
     def _leave(self, found: Findings) -> None:
         if self._stages.executor is not None:
             with whole_file(self._path / f"{self._name}{JOURNAL_SUFFIX}") as file:
-                file.write(self._stages.journal_bytes.getvalue())
+                file.write(self._stages.journal_content())
         with whole_file(self._path / f"{self._name}{FOUND_SUFFIX}") as file:
             file.write(orjson.dumps(typed_tree.dump(found)))
 

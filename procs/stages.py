@@ -7,13 +7,16 @@ from collections.abc import Collection
 from typing import BinaryIO
 
 from engine.config import Role
+from engine.execution.recovery import Past
 from engine.ledger.journal import Journal
 from procs.agent import Agent
 from procs.catalog_agent import CatalogAgent
 from procs.catalog_follower import CatalogFollower
+from procs.control_words import ControlWords
 from procs.decision_agent import DecisionAgent
 from procs.executor import ExecutorAgent
 from procs.findings import Findings, book_found, cash_found, desk_found, feed_found, log_found
+from procs.journal_file import JournalFile
 from procs.optimizer import OptimizerAgent
 from procs.parts import VENUES, EngineParts
 from procs.session_watch import SessionWatch
@@ -23,8 +26,9 @@ from procs.strategy import StrategyAgent
 class Stages:
     """Agents of ``roles``. An attribute is None, or empty, where the role is another process's.
 
-    ``decisions`` receives the decision log; ``watch`` is shown every decision, and every report that was
-    journaled, as far as these stages make them.
+    ``decisions`` receives the decision log, ``journal`` the executor's journal, which otherwise is kept in
+    memory; the executor's gate follows ``words``. ``watch`` is shown every decision, and every report that
+    was journaled, as far as these stages make them.
     """
 
     def __init__(
@@ -35,11 +39,14 @@ class Stages:
         latency_scale: int = 1,
         decisions: BinaryIO | None = None,
         watch: SessionWatch | None = None,
+        journal: JournalFile | None = None,
+        words: ControlWords | None = None,
     ) -> None:
         wires = parts.wires
         self._watch = watch
         self._parts = parts
-        self.journal_bytes = io.BytesIO()
+        self._journal_file = journal
+        self._journal_bytes = io.BytesIO()
         self._keeper = CatalogAgent(parts.catalog, wires.catalog) if Role.FEED in roles else None
         self._follower = None if self._keeper else CatalogFollower(wires.catalog, parts.registry)
         news = self._keeper.publish if self._keeper else None
@@ -54,7 +61,7 @@ class Stages:
         self.optimizer: OptimizerAgent | None = None
         self.decisions: DecisionAgent | None = None
         if Role.EXECUTOR in roles:
-            self.executor = parts.executor(Journal(self.journal_bytes, lambda: None))
+            self.executor = self._first_executor(words)
             self.executor.desk.watch = watch.on_report if watch else None
         if Role.STRATEGY in roles:
             self.strategy = parts.strategy(follow)
@@ -76,6 +83,18 @@ class Stages:
             *(agent for agent in single if agent is not None),
         ]
 
+    def journal_content(self) -> bytes:
+        """All whole entries of the executor's journal so far."""
+        return self._journal_bytes.getvalue() if self._journal_file is None else self._journal_file.content()
+
+    def _first_executor(self, words: ControlWords | None) -> ExecutorAgent:
+        """An executor with nothing before it: its venues are new, so there is nothing to ask them."""
+        parts, file = self._parts, self._journal_file
+        if file is None:
+            journal = Journal(self._journal_bytes, lambda: None)
+            return parts.executor(journal, Past(), parts.start_ns, words=words)
+        return parts.executor(file.writer(), Past(), parts.start_ns, lambda: file.is_full, words)
+
     def findings(self) -> Findings:
         """What these stages found."""
         parts = self._parts
@@ -83,7 +102,7 @@ class Stages:
         return Findings(
             feed=feed_found(self.feeds.values(), parts.registry) if self.feeds else None,
             book=book_found(parts.stores, parts.catalog, lost) if self.books else None,
-            desk=desk_found(self.executor, self.journal_bytes.getvalue()) if self.executor else None,
+            desk=desk_found(self.executor, self.journal_content()) if self.executor else None,
             log=log_found(self.decisions, self._watch) if self.decisions else None,
             venue_cash_micros=cash_found(self.venues) if self.venues else None,
         )

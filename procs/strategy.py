@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.execution.outputs import is_restart, moves_position
 from engine.records import ORDER_EVENT, POSITION_ROW, TOP, DecisionStage
 from engine.strategies.scanner import ArbitrageScanner
 from procs.agent import Follow
@@ -76,10 +77,18 @@ class StrategyAgent:
         for index in range(n_events):
             event = self._event_rows[index]
             self._view.on_event(event)
-            if int(event["fill_size_e6"]) and self._wires.positions.read(int(event["slot"]), self._position):
+            if is_restart(event):
+                self._learn_positions()
+            if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
                 self.scanner.on_position(self._position[0])
             self.scanner.on_order_event(event)
         return n_events
+
+    def _learn_positions(self) -> None:
+        """Read every position: the executor was away, and events may not have been sent."""
+        for slot in range(len(self._wires.positions)):
+            if self._wires.positions.read(slot, self._position) and int(self._position[0]["generation"]):
+                self.scanner.on_position(self._position[0])
 
     def _publish(self, n_decisions: int, n_signals: int) -> None:
         scanner = self.scanner

@@ -57,14 +57,13 @@ class PlanWorker:
             }
         )
 
-    def start(self, plan: Plan, now_ns: int) -> None:
-        """Put the legs in order and send what can be sent."""
+    def prepare(self, plan: Plan) -> None:
+        """Put the legs of a new plan in order, and note what trading each back would need now."""
         plan.unsent = plan.mains
         for leg in plan.mains:
             leg.exit_e4 = exit_price_e4(self._book(leg), leg)
         if not self._together:
             plan.unsent.sort(key=lambda leg: (self._visible_e6(leg), leg.index))
-        self.advance(plan, now_ns)
 
     def advance(self, plan: Plan, now_ns: int) -> None:
         """Do everything that can be done now: each round changes the state or is the last."""

@@ -4,7 +4,11 @@ Sans-IO: time is handed in, requests and events come out in ``out``. ``on_plan``
 ``on_time`` each start with empty outputs; ``next_due_ns`` says when ``on_time`` is wanted.
 
 A report is journaled before anything follows from it. Whoever keeps positions for the gate must do so
-from that journal call, so that what was just bought can be sold back.
+from that journal call, so that what was just bought can be sold back. Whoever sends ``out.requests`` makes
+the journal durable before.
+
+An executor that begins with the past of another (``restore``) stands still until ``go_on``: it asks about
+every order that may be alive, believes the answers, and neither opens nor unwinds anything.
 """
 
 from __future__ import annotations
@@ -17,18 +21,29 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.catalog.catalog import Catalog
+from engine.catalog.catalog import NO_GROUP, Catalog
 from engine.execution.advance import PlanWorker, Refresh
 from engine.execution.config import ExecutionConfig
 from engine.execution.intake import read_legs
-from engine.execution.order import OrderInput
-from engine.execution.outputs import Outputs, decision, order_event, plan_event, put_fill
+from engine.execution.order import TERMINAL, OrderInput
+from engine.execution.outputs import (
+    Outputs,
+    decision,
+    kept_leg,
+    market_entry,
+    order_event,
+    payment_event,
+    plan_event,
+    put_fill,
+)
 from engine.execution.plan import Leg, Plan, PlanResult, PlanState
 from engine.execution.ports import Gate, Ids, Journal
+from engine.execution.recovery import Past
 from engine.execution.sender import Sender
 from engine.execution.silence import next_check_ns, question_wait_ns, rests
 from engine.execution.tracked import Role, TrackedOrder, Verdict
 from engine.ledger.journal import EntryKind
+from engine.ledger.ledger import Key
 from engine.reasons import Reason
 from engine.records import DecisionStage, OrderStatus, ReportKind
 from engine.units import INT64_MAX
@@ -83,8 +98,10 @@ class Executor:
         self._orders: dict[int, tuple[Plan, TrackedOrder]] = {}
         self._old_orders: deque[int] = deque()
         self._old_plans: dict[int, None] = {}
-        self._settled: set[tuple[int, int, int]] = set()  # (venue, slot, generation)
+        self._settled: set[Key] = set()
         self._settlements: list[np.void] = []  # SETTLED reports that came before the market's last fills
+        self._stands_still = False
+        self._named: set[Key] = set()  # markets that the journal knows by name
 
     @property
     def open_plans(self) -> int:
@@ -111,12 +128,82 @@ class Executor:
         plan = Plan(kept, taken)
         if reason != Reason.NONE:
             self.counts.refused_plans += 1
-            self._tell_end(plan, list(legs), DecisionStage.EXECUTION, reason, now_ns)
+            if reason == Reason.DUPLICATE_INTENT:  # of its own plan it has been told, or will be
+                self._tell_decision(plan, list(legs), reason, now_ns)
+            else:
+                self._tell_end(plan, list(legs), reason, now_ns)
             return
+        self._worker.prepare(plan)
+        self._name_markets(taken)
         self._journal.append(EntryKind.PLAN, kept)
+        for leg in taken:
+            self._journal.append(EntryKind.PLAN_LEG, kept_leg(plan, leg))
         self._plans[plan.plan_id] = plan
-        self._worker.start(plan, now_ns)
-        self._end_if_done(plan, now_ns)
+        self._advance(plan, now_ns)
+
+    def _name_markets(self, legs: Sequence[Leg]) -> None:
+        """Journal which markets the legs are about, and those a conversion can give us; each once."""
+        slots = {leg.slot for leg in legs}
+        for group in {int(self._catalog.rows[slot]["group"]) for slot in slots} - {NO_GROUP}:
+            slots.update(self._catalog.group_members(group))
+        for slot in sorted(slots):
+            row = self._catalog.rows[slot]
+            key = int(row["venue"]), slot, int(row["generation"])
+            if key not in self._named:
+                self._named.add(key)
+                symbol = self._catalog.spec(slot).symbol
+                self._journal.append(EntryKind.MARKET, market_entry(row, slot, symbol))
+
+    def knows_plan(self, plan_id: int) -> bool:
+        """Whether the plan was taken or refused before."""
+        return plan_id in self._plans or plan_id in self._old_plans
+
+    def restore(self, past: Past, now_ns: int) -> None:
+        """Take over what an earlier run left, and stand still: ``on_time`` asks about each order in doubt.
+
+        To be called once, before anything else.
+        """
+        self._begin()
+        self._stands_still = True
+        self._settled |= past.settled
+        self._named.update(past.markets)
+        self._orders |= past.orders
+        for plan_id in past.ends:
+            self._forget_plan(plan_id)
+        for plan in past.plans.values():
+            if plan.plan_id in past.ends:
+                self._forget_orders(plan)
+            elif len(plan.legs) < int(plan.head["n_legs"]):  # died while it was written down
+                self._tell_done(plan, Reason.RESTARTED, 0, now_ns)
+                self._forget_plan(plan.plan_id)
+            else:
+                self._plans[plan.plan_id] = plan
+                for order in plan.orders:
+                    self._doubt(order, now_ns)
+
+    def go_on(self, now_ns: int) -> None:
+        """End standing still: plans that are not done are worked off to a known position."""
+        self._stands_still = False
+        for plan in self._plans.values():
+            plan.wake_ns = now_ns
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether no order is open and no trade can still fail."""
+        return not self._open()
+
+    def _doubt(self, order: TrackedOrder, now_ns: int) -> None:
+        """Nobody listened for a while: what is not final is asked about at once, and reserved meanwhile."""
+        if order.is_final:
+            return
+        if order.status == OrderStatus.JOURNALED:
+            order.move(OrderInput.SEND)
+        if order.status not in TERMINAL:
+            order.move(OrderInput.LOSE)
+            self.counts.unknown += 1
+        order.sent_ns = now_ns  # it may have left at the last moment
+        order.check_ns = now_ns
+        self._sender.restore(order)
 
     def on_report(self, report: np.void, now_ns: int) -> None:
         """Take one VENUE_REPORT."""
@@ -165,9 +252,10 @@ class Executor:
         self.finished.clear()
 
     def _refusal(self, head: np.void, legs: Rows, taken: list[Leg], now_ns: int) -> Reason:
-        plan_id = int(head["plan_id"])
-        if plan_id in self._plans or plan_id in self._old_plans:
+        if self.knows_plan(int(head["plan_id"])):
             return Reason.DUPLICATE_INTENT
+        if self._stands_still:
+            return Reason.RESTARTED
         if len(self._plans) >= self._config.plans_open_max:
             return Reason.OPEN_ORDER_LIMIT
         if now_ns > int(head["deadline_ns"]):
@@ -217,6 +305,7 @@ class Executor:
                 self._settlements.append(report)
                 continue
             self._journal.append(EntryKind.REPORT, report)
+            self.out.add_event(payment_event(report, now_ns))
             for plan in list(self._plans.values()):
                 legs = [leg for leg in plan.legs if leg.slot == slot]
                 for leg in legs:
@@ -260,6 +349,8 @@ class Executor:
     # --- the end ---
 
     def _advance(self, plan: Plan, now_ns: int) -> None:
+        if self._stands_still:
+            return
         self._worker.advance(plan, now_ns)
         self._end_if_done(plan, now_ns)
 
@@ -276,13 +367,21 @@ class Executor:
         self.finished.append(result)
         legs = [leg.record for leg in plan.legs]
         if any(order.status != OrderStatus.DENIED for order in plan.orders) or not plan.orders:
-            self._tell_end(plan, legs, DecisionStage.EXECUTION, result.reason, now_ns, result.sets_e6)
+            self._tell_end(plan, legs, result.reason, now_ns, result.sets_e6)
         else:  # the gate has told its decision already
             self._tell_done(plan, result.reason, 0, now_ns)
         del self._plans[plan.plan_id]
-        self._old_plans[plan.plan_id] = None
+        self._forget_plan(plan.plan_id)
+        self._forget_orders(plan)
+
+    def _forget_plan(self, plan_id: int) -> None:
+        """Keep its id for a while, so that it is not worked off twice."""
+        self._old_plans[plan_id] = None
         if len(self._old_plans) > PLANS_KEPT_MAX:
             del self._old_plans[next(iter(self._old_plans))]
+
+    def _forget_orders(self, plan: Plan) -> None:
+        """Keep its orders for a while, so that what is said of them again is known to be old."""
         self._old_orders.extend(order.order_id for order in plan.orders)
         while len(self._old_orders) > ORDERS_KEPT_MAX:
             del self._orders[self._old_orders.popleft()]
@@ -291,14 +390,19 @@ class Executor:
         self,
         plan: Plan,
         legs: Sequence[np.void],
-        stage: DecisionStage,
         reason: Reason,
         now_ns: int,
         sets_e6: int = 0,
     ) -> None:
-        if legs:
-            self.out.add_decision(decision(plan.head, legs, stage, reason, sets_e6, now_ns))
+        self._tell_decision(plan, legs, reason, now_ns, sets_e6)
         self._tell_done(plan, reason, sets_e6, now_ns)
+
+    def _tell_decision(
+        self, plan: Plan, legs: Sequence[np.void], reason: Reason, now_ns: int, sets_e6: int = 0
+    ) -> None:
+        if legs:
+            made = decision(plan.head, legs, DecisionStage.EXECUTION, reason, sets_e6, now_ns)
+            self.out.add_decision(made)
 
     def _tell_done(self, plan: Plan, reason: Reason, sets_e6: int, now_ns: int) -> None:
         event = plan_event(plan, reason, sets_e6, now_ns)

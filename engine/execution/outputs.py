@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.execution.plan import Plan
+from engine.execution.plan import Leg, Plan
 from engine.execution.tracked import TrackedOrder
+from engine.ledger.journal import KEPT_LEG, MARKET, SYMBOL_BYTES
 from engine.reasons import Reason
 from engine.records import (
     DECISION,
@@ -105,6 +106,55 @@ def plan_event(plan: Plan, reason: Reason, filled_e6: int, now_ns: int) -> np.vo
     event["reason"] = reason
     event["plan_done"] = 1
     return event
+
+
+def payment_event(report: np.void, now_ns: int) -> np.void:
+    """ORDER_EVENT of no order and no plan: a market has paid, position and cash are others now."""
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    for name in ("recv_ns", "venue", "slot", "generation", "price_e4", "cash_micros"):
+        event[name] = report[name]
+    event["event_ns"] = now_ns
+    return event
+
+
+def moves_position(event: np.void) -> bool:
+    """Whether an ORDER_EVENT says that the position in its market changed: by a trade, or a payment."""
+    is_payment = not (int(event["order_id"]) or int(event["plan_id"]) or int(event["plan_done"]))
+    return is_payment or bool(event["fill_size_e6"])
+
+
+def restart_event(now_ns: int) -> np.void:
+    """ORDER_EVENT of no order and no plan: the executor is back, and its tables say what was missed."""
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    event["event_ns"], event["plan_done"], event["reason"] = now_ns, 1, Reason.RESTARTED
+    return event
+
+
+def is_restart(event: np.void) -> bool:
+    """Whether an ORDER_EVENT says that the executor is back."""
+    return bool(event["plan_done"]) and int(event["plan_id"]) == 0 and event["reason"] == Reason.RESTARTED
+
+
+def market_name(symbol: str) -> bytes:
+    """A market's name as the journal keeps it."""
+    return symbol.encode()[:SYMBOL_BYTES]
+
+
+def market_entry(row: np.void, slot: int, symbol: str) -> np.void:
+    """MARKET of a MARKET_ROW, for the journal."""
+    entry: np.void = np.zeros(1, MARKET)[0]
+    entry["venue"], entry["slot"], entry["generation"] = row["venue"], slot, row["generation"]
+    entry["symbol"] = market_name(symbol)
+    return entry
+
+
+def kept_leg(plan: Plan, leg: Leg) -> np.void:
+    """KEPT_LEG of a leg of a new plan, for the journal."""
+    kept: np.void = np.zeros(1, KEPT_LEG)[0]
+    kept["plan_id"], kept["leg"] = plan.plan_id, leg.record
+    for name in ("size_e6", "limit_e4", "exit_e4"):
+        kept[name] = getattr(leg, name)
+    return kept
 
 
 def decision(

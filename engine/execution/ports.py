@@ -25,6 +25,10 @@ class Gate(Protocol):
         """Part of what is reserved has become a position."""
         ...
 
+    def restore(self, request: np.void, worst_cash_micros: int) -> None:
+        """Reserve for an order of an earlier run that may still fill."""
+        ...
+
     def release(self, order_id: int) -> None:
         """Nothing more can come of the order: forget what is still reserved for it."""
         ...
@@ -34,7 +38,7 @@ class Journal(Protocol):
     """Write-ahead record (``engine.ledger.journal``); kinds are ``engine.ledger.journal.EntryKind``."""
 
     def append(self, kind: int, record: np.void) -> None:
-        """Write one record; it is durable when this returns."""
+        """Write one record. Whoever sends the executor's requests makes it durable before they leave."""
         ...
 
 

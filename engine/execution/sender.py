@@ -1,8 +1,8 @@
 """The way of one order from intent to the wire: identity, journal, gate, request. In that order, once.
 
 The journal has the intent before anything else happens; the gate is asked last; between its answer and
-the request there is only the journal's note that it was sent. A denied order is journaled as denied, so
-that a recovery knows it never left.
+the request there is only the journal's note that it was sent. Both entries are durable before the request
+leaves. A denied order is journaled as denied, so that a recovery knows it never left.
 """
 
 from __future__ import annotations
@@ -111,6 +111,17 @@ class Sender:
         self._journal.append(EntryKind.SENT, request)
         self._out.add_request(request)
         self.sent += 1
+
+    def restore(self, order: TrackedOrder) -> None:
+        """Reserve again for an order of an earlier run: what it may still cost, or all there is to lose."""
+        if order.is_closed or order.role == Role.CONVERT:
+            return
+        request = order.request
+        worst = worst_cash_micros(self._catalog.rows[int(request["slot"])], request)
+        self._gate.restore(request, order.size_e6 if worst == FEE_UNKNOWN else worst)
+        order.reserved = True
+        if order.filled_e6:
+            self._gate.on_fill(order.order_id, order.filled_e6)
 
     def release(self, order: TrackedOrder) -> None:
         """Give the gate's reservation back, once."""

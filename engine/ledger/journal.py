@@ -2,12 +2,15 @@
 
 An entry is a 24-byte head and a payload::
 
-    0        4        8                16       18     20       24
-    | length | crc32  | sequence       | kind   | zero | version | payload (length bytes) ...
+    0        4        8                16     18      20        24
+    | length | crc32  | sequence       | kind | group | version | payload (length bytes) ...
 
 The checksum covers everything after itself, so a bit flipped anywhere is seen. The sequence starts at 1 and
-has no holes. A crash can leave one torn entry, at the end only; ``read_journal`` gives the whole entries
-before it and says how many bytes were left over. Damage before the end is not a crash and is an error.
+has no holes. ``group`` is 1 when the entry before this one was not durable yet: the two were made durable
+together, and a crash may have left either without the other. So what cannot be read is the torn end that a
+crash leaves, unless an entry that begins a group comes behind it: that one was written when everything before
+it was durable, and then this is damage, and an error. ``read_journal`` gives the whole entries before a torn
+end and says how many bytes were left over; zeros at the end, of a file that was extended, count as such.
 
 The file is passed in; so is ``sync`` (fsync in production), because the engine does no I/O of its own.
 """
@@ -24,13 +27,16 @@ from typing import Final, Protocol
 import numpy as np
 
 from engine.errors import JournalDamaged
-from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, VENUE_REPORT
+from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG, VENUE_REPORT
 
 JOURNAL_VERSION: Final = 1
 PAYLOAD_BYTES_MAX: Final = 4096
 
 _HEAD: Final = struct.Struct("<IIQHHI")
-_CHECKED_FROM: Final = 8  # the checksum covers sequence, kind, version and payload
+_CHECKED_FROM: Final = 8  # the checksum covers sequence, kind, group, version and payload
+_GROUP_FROM: Final = 18
+_VERSION_FROM: Final = 20
+_VERSION_BYTES: Final = struct.pack("<I", JOURNAL_VERSION)
 
 
 class EntryKind(IntEnum):
@@ -42,9 +48,36 @@ class EntryKind(IntEnum):
     SENT = 4  # handed to the wire
     REPORT = 5  # what the venue said
     EVENT = 6  # what the executor made of it
+    PLAN_LEG = 7  # as the executor took it over; follows its PLAN
+    BOOT = 8  # an executor starts; ids are made with this boot epoch from here on
+    RISK = 9  # halt, stop and what the loss limits count from
+    MARKET = 10  # which market has a slot; before the first plan that can trade it
 
 
 OPENING: Final = np.dtype([("venue", "<i8"), ("cash_micros", "<i8"), ("at_ns", "<i8")])
+BOOT: Final = np.dtype([("boot_epoch", "<i8"), ("at_ns", "<i8")])
+KEPT_LEG: Final = np.dtype(
+    [
+        ("plan_id", "<i8"),
+        ("size_e6", "<i8"),  # rounded to what its venue accepts, as the limit
+        ("limit_e4", "<i4"),
+        ("exit_e4", "<i4"),  # worst price that trading it all back needed when the plan began, or NO_PRICE
+        ("leg", PLAN_LEG),
+    ]
+)
+SYMBOL_BYTES: Final = 100  # of a market's name; what is longer is cut
+MARKET: Final = np.dtype(
+    [("venue", "<i4"), ("slot", "<i4"), ("generation", "<i4"), ("symbol", f"S{SYMBOL_BYTES}")]
+)
+RISK: Final = np.dtype(
+    [
+        ("day", "<i8"),  # since 1970, UTC: that of ``day_start_micros``
+        ("day_start_micros", "<i8"),
+        ("equity_peak_micros", "<i8"),
+        ("halted", "<i8"),  # as in GATE_STATE
+        ("stopped", "<i8"),
+    ]
+)
 
 LAYOUTS: Final = {
     EntryKind.OPENING: OPENING,
@@ -53,6 +86,10 @@ LAYOUTS: Final = {
     EntryKind.SENT: ORDER_REQUEST,
     EntryKind.REPORT: VENUE_REPORT,
     EntryKind.EVENT: ORDER_EVENT,
+    EntryKind.PLAN_LEG: KEPT_LEG,
+    EntryKind.BOOT: BOOT,
+    EntryKind.RISK: RISK,
+    EntryKind.MARKET: MARKET,
 }
 
 
@@ -88,13 +125,14 @@ class JournalRead:
 class Journal:
     """Writer. One per engine; the only writer of its file.
 
-    ``sync`` makes written bytes durable; it runs once per ``append`` or once per ``commit`` of a batch.
+    ``sync`` makes written bytes durable; it runs once per ``append`` or once per ``commit`` of a group.
     """
 
     def __init__(self, sink: ByteSink, sync: Callable[[], None], next_sequence: int = 1) -> None:
         self._sink = sink
         self._sync = sync
         self.next_sequence = next_sequence
+        self.uncommitted = 0  # entries written that may not be durable yet
 
     def append(self, kind: int, record: np.void) -> None:
         """Write one entry and make it durable before returning."""
@@ -106,35 +144,41 @@ class Journal:
         entry_kind = EntryKind(kind)
         if record.dtype != LAYOUTS[entry_kind]:
             raise ValueError(f"journal: a {entry_kind.name} entry does not carry {record.dtype}")
-        self._sink.write(encode(self.next_sequence, entry_kind, record.tobytes()))
+        grouped = self.uncommitted > 0
+        self._sink.write(encode(self.next_sequence, entry_kind, record.tobytes(), grouped=grouped))
         self.next_sequence += 1
+        self.uncommitted += 1
 
     def commit(self) -> None:
-        """Make everything written so far durable."""
-        self._sink.flush()
-        self._sync()
+        """Make everything written so far durable; nothing to do when it is."""
+        if self.uncommitted:
+            self._sink.flush()
+            self._sync()
+            self.uncommitted = 0
 
 
-def encode(sequence: int, kind: EntryKind, payload: bytes) -> bytes:
+def encode(sequence: int, kind: EntryKind, payload: bytes, *, grouped: bool = False) -> bytes:
     """Bytes of one entry. ValueError beyond PAYLOAD_BYTES_MAX."""
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise ValueError(f"journal: payload of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
-    head = _HEAD.pack(len(payload), 0, sequence, kind, 0, JOURNAL_VERSION)
+    head = _HEAD.pack(len(payload), 0, sequence, kind, grouped, JOURNAL_VERSION)
     crc = zlib.crc32(payload, zlib.crc32(head[_CHECKED_FROM:]))
-    return _HEAD.pack(len(payload), crc, sequence, kind, 0, JOURNAL_VERSION) + payload
+    return _HEAD.pack(len(payload), crc, sequence, kind, grouped, JOURNAL_VERSION) + payload
 
 
 def read_journal(content: bytes, found: JournalRead | None = None) -> Iterator[Entry]:
-    """Whole entries of ``content`` in order; a torn last entry is left out and counted in ``found``.
+    """Whole entries of ``content`` in order; a torn end is left out and counted in ``found``.
 
-    Raises JournalDamaged with the offset for anything else: a wrong checksum with entries after it, a hole
-    in the sequence, an unknown version or kind.
+    Raises JournalDamaged with the offset for anything else: what cannot be read with durable entries after
+    it, a hole in the sequence, an unknown version or kind.
     """
     found = found if found is not None else JournalRead()
     offset = 0
     while offset < len(content):
         end = _entry_end(content, offset)
         if end is None:
+            if _begins_group_after(content, offset):
+                raise JournalDamaged(f"journal: entry at byte {offset} is damaged (checksum or length)")
             found.torn_bytes = len(content) - offset
             return
         entry = _decode(content, offset, end)
@@ -148,23 +192,25 @@ def read_journal(content: bytes, found: JournalRead | None = None) -> Iterator[E
 
 
 def _entry_end(content: bytes, offset: int) -> int | None:
-    """End of the entry at ``offset``.
-
-    None when it is torn: cut short, or the last one with a wrong checksum.
-    """
+    """End of the entry at ``offset``; None when there is none with a right checksum."""
     if len(content) - offset < _HEAD.size:
         return None
     length, crc = struct.unpack_from("<II", content, offset)
-    if length == 0 and not any(content[offset:]):
-        return None  # the file was extended and the data never reached it
-    end = offset + _HEAD.size + length
-    if length <= PAYLOAD_BYTES_MAX and end > len(content):
+    end = offset + _HEAD.size + int(length)
+    if length > PAYLOAD_BYTES_MAX or end > len(content):
         return None
-    if length <= PAYLOAD_BYTES_MAX and crc == zlib.crc32(content[offset + _CHECKED_FROM : end]):
-        return int(end)
-    if length <= PAYLOAD_BYTES_MAX and end == len(content):
-        return None
-    raise JournalDamaged(f"journal: entry at byte {offset} is damaged (checksum or length)")
+    return end if crc == zlib.crc32(content[offset + _CHECKED_FROM : end]) else None
+
+
+def _begins_group_after(content: bytes, offset: int) -> bool:
+    """Whether an entry that begins a group lies anywhere behind the unreadable one at ``offset``."""
+    version_at = content.find(_VERSION_BYTES, offset + _VERSION_FROM + 1)
+    while version_at >= 0:
+        start = version_at - _VERSION_FROM
+        if not any(content[start + _GROUP_FROM : version_at]) and _entry_end(content, start) is not None:
+            return True
+        version_at = content.find(_VERSION_BYTES, version_at + 1)
+    return False
 
 
 def _decode(content: bytes, offset: int, end: int) -> Entry:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -238,6 +238,15 @@ class _Reservation:
     cash_micros: int
 
 
+class RiskWords(NamedTuple):
+    """Fields of GATE_STATE that are no function of positions and open orders."""
+
+    day_start_micros: int
+    equity_peak_micros: int
+    halted: int
+    stopped: int
+
+
 class Gate:
     """Limits, reservations and the halt word of one engine. The only writer of its state.
 
@@ -260,7 +269,7 @@ class Gate:
         self.drawdown_max_ppm = 0
         self._market_rows = market_rows
         self._book_rows = book_rows
-        self._latch = latch
+        self._latches = [latch] if latch is not None else []
         self._open: dict[int, _Reservation] = {}
         self._group_micros: dict[int, int] = {}
         for venue in range(VENUES):
@@ -289,6 +298,11 @@ class Gate:
             return self._denied(Reason(code))
         self._reserve(request, slot, group, max(worst_cash_micros, 0))
         return Reason.NONE
+
+    def restore(self, request: np.void, worst_cash_micros: int) -> None:
+        """Reserve for an order of an earlier run that may still fill. It is not asked for: it has left."""
+        slot = int(request["slot"])
+        self._reserve(request, slot, int(self._market_rows[slot]["group"]), max(worst_cash_micros, 0))
 
     def release(self, order_id: int) -> None:
         """Forget what is still reserved for an order that can no longer fill; unknown ids are ignored."""
@@ -358,16 +372,27 @@ class Gate:
         first = self.stopped_by is Reason.NONE
         if first:
             self.state["stopped"] = int(reason)
-        if first and self._latch is not None:
-            self._latch(reason)
+            self._make_durable(reason)
 
     def halt(self, reason: Reason) -> None:
         """Set the halt word, then make it durable through the latch."""
         first = not self.halted
         if first:
             self.state["halted"] = int(reason) + 1
-        if first and self._latch is not None:
-            self._latch(reason)
+            self._make_durable(reason)
+
+    def also_latch(self, latch: Callable[[Reason], None]) -> None:
+        """Call one more when a halt or a stop is set."""
+        self._latches.append(latch)
+
+    def risk_words(self) -> RiskWords:
+        """What must outlive this process."""
+        return RiskWords(*(int(self.state[name]) for name in RiskWords._fields))
+
+    def restore_words(self, words: RiskWords) -> None:
+        """Take over what an earlier run had: its halt, its stop, its loss limits as they were counted."""
+        for name, value in words._asdict().items():
+            self.state[name] = value
 
     def resume(self) -> None:
         """Clear the halt word, after an operator has lifted the halt where it is kept; a stop stays."""
@@ -380,6 +405,10 @@ class Gate:
     def reserved_micros(self, venue: int) -> int:
         """Cash promised to orders in flight at a venue."""
         return int(self.state["reserved_micros"][venue])
+
+    def _make_durable(self, reason: Reason) -> None:
+        for latch in self._latches:
+            latch(reason)
 
     def _denied(self, reason: Reason) -> Reason:
         self.denials[reason] = self.denials.get(reason, 0) + 1
@@ -404,7 +433,7 @@ class Gate:
         )
         self._open[order_id] = held
         self._move(held, held.size_e6, held.cash_micros)
-        self.state["last_order_id"] = order_id
+        self.state["last_order_id"] = max(order_id, int(self.state["last_order_id"]))
         self.state["open_orders"] += 1
         self.state["tokens"][venue] -= TOKEN_ONE
 

@@ -7,6 +7,7 @@ is closed first, which needs no cash, and a pair of YES and NO becomes one dolla
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.records import Direction, Outcome
@@ -49,6 +50,10 @@ class Balances:
     def holding(self, market: Market) -> Holding:
         """The holding of a market, empty when there was none."""
         return self._holdings.setdefault(market, Holding())
+
+    def all_holdings(self) -> Iterable[tuple[Market, Holding]]:
+        """Every market that was ever asked about, with its holding."""
+        return self._holdings.items()
 
     @property
     def free_cash_micros(self) -> int:

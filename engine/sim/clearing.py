@@ -21,7 +21,7 @@ from engine.records import VENUE_REPORT, Direction, Outcome, ReportKind, Request
 from engine.sim.balances import Balances, Market, notional_micros
 from engine.sim.faults import Fault, FaultPlan
 from engine.sim.orders import VenueOrder, VenueState
-from engine.sim.outbox import Outbox
+from engine.sim.outbox import Outbox, blank_report
 from engine.sim.seeded import between, draw
 from engine.sim.timeline import Timeline
 from engine.typed_tree import bounded
@@ -84,6 +84,7 @@ class Clearing:
         self._faults = faults
         self._times = times
         self._pending: dict[Market, int] = {}  # trades and conversions that are not final
+        self._payments: list[np.void] = []  # SETTLED reports
 
     def fund(self, order: VenueOrder) -> bool:
         """Set aside what the order can need; False when it is not there."""
@@ -252,6 +253,26 @@ class Clearing:
         report["price_e4"] = yes_value_e4
         report["cash_micros"] = self.balances.settle(market, yes_value_e4)
         self._outbox.post(report, 0, now_ns)
+        self._payments.append(report)
+
+    def tell_account(self, query: np.void, resting: int, now_ns: int) -> None:
+        """Answer a QUERY: every payment again, then one BALANCE line of cash and one of each holding.
+
+        The line of cash (slot -1) says with its size how many orders rest.
+        """
+        for payment in self._payments:
+            self._outbox.post(payment, 0, now_ns)
+        cash = self.balances.cash_micros
+        lines: list[dict[str, int]] = [{"slot": -1, "cash_micros": cash, "fill_size_e6": resting}]
+        for (slot, generation), holding in self.balances.all_holdings():
+            lines += [
+                {"slot": slot, "generation": generation, "outcome": int(outcome), "fill_size_e6": size}
+                for outcome in Outcome
+                if (size := holding.size_e6[outcome])
+            ]
+        for number, line in enumerate(lines, start=1):
+            counted = line | {"trade_id": number, "remaining_e6": len(lines)}
+            self._outbox.post(blank_report(query, ReportKind.BALANCE, counted), 0, now_ns)
 
     def has_fee(self, slot: int) -> bool:
         """Whether a fee schedule is known: without one nothing can be charged, so nothing is traded."""

@@ -6,7 +6,9 @@
     next_due_ns()                    when to call again
 
 A cancel is also a question: it ends the order if it still can, and all that was ever said of the order is
-said again. A cancel of an order that the venue never saw is answered REJECTED with VENUE_UNKNOWN.
+said again. A cancel of an order that the venue never saw is answered REJECTED with VENUE_UNKNOWN. A QUERY
+asks for the account: every payment of a market is said again, then cash, the number of resting orders, and
+holdings follow as BALANCE lines.
 """
 
 from __future__ import annotations
@@ -32,11 +34,15 @@ from engine.units import PRICE_ONE_E4
 
 ORDERS_MAX: Final = 1 << 20  # of one run; a venue never forgets an identity
 _TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
+_QUERY_NUMBERS: Final = 1 << 32  # latencies of queries are drawn apart from those of cancels
 _CONVERSIONS: Final = (RequestKind.CONVERT, RequestKind.MERGE, RequestKind.SPLIT)
 
 
 class SimVenue:
-    """One simulated venue with one account. ``requests``, ``cancels`` and ``late_updates`` count."""
+    """One simulated venue with one account.
+
+    ``requests``, ``cancels``, ``queries`` and ``late_updates`` count.
+    """
 
     def __init__(
         self,
@@ -53,6 +59,7 @@ class SimVenue:
         self.venue = venue
         self.requests = 0
         self.cancels = 0
+        self.queries = 0
         self.late_updates = 0  # frames older than what already happened
         self._catalog = catalog
         self._latency = latency
@@ -107,6 +114,11 @@ class SimVenue:
             self.cancels += 1
             wait_ns = self._latency.request_ns(slot, -self.cancels)
             self._timeline.at(now_ns + wait_ns, lambda at_ns: self._cancel(copy, at_ns))
+            return
+        if int(copy["kind"]) == RequestKind.QUERY:
+            self.queries += 1
+            wait_ns = self._latency.request_ns(slot, -_QUERY_NUMBERS - self.queries)
+            self._timeline.at(now_ns + wait_ns, lambda at_ns: self._tell_account(copy, at_ns))
             return
         self.requests += 1
         number = self.requests
@@ -209,6 +221,9 @@ class SimVenue:
             self._exchange.refuse(order, reason, now_ns)
         else:
             self._outbox.say(order, ReportKind.ACKED, now_ns, {"remaining_e6": order.left_e6})
+
+    def _tell_account(self, query: np.void, now_ns: int) -> None:
+        self._clearing.tell_account(query, self.resting_orders(), now_ns)
 
     def _cancel(self, request: np.void, now_ns: int) -> None:
         order = self._orders.get(int(request["order_id"]))

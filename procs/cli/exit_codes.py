@@ -7,6 +7,7 @@ from typing import Final
 
 from engine import errors
 from procs import operator_refusals
+from procs.refusals import JournalInUse
 from shm import errors as shm_errors
 
 
@@ -32,6 +33,7 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     errors.RecordingFormat: ExitCode.USAGE,
     errors.RecordingDamaged: ExitCode.FAILURE,
     errors.JournalDamaged: ExitCode.REFUSED,
+    JournalInUse: ExitCode.REFUSED,
     errors.LayoutMismatch: ExitCode.REFUSED,
     errors.EngineRunning: ExitCode.REFUSED,
     errors.DeadlineExceeded: ExitCode.TIMEOUT,

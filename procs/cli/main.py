@@ -72,6 +72,7 @@ COMMANDS: Final = (
     Command("doctor", "procs.cli.doctor", "is this host fit to run the engine?"),
     Command("record", "procs.cli.record", "record live market data as it comes", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
+    Command("journal", "procs.cli.journal", "show what the journal of an executor says"),
     Command("config", "procs.cli.config", "print and check the effective configuration"),
 )
 

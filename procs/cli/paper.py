@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,13 +21,16 @@ from procs import config_files, places
 from procs.cli.arguments import add_config_arguments, speed
 from procs.cli.exit_codes import ExitCode
 from procs.cli.render_json import paper_document
-from procs.cli.render_paper import closing, faults, summary
+from procs.cli.render_paper import closing as closing_words
+from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
+from procs.journal_file import JournalFile
 from procs.paper import PaperOptions, run_recordings, run_session
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
 from procs.recording import SUFFIX
+from procs.refusals import JournalInUse
 from procs.whole_file import refuse_overwriting, whole_file
 
 SYNTHETIC_MARK: Final = ".synthetic"  # before the suffix of the session's decision log
@@ -36,11 +39,12 @@ REPLAY_NAME: Final = "replay"
 
 
 class PaperInput(NamedTuple):
-    """One input: recordings, or with no files the session; and where its decision log goes."""
+    """One input: recordings, or with no files the session; and where its decision log and journal go."""
 
     name: str
     files: tuple[Path, ...]
     decisions: Path | None
+    journal: Path | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with several processes: where the engine can be looked at (status, latency, book, halt...)",
     )
     parser.add_argument("--decisions", type=Path, metavar="FILE", help="write a line for every decision")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="keep the journal of orders and fills")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of everything simulated")
     add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
@@ -94,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(paper_document(results, found, config.fingerprint()), indent=2))
     else:
-        show([*_written(inputs), *closing(results)], sys.stdout)
+        show([*_written(inputs), *closing_words(results)], sys.stdout)
     return tell(found)
 
 
@@ -117,14 +122,17 @@ def _config(args: argparse.Namespace) -> Config:
 def _inputs(args: argparse.Namespace) -> list[PaperInput]:
     """What to run. ConfigError without a sample, or when a decision log would overwrite an input; OSError."""
     if args.replay:
-        inputs = [PaperInput(REPLAY_NAME, tuple(args.replay), args.decisions)]
+        inputs = [PaperInput(REPLAY_NAME, tuple(args.replay), args.decisions, args.journal)]
     else:
         folder = places.samples_dir()
         samples = tuple(sorted(folder.glob(f"*{SUFFIX}")))
         if not samples:
             raise ConfigError(f"{folder}: no packaged recording (*{SUFFIX}); name some with --replay")
-        beside = None if args.decisions is None else synthetic_log(args.decisions)
-        inputs = [PaperInput(SAMPLE_NAME, samples, args.decisions), PaperInput("", (), beside)]
+        beside = [None if path is None else of_session(path) for path in (args.decisions, args.journal)]
+        inputs = [
+            PaperInput(SAMPLE_NAME, samples, args.decisions, args.journal),
+            PaperInput("", (), *beside),
+        ]
     for one in inputs:
         for file in one.files:
             file.open("rb").close()  # a name that is not there must not cost anybody an older decision log
@@ -133,8 +141,8 @@ def _inputs(args: argparse.Namespace) -> list[PaperInput]:
     return inputs
 
 
-def synthetic_log(path: Path) -> Path:
-    """Where the session's decisions go when ``path`` has those of the recordings."""
+def of_session(path: Path) -> Path:
+    """Where the session's decisions or journal go when ``path`` has those of the recordings."""
     return path.with_name(f"{path.stem}{SYNTHETIC_MARK}{path.suffix}")
 
 
@@ -149,13 +157,25 @@ def _run_input(one: PaperInput, args: argparse.Namespace, config: Config) -> Pap
             speed=args.speed,
             run_dir=args.run_dir,
             decisions=None if one.decisions is None else stack.enter_context(whole_file(one.decisions)),
+            journal=None if one.journal is None else stack.enter_context(closing(_new_journal(one.journal))),
         )
         if one.files:
             return run_recordings(one.name, options, on_progress)
         return run_session(config.engine.seed, options, on_progress)
 
 
+def _new_journal(path: Path) -> JournalFile:
+    """A journal without entries; JournalInUse when it has some: simulated venues know nothing of them."""
+    journal = JournalFile(path)
+    if journal.entries:
+        journal.close()
+        raise JournalInUse(f"{path}: it is the journal of another run, and the simulated venues begin anew")
+    return journal
+
+
 def _written(inputs: Sequence[PaperInput]) -> Iterator[str]:
     for one in inputs:
         if one.decisions is not None:
             yield f"decisions: {one.decisions}"
+        if one.journal is not None:
+            yield f"journal: {one.journal}"

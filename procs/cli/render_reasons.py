@@ -101,6 +101,9 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.UNWIND_FAILED: "what had been filled could not be sold again, and is held",
     Reason.PARTLY_FILLED: "smaller than planned: some contracts had gone when it arrived",
     Reason.SETTLEMENT_FAILED: "a matched trade failed to settle and was reversed",
+    Reason.RESTARTED: "the executor died with the plan open, and opens nothing more for it",
+    Reason.ACCOUNT_DIFFERS: "the venue has other holdings or cash for us than our own journal",
+    Reason.JOURNAL_FULL: "there is no room on disk to write down another order before it is sent",
 }
 
 _BY_WORD: Final = {label(reason): sentence for reason, sentence in SENTENCES.items()}

@@ -11,6 +11,7 @@ from engine.sim.session.build import CLOSE_AFTER_NS, START_NS, Session
 from engine.sim.session.scenario import Scenario
 from procs.config_files import load_config, load_fee_table
 from procs.inline_engine import InlineEngine
+from procs.journal_file import JournalFile
 from procs.parts import Scene
 from procs.recording_frames import Frame
 
@@ -26,11 +27,13 @@ def session_of(*scenarios: Scenario) -> Session:
         return build.build_session(1)
 
 
-def engine_for(session: Session, *settings: str, latency_scale: int = 1) -> InlineEngine:
+def engine_for(
+    session: Session, *settings: str, latency_scale: int = 1, journal: JournalFile | None = None
+) -> InlineEngine:
     """An engine just large enough, with the default configuration and ``settings``."""
     config = load_config(assignments=["engine.market_slots=32", *settings])
     scene = Scene(session.markets, session.relations, load_fee_table(config), session.frames[0].recv_ns)
-    return InlineEngine(config, scene, latency_scale=latency_scale)
+    return InlineEngine(config, scene, latency_scale=latency_scale, journal=journal)
 
 
 def frames_of(session: Session) -> Iterator[Frame]:

@@ -47,13 +47,13 @@ class Run:
         def remembered(kind: int, record: np.void) -> None:
             append(kind, record)
             ledger = self.engine.desk.ledger
-            end = self.engine.stages.journal_bytes.tell()
+            end = self.engine.stages._journal_bytes.tell()
             self.moments.append(Moment(end, deepcopy(ledger.accounts), deepcopy(ledger.positions)))
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.engine.desk, "append", remembered)
             self.engine.run(frames_of(session))
-        self.content = self.engine.stages.journal_bytes.getvalue()
+        self.content = self.engine.stages._journal_bytes.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,14 @@ def test_the_run_had_everything_that_moves_cash(run: Run) -> None:
     assert Reason.UNWOUND in {result.reason for result in run.engine.executor.results}
     assert {entry.kind for entry in entries} == set(EntryKind)
     assert run.moments[-1].end == len(run.content)
-    assert len(run.moments) + 2 == len(entries)  # the two openings come before
+    assert len(run.moments) + 3 == len(entries)  # the start and the two openings come before
 
 
 def test_every_prefix_of_whole_entries_gives_the_state_of_its_moment(run: Run) -> None:
     for number, moment in enumerate(run.moments):
         ledger, found = accounts_of(run.content[: moment.end])
         assert same(ledger, moment), number
-        assert (found.entries, found.torn_bytes) == (number + 3, 0)
+        assert (found.entries, found.torn_bytes) == (number + 4, 0)
 
 
 def test_a_cut_within_an_entry_gives_the_state_before_it(run: Run) -> None:

@@ -71,6 +71,10 @@ class OpenGate:
             self.open[int(request["order_id"])] = int(request["size_e6"])
         return reason
 
+    def restore(self, request: np.void, worst_cash_micros: int) -> None:
+        assert worst_cash_micros > 0 or int(request["direction"]) == SELL
+        self.open[int(request["order_id"])] = int(request["size_e6"])
+
     def on_fill(self, order_id: int, size_e6: int) -> None:
         self.open[order_id] -= size_e6
 
@@ -193,8 +197,7 @@ class Floor:
             record["slot"], record["generation"], record["venue"] = slot, 1, self.specs[slot].venue
             record["direction"], record["outcome"], record["limit_e4"] = direction, outcome, limit
             record["size_e6"], record["tif"], record["convert"], record["epoch"] = size_e6, tif, convert, 1
-        self.executor.on_plan(head, records, self.now_ns)
-        self._deliver()
+        self._call(lambda: self.executor.on_plan(head, records, self.now_ns))
         return self._next_plan
 
     # --- time ---
@@ -210,16 +213,20 @@ class Floor:
             self.now_ns = max(self.now_ns, due)
             for sim in self.venues.values():
                 for report in np.array(sim.advance(self.now_ns)):
-                    self.executor.on_report(report, self.now_ns)
-                    self._deliver()
+                    if not self.hear(report):
+                        break
             if self.executor.next_due_ns() <= self.now_ns:
-                self.executor.on_time(self.now_ns)
-                self._deliver()
+                self._call(lambda: self.executor.on_time(self.now_ns))
 
-    def hear(self, report: np.void) -> None:
-        """Hand the executor a report by hand."""
-        self.executor.on_report(report, self.now_ns)
+    def hear(self, report: np.void) -> bool:
+        """Hand the executor a report; False when it died of it, and with it what it had taken at once."""
+        return self._call(lambda: self.executor.on_report(report, self.now_ns))
+
+    def _call(self, call: Callable[[], None]) -> bool:
+        """Let the executor work, and deliver what it says; whether it lives."""
+        call()
         self._deliver()
+        return True
 
     def _deliver(self) -> None:
         out = self.executor.out

@@ -48,7 +48,8 @@ def test_an_order_is_journaled_before_it_is_sent_and_carries_its_identity() -> N
     floor = cross()
     floor.plan(CROSS, 10 * ONE)
     kinds = [entry.kind for entry in floor.journal.entries if entry.kind != EntryKind.OPENING]
-    assert kinds == [EntryKind.PLAN, EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
+    plan = [EntryKind.MARKET] * 2 + [EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.PLAN_LEG]
+    assert kinds == [*plan, EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
     poly, kalshi = floor.orders()
     assert bytes(kalshi["identity"]).startswith(b"pr3-")
     assert any(poly["identity"])
@@ -356,6 +357,7 @@ def test_the_same_plan_is_never_worked_off_twice() -> None:
         assert last_decision(floor)[1] == Reason.DUPLICATE_INTENT
         floor.run()
     assert len(floor.orders()) == 2
+    assert [int(e["plan_done"]) for e in floor.events].count(1) == 1, "of its own plan it was told once"
 
 
 def test_open_plans_are_bounded() -> None:

@@ -196,6 +196,7 @@ def test_a_payment_that_overtakes_a_fill_waits_for_it() -> None:
     assert ReportKind.SETTLED not in [int(r["kind"]) for r in floor.journal.of(EntryKind.REPORT)]
     floor.run()
     assert int(floor.journal.of(EntryKind.REPORT)[-1]["kind"]) == ReportKind.SETTLED
+    assert [int(e["slot"]) for e in floor.events if not int(e["plan_id"])] == [0], "the payment is told"
     floor.assert_books_agree()
     assert floor.position(0) == (0, 0)
 

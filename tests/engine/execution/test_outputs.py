@@ -9,10 +9,14 @@ from engine.execution.outputs import (
     REQUESTS_MAX,
     Outputs,
     decision,
+    is_restart,
+    moves_position,
     name_order,
     order_event,
+    payment_event,
     plan_event,
     put_fill,
+    restart_event,
 )
 from engine.execution.plan import Plan
 from engine.execution.tracked import Role, TrackedOrder
@@ -157,3 +161,17 @@ def test_a_decision_about_an_order_names_it() -> None:
     one.request["order_id"] = (7 << 32) | 0xFFFF_FFFF
     name_order(made, one)
     assert (int(made["order_id_low"]), int(made["slot"]), int(made["venue"])) == (2**31 - 1, 5, 7)
+
+
+def test_what_is_told_of_no_order_and_no_plan() -> None:
+    report: np.void = np.zeros(1, VENUE_REPORT)[0]
+    report["venue"], report["slot"], report["generation"], report["cash_micros"] = 2, 7, 3, 900
+    payment, back = payment_event(report, 50), restart_event(60)
+    names = ("event_ns", "venue", "slot", "generation", "cash_micros", "fill_size_e6", "plan_done")
+    assert [int(payment[name]) for name in names] == [50, 2, 7, 3, 900, 0, 0]
+    assert (int(back["event_ns"]), int(back["plan_done"])) == (60, 1)
+    ended = plan_event(plan(), Reason.RESTARTED, 0, 70)
+    assert [is_restart(event) for event in (payment, back, ended)] == [False, True, False]
+    assert [moves_position(event) for event in (payment, back, ended)] == [True, False, False]
+    ended["plan_done"], ended["fill_size_e6"] = 0, -5
+    assert moves_position(ended)

@@ -59,7 +59,9 @@ def test_a_plan_passes_the_real_gate_and_is_in_the_real_journal() -> None:
     assert floor.result().reason == Reason.NONE
     assert [gate.reserved_micros(venue) for venue in (1, 2)] == [0, 0]
     kinds = [entry.kind for entry in read_journal(content.getvalue())]
-    assert kinds[:5] == [EntryKind.PLAN, EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
+    plan = [EntryKind.MARKET] * 2 + [EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.PLAN_LEG]
+    assert kinds[:5] == plan
+    assert kinds[5:9] == [EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
     assert kinds.count(EntryKind.REPORT) == 3  # two fills, one confirmation
     assert kinds[-1] == EntryKind.EVENT
 

@@ -21,6 +21,7 @@ from engine.sim.faults import FaultPlan, FaultRates
 from engine.sim.latency import LatencyModel, Lognormal, Route
 from engine.sim.seeded import below, chance, draw
 from tests.engine.execution.floor import BUY, NO, SELL, YES, Floor, LegSpec
+from tests.engine.execution.mortal_floor import MortalFloor
 from tests.engine.sim.world import KALSHI, MS, ONE, POLY, Levels, S, neg_risk
 
 RUNS = 200
@@ -144,7 +145,7 @@ def no_naked_sales(floor: Floor) -> None:
     floor.gate.answer = answer
 
 
-def build(seed: int) -> tuple[Floor, Luck]:
+def build(seed: int, kind: type[Floor] = Floor) -> tuple[Floor, Luck]:
     luck = Luck(seed)
     config = ExecutionConfig(
         leg_order=LegOrder(luck.below(2)),
@@ -152,7 +153,7 @@ def build(seed: int) -> tuple[Floor, Luck]:
         unwind_attempts_max=luck.below(5),
     )
     jitter = Route(Lognormal(20 * MS, 300 * MS), Lognormal(10 * MS, 200 * MS))
-    floor = Floor(
+    floor = kind(
         POLY,
         *(neg_risk(name) for name in "abc"),
         KALSHI,
@@ -167,8 +168,11 @@ def build(seed: int) -> tuple[Floor, Luck]:
     return floor, luck
 
 
-def play(seed: int, *, settles: bool) -> Floor:
-    floor, luck = build(seed)
+def play(seed: int, *, settles: bool, deaths: list[int] | None = None) -> Floor:
+    """A whole run; with ``deaths`` on a MortalFloor."""
+    floor, luck = build(seed, Floor if deaths is None else MortalFloor)
+    if isinstance(floor, MortalFloor):
+        floor.mortal(deaths or [])
     for slot in range(len(floor.specs)):
         floor.show(slot, side(luck, 4_800, -1), side(luck, 5_000, 1))
     for _ in range(TURNS):

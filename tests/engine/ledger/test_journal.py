@@ -166,3 +166,48 @@ def test_the_layout_of_an_entry_is_what_older_journals_have() -> None:
 def test_an_entry_that_is_all_head_is_an_entry_and_not_torn() -> None:
     with pytest.raises(JournalDamaged, match="has 0 bytes, not 24"):
         list(read_journal(encode(1, EntryKind.OPENING, b"")))
+
+
+def grouped(*groups: int) -> tuple[bytes, list[int]]:
+    """Entries committed in groups of these sizes; and where each entry begins."""
+    sink = Sink()
+    journal = Journal(sink, sink.sync)
+    starts: list[int] = []
+    for size in groups:
+        for _ in range(size):
+            starts.append(len(sink.getvalue()))
+            journal.write(EntryKind.OPENING, opening(cash_micros=len(starts)))
+        journal.commit()
+    return sink.getvalue(), starts
+
+
+def spoil(content: bytes, start: int, size: int = 48) -> bytes:
+    return content[:start] + bytes(size) + content[start + size :]
+
+
+@pytest.mark.parametrize("room", [0, 1000])
+def test_a_group_that_was_never_durable_is_torn_wherever_the_crash_left_a_hole(room: int) -> None:
+    content, starts = grouped(1, 2, 4)
+    for lost in range(3, 7):
+        found = JournalRead()
+        read = list(read_journal(spoil(content, starts[lost]) + bytes(room), found))
+        assert len(read) == lost
+        assert found.torn_bytes == len(content) + room - starts[lost]
+
+
+def test_a_hole_before_a_group_that_was_written_after_it_is_damage() -> None:
+    content, starts = grouped(1, 2, 4, 1)
+    for lost in range(7):
+        with pytest.raises(JournalDamaged, match=f"byte {starts[lost]} is damaged"):
+            list(read_journal(spoil(content, starts[lost]) + bytes(500)))
+    assert len(list(read_journal(spoil(content, starts[7]) + bytes(500)))) == 7
+
+
+def test_a_journal_without_new_entries_is_not_synced_again() -> None:
+    synced: list[int] = []
+    sink = Sink()
+    journal = Journal(sink, lambda: synced.append(1))
+    journal.commit()
+    journal.append(EntryKind.OPENING, opening())
+    journal.commit()
+    assert synced == [1]

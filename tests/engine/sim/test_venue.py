@@ -9,7 +9,17 @@ import pytest
 
 from engine.book.store import BookStore
 from engine.reasons import Reason
-from engine.records import Direction, Outcome, ReportKind, RequestKind, Side, TimeInForce, Trust, Venue
+from engine.records import (
+    ORDER_REQUEST,
+    Direction,
+    Outcome,
+    ReportKind,
+    RequestKind,
+    Side,
+    TimeInForce,
+    Trust,
+    Venue,
+)
 from engine.sim import venue as venue_module
 from engine.sim.faults import Fault, FaultPlan, FaultRates
 from engine.sim.latency import LatencyModel, Lognormal, Route
@@ -187,3 +197,47 @@ def test_it_runs_on_the_real_book_store() -> None:
     assert [(int(r["price_e4"]), int(r["fill_size_e6"])) for r in reports] == [(5000, 10 * ONE), (5100, ONE)]
     sim.on_request(hand.request(Direction.SELL, YES, 4800, ONE), S)
     assert [int(r["price_e4"]) for r in sim.advance(S)] == [4800]
+
+
+def query(number: int) -> np.void:
+    request: np.void = np.zeros(1, ORDER_REQUEST)[0]
+    request["kind"], request["venue"], request["order_id"] = RequestKind.QUERY, Venue.KALSHI, number
+    request["slot"] = -1
+    return request
+
+
+def test_a_query_is_answered_with_cash_and_every_holding() -> None:
+    desk = deep()
+    desk.send(desk.request(BUY, YES, 5000, 3 * ONE))
+    cash = desk.venue.cash_micros
+    lines = desk.send(query(9))
+    assert kinds(lines) == [ReportKind.BALANCE] * 2
+    assert [(int(r["order_id"]), int(r["trade_id"]), int(r["remaining_e6"])) for r in lines] == [
+        (9, 1, 2),
+        (9, 2, 2),
+    ]
+    assert (int(lines[0]["slot"]), int(lines[0]["cash_micros"])) == (-1, cash)
+    held = lines[1]
+    names = ("slot", "generation", "outcome", "fill_size_e6")
+    assert [int(held[name]) for name in names] == [0, 1, Outcome.YES, 3 * ONE]
+    assert desk.venue.queries == 1
+
+
+def test_a_query_repeats_every_payment_before_the_statement() -> None:
+    desk = deep()
+    desk.send(desk.request(BUY, YES, 5000, 3 * ONE))
+    desk.venue.settle(0, 10_000, desk.now_ns)
+    desk.now_ns += S
+    [paid] = np.array(desk.venue.advance(desk.now_ns))
+    again, cash = desk.send(query(9))
+    for name in ("kind", "slot", "generation", "price_e4", "cash_micros", "venue_ns"):
+        assert again[name] == paid[name], name
+    assert (int(cash["kind"]), int(cash["remaining_e6"])) == (ReportKind.BALANCE, 1)
+    assert int(cash["cash_micros"]) == desk.venue.cash_micros
+
+
+def test_a_statement_says_how_many_orders_rest() -> None:
+    desk = deep()
+    desk.send(desk.request(BUY, YES, 4000, 3 * ONE, tif=TimeInForce.GTC))
+    [cash] = desk.send(query(9))
+    assert (int(cash["fill_size_e6"]), int(cash["slot"])) == (1, -1)
