@@ -8,6 +8,7 @@ while the sink's reader is far behind. ``wait_failed`` ends when something of ou
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -83,6 +84,9 @@ class FeedShell:
         self._resyncs = ResyncQueue(
             config.resyncs_per_second, config.resync_symbols_max, SYMBOLS_MAX, config.resync_retry_ns
         )
+        is_encrypted = config.ws_url.startswith("wss://")
+        # Made once: reading the authorities takes milliseconds, in which no other socket would be read.
+        self._tls = ssl.create_default_context() if is_encrypted else None
         self._attempt: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._turned_ns = self.monotonic_ns()
@@ -225,6 +229,7 @@ class FeedShell:
                 ws_connect(
                     lambda: connection,
                     self._config.ws_url,
+                    ssl_context=self._tls,
                     websocket_handshake_timeout=limit_s,
                     logger_name=QUIET_LOGGER,
                     enable_auto_pong=False,

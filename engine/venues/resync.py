@@ -34,7 +34,7 @@ class ResyncQueue:
     def __init__(self, per_second: int, batch_max: int, capacity: int, retry_ns: int) -> None:
         self.wanted = 0
         self.refused = 0
-        self._interval_ns = NS_PER_S // per_second
+        self._interval_ns = -(-NS_PER_S // per_second)  # up: never more than the budget
         self._batch_max = batch_max
         self._capacity = capacity
         self._retry_ns = retry_ns

@@ -32,3 +32,11 @@ def test_the_bound_is_on_the_whole_message() -> None:
     assert assembly.add(b"x" * 5, begins=True, ends=False) is Piece.PART
     assert assembly.add(b"x" * 5, begins=False, ends=False) is Piece.PART
     assert assembly.add(b"x", begins=False, ends=True) is Piece.TOO_LONG
+
+
+def test_each_message_has_the_whole_bound_for_itself() -> None:
+    assembly = Assembly(10)
+    for _ in range(2):
+        assert assembly.add(b"x" * 10, begins=True, ends=True) is Piece.WHOLE
+        assert assembly.take() == b"x" * 10
+    assert assembly.add(b"x" * 11, begins=True, ends=True) is Piece.TOO_LONG

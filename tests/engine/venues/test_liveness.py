@@ -119,3 +119,9 @@ def test_what_is_late_because_we_did_not_read_does_not_count(vitals: Vitals) -> 
 @pytest.mark.parametrize("state", [S.WAITING, S.CONNECTING, S.CLOSING, S.STOPPED])
 def test_without_a_connection_nothing_is_late(vitals: Vitals, state: LinkState) -> None:
     assert vitals.event(state, NEVER_NS - 1) is None
+
+
+def test_before_a_connection_is_opened_the_clock_counts_from_nothing() -> None:
+    assert Vitals(PATIENCE).event(S.LIVE, 99) is None
+    assert Vitals(PATIENCE).event(S.LIVE, 100) is E.QUIET
+    assert NEVER_NS == 2**63 - 1

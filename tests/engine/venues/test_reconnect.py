@@ -77,3 +77,7 @@ def test_a_window_forgets() -> None:
     assert window.is_full(14)
     window.clear()
     assert not window.is_full(14)
+
+
+def test_a_delay_is_whole_nanoseconds_and_stays_below_its_bound() -> None:
+    assert Backoff(base_ns=7, max_ns=7, hold_ns=1).delay_ns(held_ns=0, random_ppm=500_000) == 3

@@ -109,3 +109,12 @@ def test_beyond_its_capacity_it_refuses_and_counts() -> None:
     assert resyncs.refused == 1
     assert resyncs.take(0) is not None
     assert resyncs.want("C", 0, 1)
+
+
+def test_the_time_between_requests_is_rounded_against_us() -> None:
+    resyncs = queue(per_second=3, batch=1)
+    for symbol in "AB":
+        resyncs.want(symbol, 0, 0)
+    assert resyncs.take(0) is not None
+    assert resyncs.take(333_333_333) is None
+    assert resyncs.take(333_333_334) is not None

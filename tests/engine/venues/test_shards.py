@@ -59,3 +59,10 @@ def test_every_symbol_is_subscribed_once_and_no_bound_is_passed(
     assert all(1 <= len(one.subscriptions) <= subscriptions for one in plans)
     assert all(1 <= len(tickers) <= symbols for one in plans for tickers in one.subscriptions)
     assert [one.conn for one in plans] == list(range(7, 7 + len(plans)))
+
+
+def test_as_many_sockets_as_allowed_are_given_numbers_from_nought() -> None:
+    plans = plan_sockets(
+        [["A"], ["B"]], symbols_per_subscription=1, subscriptions_per_socket=1, sockets_max=2
+    )
+    assert [one.conn for one in plans] == [0, 1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.venues.kalshi.session import CHANNELS, RESUBSCRIBES_MAX, KalshiSession
+from engine.venues.kalshi.session import CHANNELS, REQUESTS_KEPT, RESUBSCRIBES_MAX, KalshiSession
 from engine.venues.session import Seen
 from engine.venues.shards import SocketPlan
 
@@ -161,3 +161,16 @@ def test_errors_of_any_shape_are_counted(session: KalshiSession, frame: dict[str
 def test_the_protocols_own_ping_serves(session: KalshiSession) -> None:
     assert session.keep_alive() is None
     assert CHANNELS[0] == "orderbook_delta"
+
+
+@pytest.mark.parametrize(("later", "understood"), [(REQUESTS_KEPT - 1, True), (REQUESTS_KEPT, False)])
+def test_refusals_of_requests_are_understood_for_a_bounded_number(
+    session: KalshiSession, later: int, understood: bool
+) -> None:
+    session.opening()
+    confirm(session, 1, "orderbook_delta", 11)
+    (asked,) = session.snapshot_requests(["KXA"])
+    for _ in range(later):
+        session.snapshot_requests(["KXB"])
+    say(session, id=json.loads(asked)["id"], type="error", msg={"code": 13})
+    assert bool(session.replies()) is understood

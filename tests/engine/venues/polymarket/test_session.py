@@ -40,3 +40,7 @@ def test_it_is_ready_with_the_first_word_about_a_market(session: PolymarketSessi
 
 def test_the_keep_alive_is_the_venues_own_text(session: PolymarketSession) -> None:
     assert session.keep_alive() == b"PING"
+
+
+def test_nothing_is_refused_that_could_be_told(session: PolymarketSession) -> None:
+    assert (session.refusals, session.last_error, session.is_broken) == (0, "", False)
