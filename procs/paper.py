@@ -18,7 +18,6 @@ from typing import BinaryIO, Final
 
 from engine.catalog.relations import Screened
 from engine.config import Config
-from engine.errors import ConfigError
 from procs.decision_log import Funnel
 from procs.findings import Findings, with_venues_word
 from procs.inline_engine import InlineEngine
@@ -144,8 +143,6 @@ def _processes_pass(
     given: Input, options: PaperOptions, scale: int, frames_total: int | None, on_progress: OnProgress
 ) -> _Pass:
     """The same with a process for each of the topology's."""
-    if options.speed is not None:
-        raise ConfigError(f"--speed: only topology {INLINE} is paced by the clock")
 
     def on_look(seen: Seen) -> None:
         on_progress(

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.config import Config
+from engine.config import Config, Role
 from engine.errors import ConfigError
 from procs import config_files, places
 from procs.cli.arguments import add_config_arguments, speed
@@ -26,7 +26,7 @@ from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
 from procs.journal_file import JournalFile
-from procs.paper import PaperOptions, run_recordings, run_session
+from procs.paper import INLINE, PaperOptions, run_recordings, run_session
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
 from procs.recording import SUFFIX
@@ -116,7 +116,22 @@ def _config(args: argparse.Namespace) -> Config:
         assignments.append(f"engine.seed={args.seed}")
     if args.topology is not None:
         assignments.append(f"engine.topology={args.topology}")
-    return config_files.load_config(args.config, assignments)
+    config = config_files.load_config(args.config, assignments)
+    _refuse_unfit(config, args.speed)
+    return config
+
+
+def _refuse_unfit(config: Config, speed: float | None) -> None:
+    """ConfigError for a topology that leaves a stage out, or a speed where nobody can keep it."""
+    name = config.engine.topology
+    placed = {role for process in config.topologies[name].processes for role in process.roles}
+    missing = [role.name.lower() for role in Role if role not in placed]
+    if missing:
+        raise ConfigError(
+            f"engine.topology: paper needs every role, {name} has none for {', '.join(missing)}"
+        )
+    if name != INLINE and speed is not None:
+        raise ConfigError(f"--speed: topology {name} runs as fast as it can; only {INLINE} keeps a speed")
 
 
 def _inputs(args: argparse.Namespace) -> list[PaperInput]:

@@ -130,7 +130,15 @@ def test_a_frame_on_its_way_is_waited_for() -> None:
     log: list[tuple[int, str, int]] = []
     agent = Echo("a", 0, None, log)
     host = Host([agent], clock, seats.seat("a"), lambda: taken)
-    conductor = Conductor(clock, seats, frames([1_000, 1_001]), on_the_way.append, START_NS, nobody)
+    conductor = Conductor(
+        clock,
+        seats,
+        frames([1_000, 1_001]),
+        on_the_way.append,
+        START_NS,
+        nobody,
+        lambda: seats.frames() == len(on_the_way),
+    )
     for _ in range(20):
         conductor.step()
         host.turn()

@@ -235,7 +235,7 @@ def test_a_mistake_in_the_settings_is_one_line_and_exit_2(
     assert runs.asked == []
 
 
-def test_a_topology_of_several_processes_is_not_for_paper_yet(
+def test_a_topology_that_leaves_stages_out_is_refused(
     runs: Runs, recordings: list[str], tmp_path: Path, said: Say
 ) -> None:
     layer = tmp_path / "five.toml"
@@ -243,7 +243,17 @@ def test_a_topology_of_several_processes_is_not_for_paper_yet(
         '[engine]\ntopology = "five"\n[[topologies.five.processes]]\nname = "a"\nroles = ["feed"]\n'
     )
     assert cli.main(["paper", "--replay", *recordings, "--config", str(layer)]) == 2
-    assert said()[1] == "pr3dict: engine.topology: paper runs inline, not five\n"
+    missing = "book, strategy, optimizer, executor, venue_sim, ledger"
+    expected = f"engine.topology: paper needs every role, five has none for {missing}"
+    assert said()[1] == f"pr3dict: {expected}\n"
+    assert runs.asked == []
+
+
+def test_only_one_process_keeps_a_speed(runs: Runs, recordings: list[str], said: Say) -> None:
+    assert cli.main(["paper", "--replay", *recordings, "--topology", "two", "--speed", "10"]) == 2
+    expected = "--speed: topology two runs as fast as it can; only inline keeps a speed"
+    assert said()[1] == f"pr3dict: {expected}\n"
+    assert runs.asked == []
 
 
 def test_without_a_sample_somebody_has_to_name_recordings(runs: Runs, sample: Path, said: Say) -> None:
