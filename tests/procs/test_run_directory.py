@@ -1,0 +1,120 @@
+"""A run directory has one engine, one process of each name, and one build."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from engine.errors import ConfigError, EngineRunning, LayoutMismatch
+from procs.build_id import build_id
+from procs.config_files import load_config
+from procs.run_directory import (
+    DESCRIPTION,
+    Description,
+    InputNamed,
+    RunDirectory,
+    described_state_dir,
+    read_description,
+)
+
+
+def description(topology: str = "two", *, over_sockets: bool = False) -> Description:
+    return Description(
+        build=build_id(),
+        boot_epoch=3,
+        state_dir="state",
+        config=load_config(assignments=[f"engine.topology={topology}"]),
+        input=InputNamed(name="made", files=("a.zst",), align_start=True),
+        latency_scale=2,
+        over_sockets=over_sockets,
+    )
+
+
+def test_a_description_comes_back_whole(tmp_path: Path) -> None:
+    directory = RunDirectory.claim(tmp_path / "run")
+    said = description("roles", over_sockets=True)
+    directory.describe(said)
+    assert read_description(directory.path) == said
+    assert described_state_dir(directory.path) == Path("state")
+
+
+def test_the_folder_is_closed_to_all_others(tmp_path: Path) -> None:
+    assert RunDirectory.claim(tmp_path / "run").path.stat().st_mode & 0o777 == 0o700
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").chmod(0o755)
+    with pytest.raises(ConfigError, match="not a folder of this user alone"):
+        RunDirectory.claim(tmp_path / "open")
+
+
+def test_one_engine_a_folder_and_one_process_a_name(tmp_path: Path) -> None:
+    engine = RunDirectory.claim(tmp_path / "run")
+    engine.describe(description())
+    with pytest.raises(EngineRunning, match="an engine is running already"):
+        RunDirectory.claim(tmp_path / "run")
+    market = RunDirectory.join(tmp_path / "run", "market")
+    with pytest.raises(EngineRunning, match="process market is running already"):
+        RunDirectory.join(tmp_path / "run", "market")
+    RunDirectory.join(tmp_path / "run", "trade").lock.release()
+    market.lock.release()
+    RunDirectory.join(tmp_path / "run", "market")
+
+
+def test_what_an_earlier_engine_left_is_gone_with_the_next(tmp_path: Path) -> None:
+    first = RunDirectory.claim(tmp_path / "run")
+    (first.path / "signals").write_bytes(b"x")
+    os.mkfifo(first.path / "bell.fifo")
+    (first.path / "kept").mkdir()
+    first.lock.release()
+    assert sorted(path.name for path in RunDirectory.claim(tmp_path / "run").path.iterdir()) == [
+        "engine.lock",
+        "kept",
+    ]
+
+
+def test_nobody_joins_where_no_engine_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no engine is described here"):
+        RunDirectory.join(tmp_path, "market")
+    with pytest.raises(ConfigError, match="no engine is described here"):
+        read_description(tmp_path)
+    assert described_state_dir(tmp_path) is None
+
+
+def test_another_build_is_refused_and_so_is_what_is_no_description(tmp_path: Path) -> None:
+    directory = RunDirectory.claim(tmp_path / "run")
+    directory.describe(replace(description(), build="0" * 16))
+    with pytest.raises(LayoutMismatch, match="runs build 0000000000000000"):
+        read_description(directory.path)
+    (directory.path / DESCRIPTION).write_bytes(b"{")
+    with pytest.raises(ConfigError, match="not JSON"):
+        read_description(directory.path)
+    (directory.path / DESCRIPTION).write_bytes(orjson.dumps({"build": build_id(), "odd": 1}))
+    with pytest.raises(ConfigError, match="odd"):
+        read_description(directory.path)
+
+
+def test_seats_are_in_pipeline_order_and_the_conductor_has_what_it_sends_from() -> None:
+    two = description("two")
+    assert two.seats == ("market", "venues", "trade")
+    assert two.conductor == 0
+    assert not two.runs_a_loop("market")
+    sockets = description("two", over_sockets=True)
+    assert sockets.conductor == 1
+    assert [sockets.runs_a_loop(name) for name in sockets.seats] == [True, True, False]
+    assert description("roles").seats == (
+        "feed",
+        "book",
+        "venues",
+        "executor",
+        "strategy",
+        "optimizer",
+        "ledger",
+    )
+
+
+def test_a_name_that_is_not_of_the_topology_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigError, match="no process 'trad' in topology two: market, trade, venues"):
+        description().process("trad")
