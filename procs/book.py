@@ -67,6 +67,7 @@ class BookAgent:
         follow: Follow | None = None,
     ) -> None:
         self.role = f"book-{venue.name.lower()}"
+        self.venue = venue
         self.store = store
         self.applied = 0
         self.laps = 0

@@ -237,4 +237,6 @@ def _text(field: bytes) -> str:
 
 def warm() -> None:
     """Compile the kernels of this module."""
-    beat(HealthTable.create(("warm",), None, 0).table.address, 0, 0, 0, 0, 0)
+    health = HealthTable.create(("warm",), None, 0)  # kept while the kernel has its address
+    beat(health.table.address, 0, 0, 0, 0, 0)
+    del health

@@ -62,8 +62,10 @@ class UndamagedFrames:
 
 def named_input(named: InputNamed, config: Config) -> Input:
     """The input that a description names."""
-    if named.files:
-        files = [Path(file) for file in named.files]
+    files = [Path(file) for file in named.files]
+    if named.live:
+        return live_input(named.name, files, config, named.start_ns)
+    if files:
         return recorded_input(named.name, files, config, align_start=named.align_start)
     return seeded_input(named.seed, config)
 
@@ -93,6 +95,29 @@ def recorded_input(name: str, files: Sequence[Path], config: Config, *, align_st
         frames=lambda opened: _merged([_open(path, opened) for path in files], shifts),
         named=InputNamed(
             name=name, files=tuple(str(path.resolve()) for path in files), align_start=align_start
+        ),
+    )
+
+
+def live_input(name: str, files: Sequence[Path], config: Config, start_ns: int) -> Input:
+    """The venues themselves: markets as the headers of ``files`` name them, at the fees of ``start_ns``."""
+    fees = load_fee_table(config)
+    specs = [spec for path in files for spec in open_source(path).header.markets]
+    if not specs:
+        raise ConfigError("no market: the recordings that were named to take markets from have none")
+    markets = [
+        with_fee_of_date(spec, fees, start_ns, config.venues.of(spec.venue).direct_member) for spec in specs
+    ]
+    _refuse_crowd(markets, config)
+    return Input(
+        name=name,
+        synthetic=False,
+        scene=Scene(markets, load_relations(config).relation, fees, start_ns),
+        files=tuple(str(path) for path in files),
+        lacks=(),
+        frames=lambda _opened: iter(()),
+        named=InputNamed(
+            name=name, files=tuple(str(path.resolve()) for path in files), live=True, start_ns=start_ns
         ),
     )
 

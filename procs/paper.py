@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,18 +18,20 @@ from typing import BinaryIO, Final
 
 from engine.catalog.relations import Screened
 from engine.config import Config
+from engine.units import NS_PER_S
 from procs.decision_log import Funnel
-from procs.findings import Findings, with_venues_word
+from procs.findings import Findings, SourceFound, with_venues_word
 from procs.inline_engine import InlineEngine
-from procs.inputs import Input, UndamagedFrames, recorded_input, seeded_input
+from procs.inputs import Input, UndamagedFrames, live_input, recorded_input, seeded_input
 from procs.journal_file import JournalFile
 from procs.pacer import Pacer
-from procs.paper_processes import Seen, run_processes
+from procs.paper_processes import ProcessesRun, Seen, Where, run_processes
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome
 from procs.progress import OnProgress, Progress
 from procs.source import SourceAgent
 
 INLINE: Final = "inline"
+EPHEMERAL: Final = Where()
 LATENCY_SCALES: Final = (1, 2, 5)
 PROGRESS_EVERY: Final = 1 << 10  # steps; when paced each one, since they may be far apart
 KIB: Final = 1024
@@ -49,7 +51,7 @@ class PaperOptions:
     decisions: BinaryIO | None = None
     journal: JournalFile | None = None
     latency_scales: tuple[int, ...] = LATENCY_SCALES
-    run_dir: Path | None = None  # of several processes; None: one that ends with the run
+    where: Where = EPHEMERAL  # of several processes
 
 
 def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
@@ -64,6 +66,19 @@ def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) ->
 def run_session(seed: int, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
     """Run the synthetic session of ``seed``."""
     return _run(seeded_input(seed, options.config), options, on_progress)
+
+
+def run_live(
+    files: Sequence[Path],
+    options: PaperOptions,
+    start_ns: int,
+    is_over: Callable[[], bool],
+    on_progress: OnProgress,
+) -> PaperResult:
+    """Trade on paper on what the venues themselves say, until ``is_over``; ``files`` name the markets."""
+    given = live_input("live", files, options.config, start_ns)
+    first = _processes_pass(given, options, 1, None, on_progress, is_over)
+    return _result(given, options, first, [first.outcome])
 
 
 @dataclass(slots=True)
@@ -140,14 +155,19 @@ def _pass(
 
 
 def _processes_pass(
-    given: Input, options: PaperOptions, scale: int, frames_total: int | None, on_progress: OnProgress
+    given: Input,
+    options: PaperOptions,
+    scale: int,
+    frames_total: int | None,
+    on_progress: OnProgress,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> _Pass:
     """The same with a process for each of the topology's."""
 
     def on_look(seen: Seen) -> None:
         on_progress(
             Progress(
-                phase=f"{scale}x latency",
+                phase="live" if given.named.live else f"{scale}x latency",
                 frames=seen.frames,
                 frames_total=frames_total,
                 now_ns=seen.now_ns,
@@ -157,9 +177,10 @@ def _processes_pass(
             )
         )
 
-    run = run_processes(options.config, given, scale, _decisions(options, scale), on_look, options.run_dir)
-    source = run.found.source
-    assert source is not None
+    run = run_processes(
+        options.config, given, scale, _decisions(options, scale), on_look, options.where, is_over
+    )
+    source = run.found.source or _heard(run, given)
     if options.journal is not None and scale == options.latency_scales[0]:
         options.journal.write(run.journal)
         options.journal.sync()
@@ -179,6 +200,13 @@ def _processes_pass(
 def _decisions(options: PaperOptions, scale: int) -> BinaryIO | None:
     """Where the decisions of a run go: those of the first alone."""
     return options.decisions if scale == options.latency_scales[0] else None
+
+
+def _heard(run: ProcessesRun, given: Input) -> SourceFound:
+    """What stands for a recording where the venues themselves were heard."""
+    frames = run.found.feed.frames if run.found.feed else 0
+    start_ns = given.scene.start_ns
+    return SourceFound(frames, start_ns, start_ns + int(run.wall_s * NS_PER_S), "")
 
 
 def _refused(screened: Screened) -> dict[str, int]:

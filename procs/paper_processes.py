@@ -21,6 +21,7 @@ from engine.catalog.relations import Screened, screen
 from engine.config import Config
 from engine.ledger.journal import EntryKind, read_journal
 from engine.records import ORDER_EVENT
+from procs.boot_epoch import next_boot_epoch
 from procs.build_id import build_id
 from procs.findings import Findings
 from procs.inputs import Input
@@ -32,7 +33,27 @@ from procs.session_watch import SessionWatch
 from procs.supervisor import Supervisor
 from procs.wires import Wires
 
-FIRST_BOOT: Final = 1  # the state of a paper run ends with it
+CONTROL: Final = "control"
+MONITOR: Final = "monitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Folders of an engine; None: of its own, ending with the run. ``monitor_port`` None: no metrics."""
+
+    run_dir: Path | None = None
+    state_dir: Path | None = None
+    monitor_port: int | None = None
+
+    def attendants(self, state_dir: Path) -> dict[str, list[str]]:
+        """Commands to keep running beside an engine that can be found: operator's commands, metrics."""
+        if self.run_dir is None:
+            return {}
+        found = {CONTROL: [CONTROL, "--state-dir", str(state_dir)]}
+        if self.monitor_port is not None:
+            port = str(self.monitor_port)
+            found[MONITOR] = [MONITOR, "--state-dir", str(state_dir), "--port", port]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +84,31 @@ def run_processes(
     latency_scale: int,
     decisions: BinaryIO | None,
     on_look: Callable[[Seen], None],
-    run_dir: Path | None = None,
+    where: Where | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> ProcessesRun:
-    """Run ``given`` to its end. Raises ProcessFailed when a process does not get there.
+    """Run ``given`` to its end, or until ``is_over``. Raises ProcessFailed when a process does not get there.
 
-    ``decisions`` receives the decision log. With ``run_dir`` the engine can be looked at and steered there.
+    ``decisions`` receives the decision log.
     """
+    where = where or Where()
     catalog = Catalog(config.engine.market_slots)
     for spec in given.scene.markets:
         if catalog.find(spec.venue, spec.symbol) is None:
             catalog.add_market(spec)
     watch = SessionWatch(given.plantings, catalog)
-    with _temporary_engine(run_dir) as (directory, state_dir):
+    with _engine_at(where) as (directory, state_dir):
         supervisor = Supervisor(
             directory,
             Description(
                 build=build_id(),
-                boot_epoch=FIRST_BOOT,
+                boot_epoch=next_boot_epoch(state_dir),
                 state_dir=str(state_dir),
                 config=config,
                 input=given.named,
                 latency_scale=latency_scale,
                 logs_decisions=decisions is not None,
-                over_sockets=True,
+                over_sockets=not given.named.live,
             ),
             given.scene.start_ns,
         )
@@ -94,7 +117,9 @@ def run_processes(
         try:
             with _ending_by_sigterm():
                 supervisor.start()
-                supervisor.wait(lambda: on_look(eye.look()))
+                for name, command in where.attendants(state_dir).items():
+                    supervisor.attend(name, command)
+                supervisor.wait(lambda: on_look(eye.look()), is_over)
         finally:
             supervisor.stop()
         wall_s = time.perf_counter() - began_s
@@ -150,13 +175,13 @@ def _ending_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _temporary_engine(run_dir: Path | None) -> Iterator[tuple[RunDirectory, Path]]:
-    """A run directory, and a state directory of this run alone."""
+def _engine_at(where: Where) -> Iterator[tuple[RunDirectory, Path]]:
+    """Claimed run directory and state directory; those that nobody named end with the run."""
     base = Path(tempfile.mkdtemp(prefix="pr3dict-paper-", dir=runtime_root()))
     try:
-        state_dir = base / "state"
-        state_dir.mkdir()
-        claimed = RunDirectory.claim(run_dir or base / "run")
+        state_dir = where.state_dir or base / "state"
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        claimed = RunDirectory.claim(where.run_dir or base / "run")
         try:
             yield claimed, state_dir
         finally:

@@ -1,7 +1,9 @@
 """One process of an engine: the stages of its roles over the segments of a run directory.
 
-What it needs to know stands in the directory's description. It ends when the run has ended, by SIGTERM, or
-when whoever started it has gone; then it leaves what it found beside the segments.
+What it needs to know stands in the directory's description. A replay is conducted: one process at a time has
+the turn (``procs.pace``). Live, every process turns as it likes, and rings the others when it has done
+something. It ends when the run has ended, by SIGTERM, or when whoever started it has gone; then it leaves
+what it found beside the segments.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
 from procs.pace import Conductor, EngineClock, Seats
 from procs.parts import VENUES, EngineParts
+from procs.placement import place, take_place
 from procs.recording_frames import Frame
 from procs.run_directory import Description, RunDirectory, bell_name
 from procs.session_watch import SessionWatch
@@ -39,7 +42,7 @@ from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
-from shm.waiting import Idler, Policy
+from shm.waiting import YIELDS_BEFORE_PARK, Idler, Policy
 
 FOUND_SUFFIX: Final = ".found.json"
 JOURNAL_SUFFIX: Final = ".journal"
@@ -52,10 +55,10 @@ class EngineProcess:
 
     def __init__(self, directory: RunDirectory, description: Description, name: str) -> None:
         config = description.process(name)
-        self.stop_asked = False
         self._name = name
         self._path = directory.path
         self._description = description
+        self._is_live = description.input.live
         self._files = ExitStack()
         self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
         self._given = named_input(description.input, description.config)
@@ -79,17 +82,29 @@ class EngineProcess:
         self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
         seat = self._seats.seat(name)
         self._bell = self._bells[seat.number]
-        self._host = Host(self._stages.in_order(), self._clock, seat, self._taken, self._wake_conductor)
-        self._conducts = seat.number == description.conductor
+        self._others = [bell for bell in self._bells if bell is not self._bell]
+        self._conducts = seat.number == description.conductor and not self._is_live
+        on_told = (lambda: None) if self._is_live else self._bells[description.conductor].ring
+        self._host = Host(self._stages.in_order(), self._clock, seat, self._taken, on_told)
         self._conductor: Conductor | None = None
         self._frames: UndamagedFrames | None = None
         self._feeds: FeedSockets | None = None
+        self._place(config)
         self._owner = os.getppid()
+        self._stop_asked = False
         self._turns = 0
-        self._health = HealthTable.attach(self._path).writer(name)
-        roles = [role.name.lower() for role in config.roles]
-        self._health.start(roles, self._parts.boot_epoch, Policy.PARK.value, time.monotonic_ns())
         self._beat_ns = 0
+
+    def _place(self, config: ProcessConfig) -> None:
+        """Take the core and the way to wait; who waits for its turn in a replay leaves the core to others."""
+        placed = place(self._description.processes, os.sched_getaffinity(0))[self._name]
+        self._policy, self._yields = Policy.PARK, 0
+        if self._is_live:
+            take_place(placed)
+            self._policy, self._yields = placed.policy, YIELDS_BEFORE_PARK
+        roles = [role.name.lower() for role in config.roles]
+        self._health = HealthTable.attach(self._path).writer(self._name)
+        self._health.start(roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
 
     def run(self) -> None:
         """Turn until the run ends or somebody asks to stop, then leave what was found."""
@@ -112,7 +127,7 @@ class EngineProcess:
     def _run_alone(self, opened: ExitStack) -> None:
         if self._conducts:
             self._conductor = self._make_conductor(opened, None)
-        idler = Idler(Policy.PARK, self._bell, yields=0)  # who waits for its turn leaves the core
+        idler = Idler(self._policy, self._bell, yields=self._yields)
         while not self._is_over():
             if self._work():
                 idler.worked()
@@ -120,60 +135,67 @@ class EngineProcess:
                 idler.idle()
 
     async def _run_with_sockets(self, opened: ExitStack) -> None:
-        turns = LoopTurns(self._work_in_loop, Policy.PARK, self._bell, yields=0)
-        self._stop_turns = turns.stop
+        def work() -> int:
+            if self._is_over():
+                turns.stop()
+            return self._work()
+
+        turns = LoopTurns(work, self._policy, self._bell, yields=self._yields)
         venues = VenueSockets(self._description.input, self._path, opened) if self._conducts else None
-        feeds = self._feed_sockets(turns) if self._stages.feeds else None
-        self._feeds = feeds
-        opening = asyncio.create_task(self._open_sockets(venues, feeds, opened, turns))
+        if self._stages.feeds:
+            self._feeds = FeedSockets(
+                self._description.config,
+                self._given.scene.markets,
+                self._stages.feeds,
+                self._clock.now_ns,
+                turns.nudge,
+            )
+        opening = asyncio.create_task(self._open_sockets(venues, opened, turns))
+        opening.add_done_callback(lambda _: turns.stop())  # it ends by failing, or with us
         try:
             await turns.run()
         finally:
-            opening.cancel()
             if venues is not None:
                 venues.close()
-            if feeds is not None:
-                await feeds.close()
-        if opening.done() and not opening.cancelled():
-            opening.result()  # raises what kept the sockets from opening
+            if self._feeds is not None:
+                await self._feeds.close()
+            opening.cancel()
+            await asyncio.wait([opening])
+        if not opening.cancelled():
+            opening.result()  # raises what kept the sockets from opening, or failed in them
 
-    async def _open_sockets(
-        self, venues: VenueSockets | None, feeds: FeedSockets | None, opened: ExitStack, turns: LoopTurns
-    ) -> None:
-        try:
-            if feeds is not None:
-                await feeds.open(self._path)
-            if venues is not None:
-                await venues.open()
-                self._conductor = self._make_conductor(opened, venues)
-                turns.nudge()
-        except BaseException:
-            turns.stop()
-            raise
+    async def _open_sockets(self, venues: VenueSockets | None, opened: ExitStack, turns: LoopTurns) -> None:
+        if venues is not None:
+            await venues.open()
+            self._conductor = self._make_conductor(opened, venues)
+            turns.nudge()
+        if self._feeds is None:
+            await asyncio.Event().wait()  # the venues are open until the run ends
+            return
+        if self._is_live:
+            self._feeds.open()
+            for books in self._stages.books:
+                store = self._parts.stores[books.venue]
+                self._feeds.watch(books.venue, store.rows, books, self._parts.catalog)
+        else:
+            await self._feeds.open_simulated(self._path)
+        await self._feeds.wait_failed()
 
-    def _feed_sockets(self, turns: LoopTurns) -> FeedSockets:
-        return FeedSockets(
-            self._description.config,
-            self._given.scene.markets,
-            self._stages.feeds,
-            self._clock.now_ns,
-            turns.nudge,
-        )
-
-    def _work_in_loop(self) -> int:
-        if self._is_over():
-            self._stop_turns()
-        return self._work()
-
-    def _work(self) -> bool:
-        worked = self._host.turn()
+    def _work(self) -> int:
+        worked = int(self._host.turn())
         if self._conductor is not None and not self._conductor.ended:
-            worked |= self._conductor.step()
+            worked += self._conductor.step()
+        if self._is_live:
+            if self._feeds is not None:
+                self._feeds.look(self._clock.now_ns())
+            if worked:
+                for bell in self._others:
+                    bell.ring()
         return worked
 
     def _is_over(self) -> bool:
         self._turns += 1
-        return self.stop_asked or self._clock.ended or self._should_stop()
+        return self._stop_asked or self._clock.ended or self._should_stop()
 
     def _should_stop(self) -> bool:
         """Now and then: tell that we live, and look whether somebody wants this engine to end."""
@@ -193,7 +215,7 @@ class EngineProcess:
             self._frames,
             self._deliver if venues is None else venues.deliver,
             self._given.scene.start_ns,
-            self._wake,
+            lambda seat: self._bells[seat].ring(),
             (lambda: True) if venues is None else (lambda: self._seats.frames() >= venues.written),
         )
 
@@ -205,12 +227,6 @@ class EngineProcess:
         if self._feeds is not None:
             return self._feeds.taken
         return sum(feed.frames for feed in self._stages.feeds.values())
-
-    def _wake(self, seat: int) -> None:
-        self._bells[seat].ring()
-
-    def _wake_conductor(self) -> None:
-        self._bells[self._description.conductor].ring()
 
     def _decision_log(self, config: ProcessConfig) -> BinaryIO | None:
         if Role.LEDGER not in config.roles or not self._description.logs_decisions:
@@ -237,5 +253,5 @@ class EngineProcess:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self.stop_asked = True
+        self._stop_asked = True
         self._bell.ring()

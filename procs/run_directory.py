@@ -37,12 +37,17 @@ NO_SEED: Final = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputNamed:
-    """What the engine is run on: files, or with none of them the session of ``seed``."""
+    """What the engine is run on: files, or with none of them the session of ``seed``.
+
+    ``live``: the venues themselves, from ``start_ns`` on; then the files only name the markets.
+    """
 
     name: str
     files: tuple[str, ...] = ()
     align_start: bool = False
     seed: int = NO_SEED
+    live: bool = False
+    start_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,9 @@ class Description:
 
     def runs_a_loop(self, name: str) -> bool:
         """Whether the process has sockets of its own."""
-        return self.over_sockets and not {Role.FEED, Role.VENUE_SIM}.isdisjoint(self.process(name).roles)
+        with_sockets = {Role.FEED} if self.input.live else {Role.FEED, Role.VENUE_SIM}
+        hears = self.input.live or self.over_sockets
+        return hears and not with_sockets.isdisjoint(self.process(name).roles)
 
     @property
     def conductor(self) -> int:

@@ -8,7 +8,7 @@ venues have written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +16,24 @@ from typing import Final
 
 import orjson
 
+from engine.catalog.catalog import Catalog
 from engine.catalog.market import MarketSpec
 from engine.config import WAIT_MAX_NS, Config
 from engine.records import Venue
 from engine.venues.counts import Count
+from procs.book import BookAgent
+from procs.credentials import credentials_folder
+from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent
 from procs.feed_shell import FeedShell
 from procs.inputs import open_tape
 from procs.live_feed import shell_for
-from procs.recording import VENUE_NAMES
+from procs.recording import VENUE_OF_NAME
 from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.whole_file import whole_file
+from shm.ring import Records
 
 ENDPOINTS: Final = "endpoints.json"
 LOOK_S: Final = 0.01
@@ -66,13 +71,16 @@ class VenueSockets:
 
 
 class FeedSockets:
-    """Sockets around the feeds of a run. ``after_read`` is called when one of them has brought something."""
+    """Sockets around the feeds of a run. ``after_read`` is called when one of them has brought something.
+
+    ``watch`` asks for books in doubt where the books are at hand: of a venue, by its BOOK_ROW and BookAgent.
+    """
 
     def __init__(
         self,
         config: Config,
         markets: Sequence[MarketSpec],
-        feeds: dict[Venue, FeedAgent],
+        feeds: Mapping[Venue, FeedAgent],
         now_ns: Callable[[], int],
         after_read: Callable[[], None],
     ) -> None:
@@ -84,40 +92,71 @@ class FeedSockets:
             venue: list({spec.symbol: spec for spec in markets if spec.venue is venue}.values())
             for venue in feeds
         }
-        self.shells: list[FeedShell] = []
+        self.shells: dict[Venue, FeedShell] = {}
+        self._watches: list[DoubtWatch] = []
 
-    async def open(self, path: Path) -> None:
-        """Wait until the venues listen, then connect and subscribe."""
+    def open(self) -> None:
+        """Connect to the venues that the configuration names; in a running event loop."""
+        self._connect(self._config, credentials_folder(self._config))
+
+    async def open_simulated(self, path: Path) -> None:
+        """Wait until the simulated venues listen, then connect to them."""
         while not (path / ENDPOINTS).exists():  # noqa: ASYNC110 - another process makes it
             await asyncio.sleep(LOOK_S)
-        endpoints = orjson.loads((path / ENDPOINTS).read_bytes())
+        config = self._config
+        for name, url in orjson.loads((path / ENDPOINTS).read_bytes()).items():
+            config = with_endpoint(config, VENUE_OF_NAME[name], url)
+        self._connect(config, path)  # no credentials are there: loopback is not signed
+
+    def _connect(self, config: Config, credentials: Path) -> None:
         for venue, specs in self._markets.items():
             if specs:
-                self.shells.append(self._shell(venue, specs, endpoints[VENUE_NAMES[venue]], path))
-        for shell in self.shells:
+                self.shells[venue] = self._shell(config, venue, specs, credentials)
+        for shell in self.shells.values():
             shell.start()
 
-    def _shell(self, venue: Venue, specs: Sequence[MarketSpec], url: str, path: Path) -> FeedShell:
+    def _shell(self, config: Config, venue: Venue, specs: Sequence[MarketSpec], folder: Path) -> FeedShell:
         feed = self._feeds[venue]
         return shell_for(
             venue,
-            with_endpoint(self._config, venue, url),
+            config,
             specs,
             feed,
-            path,  # no credentials are there: loopback is not signed
+            folder,
             now_ns=self._now_ns,
             unreadable=lambda: int(feed.codec.counts[Count.REJECTED]),
             after_read=self._after_read,
         )
 
+    def watch(self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog) -> None:
+        """Ask for the books of a venue that fall into doubt, or are not heard of."""
+        if venue not in self.shells:
+            return
+        silence_ns = self._config.book.market_silence_max_ns
+        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns)
+        for spec in self._markets[venue]:
+            ref = catalog.find(venue, spec.symbol)
+            if ref is not None:
+                watch.add(ref, spec)
+        self._watches.append(watch)
+
+    def look(self, now_ns: int) -> None:
+        """Ask for what is in doubt, if it is time to."""
+        for watch in self._watches:
+            watch.look(now_ns)
+
+    async def wait_failed(self) -> None:
+        """Ends by raising what failed in a socket's callbacks."""
+        await asyncio.gather(*(shell.wait_failed() for shell in self.shells.values()))
+
     @property
     def taken(self) -> int:
         """Texts that came from sockets."""
-        return sum(shell.counters.frames + shell.counters.keep_alives for shell in self.shells)
+        return sum(shell.counters.frames + shell.counters.keep_alives for shell in self.shells.values())
 
     async def close(self) -> None:
         """End every connection."""
-        for shell in self.shells:
+        for shell in self.shells.values():
             await shell.stop()
 
 

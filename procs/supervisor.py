@@ -1,7 +1,7 @@
 """The owner of one engine: makes its run directory, starts its processes, and ends with them.
 
-It trades nothing and is on nobody's path. A process that ends badly ends the run here: what it knew is gone,
-and a result without it would not be the run's.
+It trades nothing and is on nobody's path. A process of the engine that ends badly ends the run: what it knew
+is gone, and a result without it would not be the run's. Those beside it (control, monitor) are begun again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,8 @@ from shm.doorbell import Doorbell
 LOOK_S: Final = 0.02
 STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
 TEXT_BYTES_MAX: Final = 400
+RESTART_S_MIN: Final = 0.25
+RESTART_S_MAX: Final = 30.0
 
 
 class ProcessFailed(Pr3dictError):
@@ -47,6 +49,16 @@ class Child:
     said: Path
 
 
+@dataclass(slots=True)
+class Attendant:
+    """A process beside the engine, on nobody's path: begun again when it ends, later each time."""
+
+    child: Child
+    command: Sequence[str]
+    delay_s: float = RESTART_S_MIN
+    due_s: float = 0.0  # of the monotonic clock; 0: it runs
+
+
 class Supervisor:
     """Runs the engine of ``description`` in ``directory``, which it has claimed, from ``start_ns`` on."""
 
@@ -54,10 +66,14 @@ class Supervisor:
         self._directory = directory
         self._description = description
         self._children: list[Child] = []
+        self._attendants: list[Attendant] = []
         path, epoch = directory.path, description.boot_epoch
         self.wires = Wires.create(VENUES, description.config.engine.market_slots, path, epoch)
         self.clock = EngineClock.create(path, epoch)
-        self.clock.move(start_ns, turn=1)  # whoever conducts the replay hands out the turns
+        if description.input.live:
+            self.clock.go_live()
+        else:
+            self.clock.move(start_ns, turn=1)  # whoever conducts the replay hands out the turns
         self.seats = Seats.create(description.seats, path, epoch)
         self._bells = [
             Doorbell.create(
@@ -75,19 +91,42 @@ class Supervisor:
     def start(self) -> None:
         """Start every process."""
         for process in self._description.processes:
-            said = self._directory.path / f"{process.name}.stderr"
-            with said.open("wb") as stderr:
-                command = [sys.executable, "-m", "procs.cli.main", "proc", process.name]
-                child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                    [*command, "--run-dir", str(self._directory.path)],
-                    stderr=stderr,
-                    stdin=subprocess.DEVNULL,
-                )
-            self._children.append(Child(process.name, child, said))
+            self._children.append(self._begin(process.name, ("proc", process.name)))
 
-    def wait(self, on_look: Callable[[], None]) -> None:
-        """Until every process has ended well; ProcessFailed, with its last line, as soon as one has not."""
-        while True:
+    def attend(self, name: str, command: Sequence[str]) -> None:
+        """Keep ``pr3dict COMMAND --run-dir ...`` running beside the engine."""
+        self._attendants.append(Attendant(self._begin(name, command), command))
+
+    def _begin(self, name: str, command: Sequence[str]) -> Child:
+        said = self._directory.path / f"{name}.stderr"
+        with said.open("wb") as stderr:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "procs.cli.main", *command, "--run-dir", str(self._directory.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        return Child(name, process, said)
+
+    def _look_at_attendants(self) -> None:
+        now_s = time.monotonic()
+        for attendant in self._attendants:
+            if attendant.child.process.poll() is None:
+                continue
+            if not attendant.due_s:
+                attendant.due_s = now_s + attendant.delay_s
+                attendant.delay_s = min(2 * attendant.delay_s, RESTART_S_MAX)
+            elif attendant.due_s <= now_s:
+                attendant.due_s = 0.0
+                attendant.child = self._begin(attendant.child.name, attendant.command)
+
+    def wait(self, on_look: Callable[[], None], is_over: Callable[[], bool] = lambda: False) -> None:
+        """Until every process has ended well, or ``is_over`` says so.
+
+        ProcessFailed, with its last line, as soon as one has ended badly.
+        """
+        while not is_over():
+            self._look_at_attendants()
             codes = [child.process.poll() for child in self._children]
             for child, code in zip(self._children, codes, strict=True):
                 if code:
@@ -98,17 +137,12 @@ class Supervisor:
             time.sleep(LOOK_S)
 
     def stop(self) -> None:
-        """Ask every process to end, first those that decide; kill what does not within STOP_S_MAX."""
-        for child in reversed(self._children):
-            if child.process.poll() is None:
-                child.process.send_signal(signal.SIGTERM)
-        until_s = time.monotonic() + STOP_S_MAX
-        for child in self._children:
-            try:
-                child.process.wait(max(0.0, until_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+        """Ask every process to end, one after another: those that decide before those they hear of."""
+        places = {name: place for place, name in enumerate(self._description.seats)}
+        for child in sorted(self._children, key=lambda child: -places[child.name]):
+            _end(child)
+        for attendant in self._attendants:
+            _end(attendant.child)
 
     def findings(self) -> Findings:
         """What all of them left."""
@@ -117,6 +151,17 @@ class Supervisor:
             left = (self._directory.path / f"{child.name}{FOUND_SUFFIX}").read_bytes()
             found = found.with_parts(typed_tree.build(Findings, orjson.loads(left), child.name))
         return found
+
+
+def _end(child: Child) -> None:
+    """SIGTERM, and SIGKILL to what does not end within STOP_S_MAX."""
+    if child.process.poll() is None:
+        child.process.send_signal(signal.SIGTERM)
+    try:
+        child.process.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        child.process.kill()
+        child.process.wait()
 
 
 def _last_line(said: Path) -> str:

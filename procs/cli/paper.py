@@ -27,6 +27,7 @@ from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
 from procs.journal_file import JournalFile
 from procs.paper import INLINE, PaperOptions, run_recordings, run_session
+from procs.paper_processes import Where
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
 from procs.recording import SUFFIX
@@ -170,7 +171,7 @@ def _run_input(one: PaperInput, args: argparse.Namespace, config: Config) -> Pap
             files=one.files,
             align_start=args.align == "start",
             speed=args.speed,
-            run_dir=args.run_dir,
+            where=Where(run_dir=args.run_dir),
             decisions=None if one.decisions is None else stack.enter_context(whole_file(one.decisions)),
             journal=None if one.journal is None else stack.enter_context(closing(_new_journal(one.journal))),
         )

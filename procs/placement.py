@@ -1,0 +1,41 @@
+"""Which core a process runs on and how it waits: what is configured, as far as this host has it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from engine.config import ProcessConfig, Wait
+from shm.waiting import ANY_CORE, Policy, Wish, choose
+
+POLICIES: Final = {
+    Wait.SPIN: Policy.SPIN,
+    Wait.YIELD: Policy.YIELD,
+    Wait.FUTEX: Policy.PARK,
+    Wait.VIRTUAL: Policy.PARK,
+}
+
+
+class Place(NamedTuple):
+    """``core`` is ANY_CORE where none is given, or the host does not have it; ``why`` says how it waits."""
+
+    core: int
+    policy: Policy
+    why: str
+
+
+def place(processes: Sequence[ProcessConfig], cores: Collection[int]) -> dict[str, Place]:
+    """Place of each process on a host whose usable ``cores`` are these."""
+    wishes = {
+        process.name: Wish(POLICIES[process.wait], process.core if process.core in cores else ANY_CORE)
+        for process in processes
+    }
+    choices = choose(wishes, sorted(cores))
+    return {name: Place(wish.core, choices[name].policy, choices[name].why) for name, wish in wishes.items()}
+
+
+def take_place(place_here: Place) -> None:
+    """Pin this process."""
+    if place_here.core != ANY_CORE:
+        os.sched_setaffinity(0, {place_here.core})
