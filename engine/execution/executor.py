@@ -128,7 +128,7 @@ class Executor:
         plan = Plan(kept, taken)
         if reason != Reason.NONE:
             self.counts.refused_plans += 1
-            if reason == Reason.DUPLICATE_INTENT:  # of its own plan it has been told, or will be
+            if plan.plan_id in self._plans:  # its end will be told, and nothing may be let go before
                 self._tell_decision(plan, list(legs), reason, now_ns)
             else:
                 self._tell_end(plan, list(legs), reason, now_ns)

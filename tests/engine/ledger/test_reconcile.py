@@ -68,3 +68,13 @@ def test_every_difference_is_named() -> None:
         "polymarket: NO of slot 4 generation 1 is 0 e6 there and 20 here",
         "polymarket: NO of slot 5 generation 1 is 3 e6 there and 0 here",
     ]
+
+
+def test_cash_alone_is_a_statement() -> None:
+    statement = Statement(POLY, QUERY)
+    assert (statement.cash_micros, statement.resting, statement.is_complete) == (0, 0, False)
+    statement.take(line(1, 1, slot=NO_SLOT, cash_micros=900))
+    assert statement.is_complete
+    empty = Ledger()
+    empty.open_account(POLY, 900)
+    assert statement.differences(empty) == []
