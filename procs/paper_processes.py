@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -115,7 +115,7 @@ def run_processes(
         eye = _Eye(supervisor)
         began_s = time.perf_counter()
         try:
-            with _ending_by_sigterm():
+            with nullcontext() if given.named.live else _ending_by_sigterm():
                 supervisor.start()
                 for name, command in where.attendants(state_dir).items():
                     supervisor.attend(name, command)

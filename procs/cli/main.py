@@ -56,6 +56,7 @@ COMMANDS: Final = (
     Command(
         "funnel", "procs.cli.funnel", "count what was seen in a recording and why it was not traded", True
     ),
+    Command("run", "procs.cli.run", "the engine on live market data, trading on paper", True),
     Command("proc", "procs.cli.proc", "one process of an engine, as its owner starts it", True),
     Command("venue-sim", "procs.cli.venue_sim", "serve both venues' market data on loopback", True),
     Command("status", "procs.cli.status", "show a running engine: its processes, halted or paused, by whom"),

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="recording whose markets to subscribe; may be given again",
     )
     parser.add_argument(
-        "--for", dest="for_s", type=_seconds, metavar="SECONDS", help="stop after this time (default: Ctrl-C)"
+        "--for", dest="for_s", type=seconds, metavar="SECONDS", help="stop after this time (default: Ctrl-C)"
     )
     parser.add_argument("--polymarket-url", metavar="URL", help="in place of the configured address")
     parser.add_argument("--kalshi-url", metavar="URL", help="in place of the configured address")
@@ -62,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A number of seconds above 0."""
     try:
         value = float(text)
     except ValueError:
