@@ -30,12 +30,12 @@ MADE = Provenance("made for this test", "none", "2026-10-12")
 
 
 def recorded(session: Session, path: Path) -> Path:
-    """The session as a recording: one market of it is left to be met in a frame."""
+    """The session as a recording."""
     header = RecordingHeader(
         venue="both",
         kind="stream",
         start_ns=session.frames[0].recv_ns,
-        markets=tuple(session.markets[:-1]),
+        markets=tuple(session.markets),
         provenance=MADE,
         synthetic=True,
     )
@@ -47,7 +47,7 @@ def recorded(session: Session, path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two opportunities at Polymarket, and a market that nothing describes."""
+    """Two opportunities at Polymarket."""
     session = session_of(
         partition_buy_yes(("medium", (110,)), CLOSE_NS, Venue.POLYMARKET),
         complement_buy(("medium", (110,)), CLOSE_NS),

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+
+from engine.config import ProcessConfig, Role, Wait
+from procs.config_files import load_config
+from procs.placement import Place, place, take_place
+from shm.waiting import ANY_CORE, Policy
+
+
+def test_every_process_has_what_is_configured_where_the_host_has_the_cores() -> None:
+    processes = load_config().topologies["roles"].processes
+    placed = place(processes, range(5))
+    assert {name: (where.core, where.policy) for name, where in placed.items()} == {
+        "feed": (0, Policy.SPIN),
+        "book": (1, Policy.SPIN),
+        "strategy": (2, Policy.SPIN),
+        "optimizer": (3, Policy.SPIN),
+        "executor": (4, Policy.SPIN),
+        "ledger": (ANY_CORE, Policy.PARK),
+        "venues": (ANY_CORE, Policy.PARK),
+    }
+
+
+def test_nobody_spins_where_spinners_outnumber_cores() -> None:
+    placed = place(load_config().topologies["roles"].processes, (0, 1))
+    assert {where.policy for where in placed.values()} == {Policy.PARK}
+    assert (placed["feed"].core, placed["strategy"].core) == (0, ANY_CORE)
+
+
+def test_two_on_one_core_yield_to_each_other() -> None:
+    pair = [
+        ProcessConfig(name=name, roles=(role,), core=1, wait=Wait.SPIN)
+        for name, role in (("a", Role.FEED), ("b", Role.BOOK))
+    ]
+    assert {where.policy for where in place(pair, (0, 1)).values()} == {Policy.YIELD}
+
+
+def test_a_process_is_pinned_to_its_core_and_without_one_left_alone() -> None:
+    allowed = os.sched_getaffinity(0)
+    core = min(allowed)
+    try:
+        take_place(Place(ANY_CORE, Policy.PARK, ""))
+        assert os.sched_getaffinity(0) == allowed
+        take_place(Place(core, Policy.SPIN, ""))
+        assert os.sched_getaffinity(0) == {core}
+    finally:
+        os.sched_setaffinity(0, allowed)
