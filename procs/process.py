@@ -13,7 +13,7 @@ import gc
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Final
@@ -30,6 +30,7 @@ from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
 from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
+from procs.journal_file import JournalFile
 from procs.pace import Conductor, EngineClock, Seats
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
@@ -75,6 +76,7 @@ class EngineProcess:
             latency_scale=description.latency_scale,
             decisions=self._decision_log(config),
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
+            journal=self._journal(config),
             words=self._halt.words,
         )
         self._clock = EngineClock.attach(self._path)
@@ -121,7 +123,7 @@ class EngineProcess:
                 self._run_alone(opened)
             self._health.set_state(ProcessState.STOPPING)
             self._host.close()
-        self._leave(self._stages.findings().with_parts(Findings(source=self._source_found())))
+            self._leave(self._stages.findings().with_parts(Findings(source=self._source_found())))
         self._health.set_state(ProcessState.STOPPED)
 
     def _run_alone(self, opened: ExitStack) -> None:
@@ -227,6 +229,15 @@ class EngineProcess:
         if self._feeds is not None:
             return self._feeds.taken
         return sum(feed.frames for feed in self._stages.feeds.values())
+
+    def _journal(self, config: ProcessConfig) -> JournalFile | None:
+        """Live, the executor's journal is a file of this start: its simulated venues begin anew with it."""
+        if Role.EXECUTOR not in config.roles or not self._is_live:
+            return None
+        state_dir = Path(self._description.state_dir)
+        return self._files.enter_context(
+            closing(JournalFile(state_dir / f"journal-{self._parts.boot_epoch:06}"))
+        )
 
     def _decision_log(self, config: ProcessConfig) -> BinaryIO | None:
         if Role.LEDGER not in config.roles or not self._description.logs_decisions:
