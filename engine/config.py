@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -25,6 +26,9 @@ RATE_MAX: Final = 100_000
 WAIT_MAX_NS: Final = 3_600 * NS_PER_S
 MOMENT_NS: Final = 1_000_000  # least of what is waited for: timers of a socket have this grain
 EFFECTIVE: Final = "effective configuration"  # what a message names when no single file is at fault
+
+RESERVED_NAMES: Final = frozenset({"engine", "control", "monitor"})  # of what runs beside
+_PROCESS_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,23}")
 
 Tree = Mapping[str, object]
 
@@ -235,6 +239,11 @@ class TopologyConfig:
         placed = [role for process in self.processes for role in process.roles]
         if len(placed) != len(set(placed)):
             raise ValueError("a role is placed twice")
+        for process in self.processes:
+            if not _PROCESS_NAME.fullmatch(process.name) or process.name in RESERVED_NAMES:
+                raise ValueError(
+                    f"{process.name!r} cannot be the name of a process: a-z, 0-9 and -, up to 24"
+                )
         names = [process.name for process in self.processes]
         if not names or len(names) != len(set(names)):
             raise ValueError("processes need names of their own, and there must be one")

@@ -83,12 +83,17 @@ class BookAgent:
         return self._reader.lost_cells
 
     def on_start(self, now_ns: int) -> None:
-        """Nothing to open."""
+        """Show every row as it is here: what an earlier writer of the table has left is not believed."""
+        del now_ns
+        for slot in np.flatnonzero(self.store.rows["epoch"]):
+            self._table.write(int(slot), self.store.rows[slot : slot + 1])
 
     def do_work(self, now_ns: int) -> int:
         """Apply what the feed has published since; then what is due by the clock."""
         work = self._reader.poll()
         if work > 0:
+            if self._reader.entered_epoch():  # another feed: what the one before knew it does not
+                self._publish(self.store.doubt_all(Reason.DISCONNECTED, now_ns, now_ns))
             if self._follow is not None:
                 self._follow()
             self._follow_laps(now_ns)

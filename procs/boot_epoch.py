@@ -33,4 +33,14 @@ def next_boot_epoch(state_dir: Path) -> int:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if not text:
+        _sync_folder(state_dir)
     return epoch
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -56,13 +56,27 @@ class CatalogSegment:
         )
 
     @classmethod
-    def attach(cls, directory: Path, epoch: int | None = None) -> Self:
-        """Map that of another process; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
+    def join(cls, directory: Path, epoch: int = 0, *, writes: bool = False) -> Self:
+        """Map that of an engine; ``writes``: and become its writer from ``epoch`` on, where one has gone.
+
+        Raises LayoutMismatch, SegmentRefused or FileNotFoundError; SegmentExists where its writer lives.
+        """
+        if writes:
+            return cls(
+                rows=Table.adopt("catalog.rows", MARKET_ROW, directory, epoch),
+                names=Table.adopt("catalog.names", MARKET_NAME, directory, epoch),
+                barrier=Barrier.adopt("catalog.barrier", directory, epoch),
+            )
         return cls(
-            rows=Table.attach("catalog.rows", MARKET_ROW, directory, epoch),
-            names=Table.attach("catalog.names", MARKET_NAME, directory, epoch),
-            barrier=Barrier.attach("catalog.barrier", directory, epoch),
+            rows=Table.attach("catalog.rows", MARKET_ROW, directory),
+            names=Table.attach("catalog.names", MARKET_NAME, directory),
+            barrier=Barrier.attach("catalog.barrier", directory),
         )
+
+    def release(self) -> None:
+        """Give up the writer's locks, so that another process can take them."""
+        for segment in (self.rows.segment, self.names.segment, self.barrier.segment):
+            segment.close()
 
     def publish(self, catalog: Catalog, slots: Iterable[int]) -> int:
         """Write what is in ``slots`` now, then announce the catalog's version; how many slots. Writer only.

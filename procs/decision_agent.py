@@ -31,7 +31,7 @@ class DecisionAgent:
         self._readers: list[tuple[Reader, Records]] = []
         for stage in DecisionStage:
             if stage in wires.decisions:
-                reader = wires.decisions[stage].reader(LOG_READER, 0)
+                reader = wires.decisions[stage].resume(LOG_READER, 0)
                 self._readers.append((reader, reader.records(DECISION)))
 
     def on_start(self, now_ns: int) -> None:

@@ -62,7 +62,8 @@ class Funnel:
 class DecisionLog:
     """Writes DECISION records as lines, and counts them whether a file is written or not.
 
-    ``relations``: names of the relations that reach the strategy, by their number.
+    ``relations``: names of the relations that reach the strategy, by their number. ``begins``: whether the
+    file is new, and needs its first line.
     """
 
     def __init__(
@@ -70,13 +71,15 @@ class DecisionLog:
         sink: IO[bytes] | None,
         market_name: Callable[[int, int], str],
         relations: Sequence[str] = (),
+        *,
+        begins: bool = True,
     ) -> None:
         self.funnel = Funnel()
         self.lines = 0
         self._sink = sink
         self._market_name = market_name
         self._relations = relations
-        if sink is not None:
+        if sink is not None and begins:
             sink.write(orjson.dumps({HEADER_KEY: LOG_VERSION}) + b"\n")
 
     def write(self, decision: np.void) -> None:

@@ -174,7 +174,7 @@ class ExecutorAgent:
 
 def _join(ring: RefusingRing) -> Reader:
     """Join as the executor. One that comes after a dead one's fence starts behind the newest message."""
-    reader = ring.reader(ExecutorAgent.role, 0)
+    reader = ring.resume(ExecutorAgent.role, 0)
     if reader.state == ReaderState.FENCED and not reader.rejoin(0):
         raise ReaderFenced("the executor could not come back to a ring it had been fenced from")
     return reader

@@ -27,10 +27,9 @@ from engine.ledger.ledger import Key
 from engine.records import Venue
 from engine.risk.gate import Gate
 from procs.catalog_segment import CatalogView
-from procs.control_words import ControlWords
 from procs.desk import Desk, FreshGate
 from procs.executor import ExecutorAgent
-from procs.halt import HaltFollower
+from procs.halt import HaltFollower, HaltSwitch
 from procs.view import BookView
 from procs.wires import Wires
 
@@ -45,7 +44,8 @@ class Site:
     wires: Wires
     limits: np.void
     config: ExecutionConfig
-    words: ControlWords | None = None  # of an engine of several processes; its gate follows them
+    halt: HaltSwitch | None = None  # of an engine of several processes: its gate follows it, and sets it
+    boot_epoch: int = 1  # of this start: ids are of it, or of the journal's next one if that is later
 
 
 def start_executor(
@@ -67,9 +67,9 @@ def start_executor(
     _show_markets(past, site)
     gate = Gate(site.limits, site.markets.rows, site.view.rows)
     desk = Desk(journal, gate, site.view, site.wires, is_full)
-    ids = IdSource(past.next_boot_epoch)
+    ids = IdSource(max(past.next_boot_epoch, site.boot_epoch))
     desk.begin(past, ids.boot_epoch, cash_micros, now_ns)
-    follower = None if site.words is None else HaltFollower(site.words, gate)
+    follower = None if site.halt is None else _follow(site.halt, gate)
     executor = Executor(
         site.catalog,
         FreshGate(gate, site.view, follower),
@@ -88,6 +88,12 @@ def start_executor(
     retold = deque(past.ends.values(), maxlen=site.config.plans_open_max + 1)
     untold = executor.out.events[: executor.out.n_events].copy()
     return ExecutorAgent(executor, desk, site.markets, site.wires, restart, [*retold, *untold])
+
+
+def _follow(switch: HaltSwitch, gate: Gate) -> HaltFollower | None:
+    """Make halts of the gate durable for everybody, and those of others the gate's; a stop is its own."""
+    gate.also_latch(lambda reason: switch.latch(reason) if gate.halted else None)
+    return None if switch.words is None else HaltFollower(switch.words, gate)
 
 
 def _show_markets(past: Past, site: Site) -> None:

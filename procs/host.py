@@ -67,7 +67,11 @@ class Host:
         for agent in reversed(self._agents):
             agent.on_close()
 
+    @property
+    def due_ns(self) -> int:
+        """When an agent here next acts without being sent anything."""
+        return min((agent.next_due_ns() for agent in self._timed), default=NEVER_NS)
+
     def _tell(self) -> None:
-        due_ns = min((agent.next_due_ns() for agent in self._timed), default=NEVER_NS)
-        if self._seat.tell(Told(self._turn, self.work, due_ns, self._frames())):
+        if self._seat.tell(Told(self._turn, self.work, self.due_ns, self._frames())):
             self._on_told()

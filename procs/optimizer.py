@@ -37,10 +37,10 @@ class OptimizerAgent:
         self._view = view
         self._markets = markets
         self._wires = wires
-        self._signals = wires.signals.reader(self.role, 0)
+        self._signals = wires.signals.resume(self.role, 0)
         self._cells_as_heads = self._signals.records(SIGNAL_HEAD)
         self._cells_as_legs = self._signals.records(SIGNAL_LEG)
-        self._events = wires.events.reader(self.role, 0)
+        self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
         self._heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
         self._legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
@@ -80,9 +80,8 @@ class OptimizerAgent:
 
     def _learn_opening_cash(self) -> None:
         for venue in list(self._without_account):
-            if self._wires.accounts.version(int(venue)):
+            if self._wires.accounts.version(int(venue)) and self._learn_cash(venue):
                 self._without_account.remove(venue)
-                self._learn_cash(venue)
 
     def _learn_everything(self) -> None:
         """Read every account and position: the executor was away, and events may not have been sent."""
@@ -92,9 +91,11 @@ class OptimizerAgent:
             if self._wires.positions.read(slot, self._position) and int(self._position[0]["generation"]):
                 self.allocator.on_position(self._position[0])
 
-    def _learn_cash(self, venue: Venue) -> None:
-        if self._wires.accounts.read(int(venue), self._account):
-            self.allocator.set_cash(venue, int(self._account[0]["cash_micros"]))
+    def _learn_cash(self, venue: Venue) -> bool:
+        if not self._wires.accounts.read(int(venue), self._account):
+            return False
+        self.allocator.set_cash(venue, int(self._account[0]["cash_micros"]))
+        return True
 
     def _split(self, n_cells: int) -> int:
         """Part heads from legs, and fetch the books the legs are about; the number of signals."""

@@ -1,8 +1,8 @@
 """Engine time of several processes, and the baton that makes their replay the same as one process's.
 
-Live, engine time is the wall clock. A replay has a clock row: a position in recorded time and how fast it
-moves from there. As fast as possible, it stands still (rate 0) while anything is left to do, then it moves to
-what is due next.
+The clock row has a position in time and how fast it moves from there: live, from the wall clock's time at the
+start, as fast as the monotonic clock, so that no step of the wall clock moves anybody. A replay as fast as
+possible stands still (rate 0) while anything is left to do, then it moves to what is due next.
 
 Several processes that work on the same events at once would meet them in another order each time. So while
 the clock stands, one process at a time has the baton: the conductor hands it to each in pipeline order, and
@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
-from engine.units import PPM
+from engine.units import NS_PER_S, PPM
 from procs.agent import NEVER_NS, AgentStalled
 from procs.recording_frames import Frame
 from shm.ring import Records
@@ -29,6 +29,7 @@ CLOCK: Final = "clock"
 SEATS: Final = "seats"
 SEATS_MAX: Final = 32
 NOBODY: Final = -1
+PATIENCE_NS: Final = 120 * NS_PER_S  # of real time: nobody takes that long over one turn
 
 CLOCK_ROW: Final = np.dtype(
     [
@@ -37,7 +38,6 @@ CLOCK_ROW: Final = np.dtype(
         ("rate_ppm", "<i8"),  # 0: stands still
         ("turn", "<i8"),  # number of the turn that is to be taken; 0: everybody turns as they like
         ("seat", "<i8"),  # whose turn it is
-        ("live", "<i8"),  # 1: engine time is the wall clock
         ("ended", "<i8"),  # 1: the replay is over, and all that it brought about
     ]
 )
@@ -86,18 +86,19 @@ class EngineClock:
         """Engine time; it never steps back. A row that its writer is at leaves the time as it was."""
         if not self._table.read(0, self._row):
             return self._last_ns
-        position_ns, anchor_ns, rate_ppm, self.turn, self.seat, live, ended = self._row[0].tolist()
+        position_ns, anchor_ns, rate_ppm, self.turn, self.seat, ended = self._row[0].tolist()
         self.ended = bool(ended)
-        if live:
-            position_ns = time.time_ns()
-        elif rate_ppm:
+        if rate_ppm:
             position_ns += (self._monotonic_ns() - anchor_ns) * rate_ppm // PPM
         self._last_ns = max(self._last_ns, position_ns)
         return self._last_ns
 
     def go_live(self) -> None:
-        """Follow the wall clock from now on. Writer only."""
-        self._write(0, live=True)
+        """Go on from the wall clock's time, at the pace of the monotonic one: no step of it moves us.
+
+        Writer only.
+        """
+        self._write(time.time_ns(), PPM)
 
     def move(self, position_ns: int, rate_ppm: int = 0, turn: int = 0, seat: int = NOBODY) -> None:
         """Come to ``position_ns``, go on from there at ``rate_ppm`` of real time, hand a turn to a seat.
@@ -117,11 +118,10 @@ class EngineClock:
         turn: int = 0,
         seat: int = NOBODY,
         *,
-        live: bool = False,
         ended: bool = False,
     ) -> None:
         row: Records = np.zeros(1, CLOCK_ROW)
-        row[0] = (position_ns, self._monotonic_ns(), rate_ppm, turn, seat, live, ended)
+        row[0] = (position_ns, self._monotonic_ns(), rate_ppm, turn, seat, ended)
         self._table.write(0, row)
 
 
@@ -180,7 +180,7 @@ class Conductor:
 
     ``step`` is called until ``ended``; ``wake`` is called with the number of the seat that a turn was handed
     to. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that was sent. Raises
-    AgentStalled when a process is due and does nothing.
+    AgentStalled when a process is due and does nothing, and when nothing comes of a turn for PATIENCE_NS.
     """
 
     def __init__(
@@ -192,7 +192,10 @@ class Conductor:
         start_ns: int,
         wake: Callable[[int], object],
         is_delivered: Callable[[], bool] = lambda: True,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        self._monotonic_ns = monotonic_ns
+        self._moved_ns = monotonic_ns()
         self.ended = False
         self.sent = 0
         self.steps_back = 0
@@ -215,6 +218,17 @@ class Conductor:
 
     def step(self) -> bool:
         """Look whether what is waited for has come, and go on if so; whether it had."""
+        if self._look():
+            self._moved_ns = self._monotonic_ns()
+            return True
+        if self._monotonic_ns() - self._moved_ns > PATIENCE_NS:
+            waits_for = "a frame that was sent" if self._is_delivering else self._seats.names[self._seat]
+            raise AgentStalled(
+                f"nothing from {waits_for} for {PATIENCE_NS // NS_PER_S} s at {self.position_ns}"
+            )
+        return False
+
+    def _look(self) -> bool:
         if self._is_delivering:
             if not self._is_delivered():
                 return False

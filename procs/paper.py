@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from engine.catalog.relations import Screened
-from engine.config import Config
+from engine.config import Config, Role
+from engine.errors import ConfigError
 from engine.units import NS_PER_S
 from procs.decision_log import Funnel
 from procs.findings import Findings, SourceFound, with_venues_word
@@ -66,6 +67,17 @@ def run_recordings(name: str, options: PaperOptions, on_progress: OnProgress) ->
 def run_session(seed: int, options: PaperOptions, on_progress: OnProgress) -> PaperResult:
     """Run the synthetic session of ``seed``."""
     return _run(seeded_input(seed, options.config), options, on_progress)
+
+
+def refuse_missing_roles(config: Config) -> None:
+    """ConfigError for a topology that leaves a stage out: no run is whole without all of them."""
+    name = config.engine.topology
+    placed = {role for process in config.topologies[name].processes for role in process.roles}
+    missing = [role.name.lower() for role in Role if role not in placed]
+    if missing:
+        raise ConfigError(
+            f"engine.topology: paper needs every role, {name} has none for {', '.join(missing)}"
+        )
 
 
 def run_live(

@@ -19,6 +19,7 @@ import numpy as np
 from engine.catalog.catalog import Catalog
 from engine.catalog.relations import Screened, screen
 from engine.config import Config
+from engine.errors import ConfigError
 from engine.ledger.journal import EntryKind, read_journal
 from engine.records import ORDER_EVENT
 from procs.boot_epoch import next_boot_epoch
@@ -27,23 +28,29 @@ from procs.findings import Findings
 from procs.inputs import Input
 from procs.paper_result import PlantedOutcome
 from procs.places import runtime_root
-from procs.process import DECISIONS, JOURNAL_SUFFIX
-from procs.run_directory import Description, RunDirectory
+from procs.process import JOURNAL_SUFFIX
+from procs.run_directory import Description, FolderLock, RunDirectory
 from procs.session_watch import SessionWatch
-from procs.supervisor import Supervisor
+from procs.supervisor import ProcessFailed, Supervisor
 from procs.wires import Wires
 
 CONTROL: Final = "control"
 MONITOR: Final = "monitor"
+DECISIONS: Final = "decisions.ndjson"
+STATE_LOCK: Final = "engine.lock"
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Folders of an engine; None: of its own, ending with the run. ``monitor_port`` None: no metrics."""
+    """Folders of an engine; None: of its own, ending with the run. ``monitor_port`` None: no metrics.
+
+    ``decisions``: file that a live engine appends its decision log to.
+    """
 
     run_dir: Path | None = None
     state_dir: Path | None = None
     monitor_port: int | None = None
+    decisions: Path | None = None
 
     def attendants(self, state_dir: Path) -> dict[str, list[str]]:
         """Commands to keep running beside an engine that can be found: operator's commands, metrics."""
@@ -98,6 +105,7 @@ def run_processes(
             catalog.add_market(spec)
     watch = SessionWatch(given.plantings, catalog)
     with _engine_at(where) as (directory, state_dir):
+        log = where.decisions or directory.path / DECISIONS
         supervisor = Supervisor(
             directory,
             Description(
@@ -107,8 +115,7 @@ def run_processes(
                 config=config,
                 input=given.named,
                 latency_scale=latency_scale,
-                logs_decisions=decisions is not None,
-                over_sockets=not given.named.live,
+                decisions=str(log) if decisions is not None or where.decisions is not None else "",
             ),
             given.scene.start_ns,
         )
@@ -124,15 +131,16 @@ def run_processes(
             supervisor.stop()
         wall_s = time.perf_counter() - began_s
         on_look(eye.look())
+        if supervisor.is_stopping and not given.named.live:
+            raise ProcessFailed("the run was shut down before its end")
         found = supervisor.findings()
-        [left] = directory.path.glob(f"*{JOURNAL_SUFFIX}")
-        journal = left.read_bytes()
+        journal = (directory.path / f"{supervisor.executor}{JOURNAL_SUFFIX}").read_bytes()
         _watch_reports(journal, watch)
         if found.log is not None:
             watch.add_reasons(found.log.reasons)
         if decisions is not None:
-            with (directory.path / DECISIONS).open("rb") as log:
-                shutil.copyfileobj(log, decisions)
+            with log.open("rb") as written:
+                shutil.copyfileobj(written, decisions)
     return ProcessesRun(found, screen(given.scene.relations, catalog), watch.outcomes(), journal, wall_s)
 
 
@@ -181,11 +189,16 @@ def _engine_at(where: Where) -> Iterator[tuple[RunDirectory, Path]]:
     try:
         state_dir = where.state_dir or base / "state"
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        claimed = RunDirectory.claim(where.run_dir or base / "run")
+        run_dir = where.run_dir or base / "run"
+        if run_dir.resolve() == state_dir.resolve():
+            raise ConfigError(f"{run_dir}: the run directory and the state directory must be two")
+        claimed = RunDirectory.claim(run_dir)
+        state_lock = FolderLock(state_dir / STATE_LOCK, "an engine with this state directory")
         try:
             yield claimed, state_dir
         finally:
             claimed.clear()
+            state_lock.release()
             claimed.lock.release()
     finally:
         shutil.rmtree(base, ignore_errors=True)

@@ -18,6 +18,7 @@ from engine.catalog.relations import Relation, RelationTable, Screened, screen
 from engine.config import Config, Role, VenueConfig
 from engine.execution.config import ExecutionConfig
 from engine.execution.recovery import Past
+from engine.ids import IdSource
 from engine.ledger.journal import Journal
 from engine.optimizer.allocator import Allocator, AllocatorLimits
 from engine.records import Venue
@@ -33,11 +34,11 @@ from engine.venues.symbols import SymbolTable
 from procs.agent import Follow
 from procs.book import BookAgent
 from procs.catalog_segment import CatalogView, MarketNames
-from procs.control_words import ControlWords
 from procs.decision_log import DecisionLog
 from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
+from procs.halt import HaltSwitch
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
 from procs.sim_venue import SimVenueAgent, StoreBook
@@ -122,13 +123,16 @@ class EngineParts:
         """Arbitrage over all venues."""
         view = self._view()
         relations = RelationTable(self.screened.accepted, self.catalog)
-        scanner = ArbitrageScanner(self.catalog, relations, view.rows, self.config.strategy)
+        scanner = ArbitrageScanner(
+            self.catalog, relations, view.rows, self.config.strategy, first_signal_id=self._first_id()
+        )
         return StrategyAgent(scanner, view, self.wires, follow)
 
     def optimizer(self) -> OptimizerAgent:
         """Allocation of cash and slots."""
         view, markets = self._view(), CatalogView(self.wires.catalog, OptimizerAgent.role)
-        allocator = Allocator(markets.rows, view.rows, AllocatorLimits.from_config(self.config))
+        limits = AllocatorLimits.from_config(self.config)
+        allocator = Allocator(markets.rows, view.rows, limits, first_plan_id=self._first_id())
         return OptimizerAgent(allocator, view, markets, self.wires)
 
     def executor(
@@ -137,7 +141,7 @@ class EngineParts:
         past: Past,
         now_ns: int,
         is_full: Callable[[], bool] = lambda: False,
-        words: ControlWords | None = None,
+        halt: HaltSwitch | None = None,
     ) -> ExecutorAgent:
         """Executor with its desk that goes on after ``past``; with none, on the paper cash as configured."""
         if self._executor_markets is None:
@@ -145,7 +149,14 @@ class EngineParts:
         cash = {venue: settings.paper_cash_micros for venue, settings in self.venue_configs().items()}
         limits = gate_limits(self.config.risk, self.venue_configs())
         site = Site(
-            self.catalog, self._executor_markets, self._view(), self.wires, limits, ExecutionConfig(), words
+            self.catalog,
+            self._executor_markets,
+            self._view(),
+            self.wires,
+            limits,
+            ExecutionConfig(),
+            halt,
+            self.boot_epoch,
         )
         return start_executor(site, journal, past, cash, now_ns, is_full, new_venues=True)
 
@@ -158,10 +169,11 @@ class EngineParts:
             Lognormal(latency.report_median_ns, latency.report_p99_ns),
         )
         seed = self.config.engine.seed + int(venue)
+        book = StoreBook(self.venue_stores[venue])
         sim = SimVenue(
             venue,
             self.catalog,
-            StoreBook(self.venue_stores[venue]),
+            book,
             LatencyModel(seed, route, scale=latency_scale),
             seed,
             cash_micros=settings.paper_cash_micros,
@@ -169,12 +181,13 @@ class EngineParts:
                 latency.confirm_ns, latency.confirm_ns, latency.convert_ns, latency.convert_ns
             ),
         )
-        return SimVenueAgent(venue, sim, self.wires, latency.settle_ns, follow)
+        return SimVenueAgent(venue, sim, self.wires, latency.settle_ns, follow, book)
 
     def decision_log(self, file: BinaryIO | None) -> DecisionLog:
-        """Log of every stage's decisions into ``file``."""
+        """Log of every stage's decisions into ``file``, behind what is there."""
         relations = [entry.relation.name for entry in self.screened.accepted]
-        return DecisionLog(file, MarketNames(self.wires.catalog).name, relations)
+        begins = file is None or not file.seekable() or file.tell() == 0
+        return DecisionLog(file, MarketNames(self.wires.catalog).name, relations, begins=begins)
 
     def venue_configs(self) -> dict[Venue, VenueConfig]:
         """Settings by venue."""
@@ -183,6 +196,10 @@ class EngineParts:
     def _store(self) -> BookStore:
         slots = self.config.engine.market_slots
         return BookStore(slots, self.boot_epoch, PAGES_PER_SLOT * slots, self.config.book.crossed_max_ns)
+
+    def _first_id(self) -> int:
+        """The first id of this start, above those of all earlier ones; the very first counts from 1."""
+        return 1 if self.boot_epoch == 1 else IdSource(self.boot_epoch).next_id()
 
     def _view(self) -> BookView:
         return BookView(self.wires.books, self.config.engine.market_slots)

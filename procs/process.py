@@ -23,8 +23,8 @@ import uvloop
 
 from engine import typed_tree
 from engine.config import ProcessConfig, Role
+from engine.errors import ConfigError
 from procs.boot_epoch import next_boot_epoch
-from procs.control_words import Word
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
@@ -34,8 +34,7 @@ from procs.journal_file import JournalFile
 from procs.pace import Conductor, EngineClock, Seats
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
-from procs.recording_frames import Frame
-from procs.run_directory import Description, RunDirectory, bell_name
+from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_name, owner_lives
 from procs.session_watch import SessionWatch
 from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
@@ -43,12 +42,11 @@ from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
-from shm.waiting import YIELDS_BEFORE_PARK, Idler, Policy
+from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 
-FOUND_SUFFIX: Final = ".found.json"
 JOURNAL_SUFFIX: Final = ".journal"
-DECISIONS: Final = "decisions.ndjson"
 BEAT_EVERY_NS: Final = 100_000_000
+LOOK_EVERY_NS: Final = 1_000_000_000
 
 
 class EngineProcess:
@@ -62,13 +60,17 @@ class EngineProcess:
         self._is_live = description.input.live
         self._files = ExitStack()
         self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
+        if self._halt.words is None:
+            raise ConfigError(f"{self._path}: the control words are missing: nobody could halt this process")
         self._given = named_input(description.input, description.config)
+        self._clock = EngineClock.attach(self._path)
+        boot_epoch = next_boot_epoch(Path(description.state_dir))
         self._parts = EngineParts(
             description.config,
             self._given.scene,
-            Wires.attach(VENUES, self._path),
+            Wires.join(VENUES, self._path, config.roles, boot_epoch),
             config.roles,
-            next_boot_epoch(Path(description.state_dir)),
+            boot_epoch,
         )
         self._stages = Stages(
             self._parts,
@@ -77,13 +79,14 @@ class EngineProcess:
             decisions=self._decision_log(config),
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
             journal=self._journal(config),
-            words=self._halt.words,
+            halt=self._halt,
+            now_ns=self._clock.now_ns() if self._is_live else None,
         )
-        self._clock = EngineClock.attach(self._path)
         self._seats = Seats.attach(description.seats, self._path)
         self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
         seat = self._seats.seat(name)
         self._bell = self._bells[seat.number]
+        self._bell.stay_awake()  # the one before may have died in its sleep
         self._others = [bell for bell in self._bells if bell is not self._bell]
         self._conducts = seat.number == description.conductor and not self._is_live
         on_told = (lambda: None) if self._is_live else self._bells[description.conductor].ring
@@ -92,7 +95,8 @@ class EngineProcess:
         self._frames: UndamagedFrames | None = None
         self._feeds: FeedSockets | None = None
         self._place(config)
-        self._owner = os.getppid()
+        self._slept = 0
+        self._looked_ns = 0
         self._stop_asked = False
         self._turns = 0
         self._beat_ns = 0
@@ -120,21 +124,20 @@ class EngineProcess:
             if self._description.runs_a_loop(self._name):
                 uvloop.run(self._run_with_sockets(opened))
             else:
-                self._run_alone(opened)
+                self._run_alone()
             self._health.set_state(ProcessState.STOPPING)
             self._host.close()
             self._leave(self._stages.findings().with_parts(Findings(source=self._source_found())))
         self._health.set_state(ProcessState.STOPPED)
 
-    def _run_alone(self, opened: ExitStack) -> None:
-        if self._conducts:
-            self._conductor = self._make_conductor(opened, None)
+    def _run_alone(self) -> None:
         idler = Idler(self._policy, self._bell, yields=self._yields)
         while not self._is_over():
             if self._work():
                 idler.worked()
             else:
-                idler.idle()
+                idler.idle(max(self._host.due_ns - self._clock.now_ns(), 1) if self._is_live else PARK_NS)
+            self._slept = idler.slept
 
     async def _run_with_sockets(self, opened: ExitStack) -> None:
         def work() -> int:
@@ -200,30 +203,37 @@ class EngineProcess:
         return self._stop_asked or self._clock.ended or self._should_stop()
 
     def _should_stop(self) -> bool:
-        """Now and then: tell that we live, and look whether somebody wants this engine to end."""
+        """Now and then: tell that we live, and look whether the engine's owner does, and its folder."""
         now_ns = time.monotonic_ns()
         if now_ns - self._beat_ns < BEAT_EVERY_NS:
             return False
         self._beat_ns = now_ns
-        self._health.beat(now_ns, self._turns, self._host.work, 0)
-        stopping = self._halt.words is not None and self._halt.words.is_set(Word.STOPPING)
-        return stopping or os.getppid() != self._owner
+        self._health.beat(now_ns, self._turns, self._host.work, self._slept)
+        if now_ns - self._looked_ns < LOOK_EVERY_NS:
+            return False
+        self._looked_ns = now_ns
+        if not self._parts.wires.signals.segment.is_current():
+            raise ConfigError(f"{self._path}: its files were deleted or replaced under a running engine")
+        self._tell_state()
+        return not owner_lives(self._path)
 
-    def _make_conductor(self, opened: ExitStack, venues: VenueSockets | None) -> Conductor:
+    def _tell_state(self) -> None:
+        """Live, a process without market data is not fit."""
+        if self._feeds is None or not self._is_live:
+            return
+        self._health.set_state(*self._feeds.state())
+
+    def _make_conductor(self, opened: ExitStack, venues: VenueSockets) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))
         return Conductor(
             self._clock,
             self._seats,
             self._frames,
-            self._deliver if venues is None else venues.deliver,
+            venues.deliver,
             self._given.scene.start_ns,
             lambda seat: self._bells[seat].ring(),
-            (lambda: True) if venues is None else (lambda: self._seats.frames() >= venues.written),
+            lambda: self._seats.frames() >= venues.written,
         )
-
-    def _deliver(self, frame: Frame) -> None:
-        """Whoever has the feeds hands them the recording."""
-        self._stages.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
 
     def _taken(self) -> int:
         if self._feeds is not None:
@@ -231,18 +241,17 @@ class EngineProcess:
         return sum(feed.frames for feed in self._stages.feeds.values())
 
     def _journal(self, config: ProcessConfig) -> JournalFile | None:
-        """Live, the executor's journal is a file of this start: its simulated venues begin anew with it."""
+        """Live, the executor's journal is a file of this engine: its simulated venues began with it."""
         if Role.EXECUTOR not in config.roles or not self._is_live:
             return None
-        state_dir = Path(self._description.state_dir)
-        return self._files.enter_context(
-            closing(JournalFile(state_dir / f"journal-{self._parts.boot_epoch:06}"))
-        )
+        path = Path(self._description.state_dir) / f"journal-{self._description.boot_epoch:06}"
+        return self._files.enter_context(closing(JournalFile(path)))
 
     def _decision_log(self, config: ProcessConfig) -> BinaryIO | None:
-        if Role.LEDGER not in config.roles or not self._description.logs_decisions:
+        """Appended to: one that is begun again goes on with it."""
+        if Role.LEDGER not in config.roles or not self._description.decisions:
             return None
-        return self._files.enter_context((self._path / DECISIONS).open("wb"))
+        return self._files.enter_context(Path(self._description.decisions).open("ab"))
 
     def _source_found(self) -> SourceFound | None:
         if self._conductor is None or self._frames is None:

@@ -26,6 +26,7 @@ from engine.config import Config, ProcessConfig, Role
 from engine.errors import ConfigError, EngineRunning, Pr3dictError
 from procs.build_id import build_id, refuse_other_build
 from procs.whole_file import whole_file
+from shm.layout import SEGMENT_MAGIC
 
 DESCRIPTION: Final = "engine.json"
 OWNER_LOCK: Final = "engine"
@@ -33,6 +34,9 @@ LOCK_SUFFIX: Final = ".lock"
 OWNER_ONLY_DIRECTORY: Final = 0o700
 NOT_OWNER_BITS: Final = 0o077
 NO_SEED: Final = -1
+LEFT_NAMES: Final = frozenset({DESCRIPTION, "endpoints.json", "decisions.ndjson"})
+LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial"})
+FOUND_SUFFIX: Final = ".found.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +64,7 @@ class Description:
     config: Config
     input: InputNamed
     latency_scale: int = 1
-    logs_decisions: bool = False
-    over_sockets: bool = False  # the feeds hear simulated venues, instead of reading the recording themselves
+    decisions: str = ""  # file of the decision log; "": none
 
     @property
     def processes(self) -> tuple[ProcessConfig, ...]:
@@ -76,14 +79,13 @@ class Description:
     def runs_a_loop(self, name: str) -> bool:
         """Whether the process has sockets of its own."""
         with_sockets = {Role.FEED} if self.input.live else {Role.FEED, Role.VENUE_SIM}
-        hears = self.input.live or self.over_sockets
-        return hears and not with_sockets.isdisjoint(self.process(name).roles)
+        return not with_sockets.isdisjoint(self.process(name).roles)
 
     @property
     def conductor(self) -> int:
-        """Seat of the process that moves a replay: that of the simulated venues, or of the feeds."""
-        role = Role.VENUE_SIM if self.over_sockets else Role.FEED
-        return next(seat for seat, name in enumerate(self.seats) if role in self.process(name).roles)
+        """Seat of the process that moves a replay: that of the simulated venues."""
+        seats = enumerate(self.seats)
+        return next(seat for seat, name in seats if Role.VENUE_SIM in self.process(name).roles)
 
     def process(self, name: str) -> ProcessConfig:
         """One of them; ConfigError that names the others."""
@@ -146,14 +148,16 @@ class RunDirectory:
         """
         path.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
         _refuse_open_folder(path)
+        if any(path.iterdir()) and not (path / (OWNER_LOCK + LOCK_SUFFIX)).exists():
+            raise ConfigError(f"{path}: not empty, and no engine has run here: name another run directory")
         claimed = cls(path, FolderLock(path / (OWNER_LOCK + LOCK_SUFFIX), "an engine"))
         claimed.clear()
         return claimed
 
     def clear(self) -> None:
-        """Remove what an engine leaves here; its owner's lock stays."""
+        """Remove what an engine leaves here, and nothing else; locks stay."""
         for left in self.path.iterdir():
-            if left.suffix != LOCK_SUFFIX and not left.is_dir():
+            if _is_an_engines(left):
                 left.unlink()
 
     @classmethod
@@ -184,11 +188,36 @@ def read_description(path: Path) -> Description:
 
 
 def described_state_dir(path: Path) -> Path | None:
-    """State directory of the engine that is described here; None without one, or by another build."""
+    """State directory of the engine that runs here; None without one, or by another build."""
     try:
-        return Path(read_description(path).state_dir)
+        return Path(read_description(path).state_dir) if owner_lives(path) else None
     except (Pr3dictError, OSError):
         return None
+
+
+def owner_lives(path: Path) -> bool:
+    """Whether the engine of this folder has its owner."""
+    try:
+        descriptor = os.open(path / (OWNER_LOCK + LOCK_SUFFIX), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_an_engines(left: Path) -> bool:
+    """Whether an engine has made this file: a segment by its content, the others by their names."""
+    if left.is_dir() or left.suffix == LOCK_SUFFIX:
+        return False
+    if left.name in LEFT_NAMES or left.name.endswith(FOUND_SUFFIX) or left.suffix in LEFT_SUFFIXES:
+        return True
+    with left.open("rb") as file:
+        return file.read(8) == SEGMENT_MAGIC.to_bytes(8, "little")
 
 
 def _refuse_open_folder(path: Path) -> None:

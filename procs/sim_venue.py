@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from engine.book.store import BookStore
+from engine.reasons import Reason
 from engine.records import (
     BOOK_UPDATE,
     NO_PRICE,
@@ -42,6 +43,10 @@ class StoreBook:
         """Take over ``updates[:n]``."""
         return self.store.apply(updates, n, now_ns)
 
+    def doubt_all(self, reason: Reason, at_ns: int, now_ns: int) -> None:
+        """Believe no book from ``at_ns`` on, until a newer snapshot."""
+        self.store.doubt_all(reason, at_ns, now_ns)
+
     def levels(self, slot: int, side: int) -> tuple[list[int], list[int]]:
         """Prices (YES terms, best first) and sizes of one side."""
         prices, sizes = self.store.levels(slot, Side(side))
@@ -66,17 +71,20 @@ class SimVenueAgent:
         wires: Wires,
         settle_ns: int,
         follow: Follow | None = None,
+        book: StoreBook | None = None,
     ) -> None:
         self.role = f"venue-{venue.name.lower()}"
         self.sim = sim
         self._venue = venue
         self._follow = follow
+        self._book = book
+        self._laps = 0
         self.unpaid = 0
         self._settle_ns = settle_ns
         self._results: dict[int, int] = {}  # slot -> value of YES, said before the market pays
         self._reader = wires.updates[venue].reader(batch_cells=BATCH_CELLS)
         self._updates = self._reader.records(BOOK_UPDATE)
-        self._requests = wires.requests[venue].reader("venue", 0)
+        self._requests = wires.requests[venue].resume("venue", 0)
         self._orders = self._requests.records(ORDER_REQUEST)
         self._reports = wires.reports[venue]
 
@@ -109,11 +117,20 @@ class SimVenueAgent:
             work += n_cells
             if self._follow is not None:
                 self._follow()
+            self._doubt_gaps(now_ns)
             self.sim.on_update(self._updates, n_cells, now_ns)
             kinds = self._updates["kind"][:n_cells]
             for update in self._updates[:n_cells][kinds == _MARKET_STATE]:
                 self._follow_life(update, now_ns)
         return work
+
+    def _doubt_gaps(self, now_ns: int) -> None:
+        """What was overwritten before we read it, or what another feed never knew, may concern any book."""
+        is_another_feed = self._reader.entered_epoch()
+        if self._book is not None and (is_another_feed or self._reader.laps != self._laps):
+            reason = Reason.DISCONNECTED if is_another_feed else Reason.RING_LAPPED
+            self._book.doubt_all(reason, int(self._updates[0]["recv_ns"]), now_ns)
+        self._laps = self._reader.laps
 
     def _follow_life(self, update: np.void, now_ns: int) -> None:
         """Remember a result when it is said; pay when the market settles. Unsaid, nothing is paid."""

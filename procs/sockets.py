@@ -26,9 +26,10 @@ from procs.credentials import credentials_folder
 from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent
 from procs.feed_shell import FeedShell
+from procs.health import ProcessState
 from procs.inputs import open_tape
 from procs.live_feed import shell_for
-from procs.recording import VENUE_OF_NAME
+from procs.recording import VENUE_NAMES, VENUE_OF_NAME
 from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
 from procs.venue_sim.simulation import SimOptions, VenueSim
@@ -146,8 +147,18 @@ class FeedSockets:
             watch.look(now_ns)
 
     async def wait_failed(self) -> None:
-        """Ends by raising what failed in a socket's callbacks."""
+        """Ends by raising what failed in a socket's callbacks; without any socket it does not end."""
+        if not self.shells:
+            await asyncio.Event().wait()
         await asyncio.gather(*(shell.wait_failed() for shell in self.shells.values()))
+
+    def state(self) -> tuple[ProcessState, str]:
+        """READY, or DEGRADED with the last word of a venue of which no socket is live."""
+        for venue, shell in self.shells.items():
+            if shell.counters.live == 0:
+                said = next((link.last_error for link in shell.links if link.last_error), "not connected yet")
+                return ProcessState.DEGRADED, f"{VENUE_NAMES[venue]}: no market data: {said}"
+        return ProcessState.READY, ""
 
     @property
     def taken(self) -> int:

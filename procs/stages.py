@@ -7,15 +7,15 @@ from collections.abc import Collection
 from typing import BinaryIO
 
 from engine.config import Role
-from engine.execution.recovery import Past
+from engine.execution.recovery import Past, recover
 from engine.ledger.journal import Journal
 from procs.agent import Agent
 from procs.catalog_agent import CatalogAgent
 from procs.catalog_follower import CatalogFollower
-from procs.control_words import ControlWords
 from procs.decision_agent import DecisionAgent
 from procs.executor import ExecutorAgent
 from procs.findings import Findings, book_found, cash_found, desk_found, feed_found, log_found
+from procs.halt import HaltSwitch
 from procs.journal_file import JournalFile
 from procs.optimizer import OptimizerAgent
 from procs.parts import VENUES, EngineParts
@@ -27,7 +27,7 @@ class Stages:
     """Agents of ``roles``. An attribute is None, or empty, where the role is another process's.
 
     ``decisions`` receives the decision log, ``journal`` the executor's journal, which otherwise is kept in
-    memory; the executor's gate follows ``words``. ``watch`` is shown every decision, and every report that
+    memory; the executor's gate follows ``halt``. ``watch`` is shown every decision, and every report that
     was journaled, as far as these stages make them.
     """
 
@@ -40,7 +40,8 @@ class Stages:
         decisions: BinaryIO | None = None,
         watch: SessionWatch | None = None,
         journal: JournalFile | None = None,
-        words: ControlWords | None = None,
+        halt: HaltSwitch | None = None,
+        now_ns: int | None = None,
     ) -> None:
         wires = parts.wires
         self._watch = watch
@@ -61,7 +62,7 @@ class Stages:
         self.optimizer: OptimizerAgent | None = None
         self.decisions: DecisionAgent | None = None
         if Role.EXECUTOR in roles:
-            self.executor = self._first_executor(words)
+            self.executor = self._make_executor(halt, parts.start_ns if now_ns is None else now_ns)
             self.executor.desk.watch = watch.on_report if watch else None
         if Role.STRATEGY in roles:
             self.strategy = parts.strategy(follow)
@@ -87,13 +88,13 @@ class Stages:
         """All whole entries of the executor's journal so far."""
         return self._journal_bytes.getvalue() if self._journal_file is None else self._journal_file.content()
 
-    def _first_executor(self, words: ControlWords | None) -> ExecutorAgent:
-        """An executor with nothing before it: its venues are new, so there is nothing to ask them."""
+    def _make_executor(self, halt: HaltSwitch | None, now_ns: int) -> ExecutorAgent:
+        """An executor that goes on after what its journal has."""
         parts, file = self._parts, self._journal_file
         if file is None:
             journal = Journal(self._journal_bytes, lambda: None)
-            return parts.executor(journal, Past(), parts.start_ns, words=words)
-        return parts.executor(file.writer(), Past(), parts.start_ns, lambda: file.is_full, words)
+            return parts.executor(journal, Past(), now_ns, halt=halt)
+        return parts.executor(file.writer(), recover(file.entries), now_ns, lambda: file.is_full, halt)
 
     def findings(self) -> Findings:
         """What these stages found."""

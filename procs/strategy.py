@@ -42,7 +42,7 @@ class StrategyAgent:
             (reader, reader.records(TOP))
             for reader in (ring.reader(batch_cells=BATCH_CELLS) for ring in wires.tops.values())
         ]
-        self._events = wires.events.reader(self.role, 0)
+        self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
         self._position: Records = np.zeros(1, POSITION_ROW)
 

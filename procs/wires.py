@@ -20,7 +20,7 @@ decisions[stage]      DECISION        each deciding stage    decision log
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
+from engine.config import Role
 from engine.errors import Pr3dictError
 from engine.records import (
     ACCOUNT_ROW,
@@ -50,7 +51,11 @@ ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
 
 LOG_READER: Final = "log"
 CATALOG_READERS: Final = ("optimizer", "executor")
-DECIDING: Final = (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER, DecisionStage.EXECUTION)
+DECIDING: Final = {
+    DecisionStage.STRATEGY: Role.STRATEGY,
+    DecisionStage.OPTIMIZER: Role.OPTIMIZER,
+    DecisionStage.EXECUTION: Role.EXECUTOR,
+}
 
 
 class RingFull(Pr3dictError):
@@ -103,29 +108,53 @@ class Wires:
         )
 
     @classmethod
-    def attach(cls, venues: Sequence[Venue], directory: Path, epoch: int | None = None) -> Self:
-        """Map those another process created; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
+    def join(cls, venues: Sequence[Venue], directory: Path, roles: Collection[Role], epoch: int) -> Self:
+        """Map those of an engine, and become the writer of what these roles write, from ``epoch`` on.
 
-        def overwriting(name: str, payload: int) -> OverwritingRing:
-            return OverwritingRing.attach(name, payload, directory, epoch)
+        Raises SegmentExists where such a writer lives, LayoutMismatch, SegmentRefused or FileNotFoundError.
+        """
+        own = frozenset(roles)
 
-        def refusing(name: str) -> RefusingRing:
-            return RefusingRing.attach(name, WIDE_BYTES, directory, epoch)
+        def overwriting(name: str, payload: int, writer: Role) -> OverwritingRing:
+            if writer in own:
+                return OverwritingRing.adopt(name, payload, directory, epoch)
+            return OverwritingRing.attach(name, payload, directory)
+
+        def refusing(name: str, writer: Role) -> RefusingRing:
+            if writer in own:
+                return RefusingRing.adopt(name, WIDE_BYTES, directory, epoch)
+            return RefusingRing.attach(name, WIDE_BYTES, directory)
+
+        def table(name: str, dtype: np.dtype[np.void], writer: Role) -> Table:
+            if writer in own:
+                return Table.adopt(name, dtype, directory, epoch)
+            return Table.attach(name, dtype, directory)
 
         return cls(
-            updates={v: overwriting(f"updates.{_low(v)}", SMALL_BYTES) for v in venues},
-            tops={v: overwriting(f"tops.{_low(v)}", WIDE_BYTES) for v in venues},
-            books={v: Table.attach(f"books.{_low(v)}", BOOK_ROW, directory, epoch) for v in venues},
-            signals=refusing("signals"),
-            plans=refusing("plans"),
-            requests={v: refusing(f"requests.{_low(v)}") for v in venues},
-            reports={v: refusing(f"reports.{_low(v)}") for v in venues},
-            events=refusing("events"),
-            positions=Table.attach("positions", POSITION_ROW, directory, epoch),
-            accounts=Table.attach("accounts", ACCOUNT_ROW, directory, epoch),
-            catalog=CatalogSegment.attach(directory, epoch),
-            decisions={stage: refusing(f"decisions.{_low(stage)}") for stage in DECIDING},
+            updates={v: overwriting(f"updates.{_low(v)}", SMALL_BYTES, Role.FEED) for v in venues},
+            tops={v: overwriting(f"tops.{_low(v)}", WIDE_BYTES, Role.BOOK) for v in venues},
+            books={v: table(f"books.{_low(v)}", BOOK_ROW, Role.BOOK) for v in venues},
+            signals=refusing("signals", Role.STRATEGY),
+            plans=refusing("plans", Role.OPTIMIZER),
+            requests={v: refusing(f"requests.{_low(v)}", Role.EXECUTOR) for v in venues},
+            reports={v: refusing(f"reports.{_low(v)}", Role.VENUE_SIM) for v in venues},
+            events=refusing("events", Role.EXECUTOR),
+            positions=table("positions", POSITION_ROW, Role.EXECUTOR),
+            accounts=table("accounts", ACCOUNT_ROW, Role.EXECUTOR),
+            catalog=CatalogSegment.join(directory, epoch, writes=Role.FEED in own),
+            decisions={stage: refusing(f"decisions.{_low(stage)}", role) for stage, role in DECIDING.items()},
         )
+
+    def release(self) -> None:
+        """Give up the locks of all segments, so that their writers can take them."""
+        rings: list[OverwritingRing | RefusingRing] = [*self.updates.values(), *self.tops.values()]
+        rings += [self.signals, self.plans, self.events, *self.requests.values(), *self.reports.values()]
+        rings += self.decisions.values()
+        for segment in [ring.segment for ring in rings]:
+            segment.close()
+        for table in (*self.books.values(), self.positions, self.accounts):
+            table.segment.close()
+        self.catalog.release()
 
 
 class _Where(NamedTuple):

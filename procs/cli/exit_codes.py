@@ -52,6 +52,7 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     shm_errors.SegmentRefused: ExitCode.USAGE,
     # a path that the user named
     FileNotFoundError: ExitCode.USAGE,
+    FileExistsError: ExitCode.USAGE,
     IsADirectoryError: ExitCode.USAGE,
     NotADirectoryError: ExitCode.USAGE,
     PermissionError: ExitCode.USAGE,

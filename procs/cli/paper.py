@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.config import Config, Role
+from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files, places
 from procs.cli.arguments import add_config_arguments, speed
@@ -26,7 +26,7 @@ from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
 from procs.journal_file import JournalFile
-from procs.paper import INLINE, PaperOptions, run_recordings, run_session
+from procs.paper import INLINE, PaperOptions, refuse_missing_roles, run_recordings, run_session
 from procs.paper_processes import Where
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
@@ -125,12 +125,7 @@ def _config(args: argparse.Namespace) -> Config:
 def _refuse_unfit(config: Config, speed: float | None) -> None:
     """ConfigError for a topology that leaves a stage out, or a speed where nobody can keep it."""
     name = config.engine.topology
-    placed = {role for process in config.topologies[name].processes for role in process.roles}
-    missing = [role.name.lower() for role in Role if role not in placed]
-    if missing:
-        raise ConfigError(
-            f"engine.topology: paper needs every role, {name} has none for {', '.join(missing)}"
-        )
+    refuse_missing_roles(config)
     if name != INLINE and speed is not None:
         raise ConfigError(f"--speed: topology {name} runs as fast as it can; only {INLINE} keeps a speed")
 

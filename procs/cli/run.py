@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from engine.config import Config
+from engine.config import Config, Role
 from engine.errors import ConfigError
 from procs import config_files
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
@@ -22,10 +22,10 @@ from procs.cli.render_json import paper_document
 from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
-from procs.paper import INLINE, PaperOptions, run_live
+from procs.paper import INLINE, PaperOptions, refuse_missing_roles, run_live
 from procs.paper_processes import Where
 from procs.progress import OnProgress
-from procs.whole_file import whole_file
+from procs.whole_file import refuse_overwriting
 
 TOPOLOGY = "two"
 
@@ -56,15 +56,21 @@ def run(args: argparse.Namespace) -> int:
     """Run until ``--for`` is over, Ctrl-C, SIGTERM or ``shutdown``; then show what came of it."""
     if not args.markets:
         raise ConfigError("no market: name recordings whose markets are to be traded with --markets")
-    dirs = engine_dirs(args)
     config = _config(args)
+    dirs = engine_dirs(args)
+    state_dir = args.state_dir or config_files.state_dir(config)  # never that of an engine that is there
+    if args.decisions is not None:
+        refuse_overwriting(args.decisions, args.markets, "decision log")
+        args.decisions.write_bytes(b"")
     with ExitStack() as stack:
         on_progress: OnProgress = stack.enter_context(shown_on(None if args.json else sys.stderr, "engine"))
         options = PaperOptions(
             config=config,
-            decisions=None if args.decisions is None else stack.enter_context(whole_file(args.decisions)),
             where=Where(
-                dirs.run_dir, dirs.state_dir, config.monitor.port if args.port is None else args.port
+                dirs.run_dir,
+                state_dir.absolute(),
+                config.monitor.port if args.port is None else args.port,
+                None if args.decisions is None else args.decisions.absolute(),
             ),
         )
         result = run_live(args.markets, options, time.time_ns(), _until(args.for_s), on_progress)
@@ -85,6 +91,12 @@ def _config(args: argparse.Namespace) -> Config:
     config = config_files.load_config(args.config, assignments)
     if config.engine.topology == INLINE:
         raise ConfigError(f"engine.topology: {INLINE} is for replays; name one of several processes")
+    refuse_missing_roles(config)
+    processes = config.topologies[config.engine.topology].processes
+    if not any({Role.FEED, Role.BOOK} <= set(process.roles) for process in processes):
+        raise ConfigError(
+            "engine.topology: run needs feed and book in one process, to ask for books in doubt"
+        )
     return config
 
 

@@ -17,7 +17,7 @@ from engine.records import Venue
 from engine.venues.symbols import SYMBOL_BYTES_MAX
 from procs.catalog_agent import CatalogAgent
 from procs.catalog_segment import CatalogSegment, CatalogView, MarketNames
-from shm.errors import LayoutMismatch, RingRefused
+from shm.errors import LayoutMismatch, RingRefused, SegmentExists
 from shm.table import begin_row, end_row
 from tests.engine.catalog.specs import PLAIN, market, member
 
@@ -149,7 +149,7 @@ def test_another_process_attaches(tmp_path: Path) -> None:
     mine = CatalogSegment.create(3, READERS, directory=tmp_path, epoch=6)
     catalog = Catalog(3)
     agent = CatalogAgent(catalog, mine)
-    other = CatalogSegment.attach(tmp_path, epoch=6)
+    other = CatalogSegment.join(tmp_path)
     view = CatalogView(other, "executor")
     ref = catalog.add_market(PLAIN)
     agent.do_work(0)
@@ -157,8 +157,24 @@ def test_another_process_attaches(tmp_path: Path) -> None:
     assert view.rows.tobytes() == catalog.rows.tobytes()
     assert MarketNames(other).name(*ref) == "kalshi:M"
     assert mine.barrier.passed() == 0, "the optimizer has not joined"
+    with pytest.raises(SegmentExists, match="its owner lives"):
+        CatalogSegment.join(tmp_path, 7, writes=True)
+    mine.release()
     with pytest.raises(LayoutMismatch, match="epoch"):
-        CatalogSegment.attach(tmp_path, epoch=7)
+        CatalogSegment.join(tmp_path, 6, writes=True)
+
+
+def test_a_writer_that_comes_after_another_goes_on_where_readers_are(tmp_path: Path) -> None:
+    first = CatalogSegment.create(3, READERS, directory=tmp_path, epoch=6)
+    CatalogAgent(Catalog(3), first).on_start(0)
+    view = CatalogView(CatalogSegment.join(tmp_path), "executor")
+    first.release()
+    second = CatalogSegment.join(tmp_path, 7, writes=True)
+    catalog = Catalog(3)
+    catalog.add_market(PLAIN)
+    CatalogAgent(catalog, second).on_start(0)
+    assert view.refresh()
+    assert view.rows.tobytes() == catalog.rows.tobytes()
 
 
 class Churn(RuleBasedStateMachine):

@@ -18,11 +18,13 @@ from procs.run_directory import (
     InputNamed,
     RunDirectory,
     described_state_dir,
+    owner_lives,
     read_description,
 )
+from shm.counters import Counters
 
 
-def description(topology: str = "two", *, over_sockets: bool = False) -> Description:
+def description(topology: str = "two") -> Description:
     return Description(
         build=build_id(),
         boot_epoch=3,
@@ -30,13 +32,12 @@ def description(topology: str = "two", *, over_sockets: bool = False) -> Descrip
         config=load_config(assignments=[f"engine.topology={topology}"]),
         input=InputNamed(name="made", files=("a.zst",), align_start=True),
         latency_scale=2,
-        over_sockets=over_sockets,
     )
 
 
 def test_a_description_comes_back_whole(tmp_path: Path) -> None:
     directory = RunDirectory.claim(tmp_path / "run")
-    said = description("roles", over_sockets=True)
+    said = description("roles")
     directory.describe(said)
     assert read_description(directory.path) == said
     assert described_state_dir(directory.path) == Path("state")
@@ -63,16 +64,35 @@ def test_one_engine_a_folder_and_one_process_a_name(tmp_path: Path) -> None:
     RunDirectory.join(tmp_path / "run", "market")
 
 
-def test_what_an_earlier_engine_left_is_gone_with_the_next(tmp_path: Path) -> None:
+def test_what_an_earlier_engine_left_is_gone_with_the_next_and_nothing_else(tmp_path: Path) -> None:
     first = RunDirectory.claim(tmp_path / "run")
-    (first.path / "signals").write_bytes(b"x")
+    Counters.create(("a",), name="signals", directory=first.path)
     os.mkfifo(first.path / "bell.fifo")
-    (first.path / "kept").mkdir()
+    for name in ("trade.journal", "trade.found.json", "trade.stderr", "engine.json"):
+        (first.path / name).write_bytes(b"x")
+    (first.path / "folder").mkdir()
+    (first.path / "halt.json").write_bytes(b"x")
+    (first.path / "note").write_bytes(b"x")
     first.lock.release()
-    assert sorted(path.name for path in RunDirectory.claim(tmp_path / "run").path.iterdir()) == [
-        "engine.lock",
-        "kept",
-    ]
+    left = {path.name for path in RunDirectory.claim(tmp_path / "run").path.iterdir()}
+    assert left == {"engine.lock", "folder", "halt.json", "note"}
+
+
+def test_a_folder_of_something_else_is_refused_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "thesis.txt").write_text("all there is")
+    with pytest.raises(ConfigError, match="not empty, and no engine has run here"):
+        RunDirectory.claim(tmp_path / "home")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.txt"]
+
+
+def test_a_state_directory_is_believed_while_its_engine_lives(tmp_path: Path) -> None:
+    directory = RunDirectory.claim(tmp_path / "run")
+    directory.describe(description())
+    assert owner_lives(directory.path)
+    directory.lock.release()
+    assert not owner_lives(directory.path)
+    assert described_state_dir(directory.path) is None
 
 
 def test_nobody_joins_where_no_engine_is(tmp_path: Path) -> None:
@@ -96,14 +116,11 @@ def test_another_build_is_refused_and_so_is_what_is_no_description(tmp_path: Pat
         read_description(directory.path)
 
 
-def test_seats_are_in_pipeline_order_and_the_conductor_has_what_it_sends_from() -> None:
+def test_seats_are_in_pipeline_order_and_the_conductor_is_where_the_venues_are() -> None:
     two = description("two")
     assert two.seats == ("market", "venues", "trade")
-    assert two.conductor == 0
-    assert not two.runs_a_loop("market")
-    sockets = description("two", over_sockets=True)
-    assert sockets.conductor == 1
-    assert [sockets.runs_a_loop(name) for name in sockets.seats] == [True, True, False]
+    assert two.conductor == 1
+    assert [two.runs_a_loop(name) for name in two.seats] == [True, True, False]
     assert description("roles").seats == (
         "feed",
         "book",

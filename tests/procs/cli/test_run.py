@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -61,32 +62,64 @@ def _first_line(stream: IO[bytes] | None) -> dict[str, Any]:
     return said
 
 
-def test_an_engine_is_looked_at_halted_and_shut_down(
-    recording: Path, venues: dict[str, str], tmp_path: Path
-) -> None:
-    folders = ["--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")]
-    urls = ["--polymarket-url", venues["polymarket"], "--kalshi-url", venues["kalshi"]]
-    engine = command("run", "--markets", str(recording), *folders, *urls, "--port", "0", "--json")
+class Engine:
+    """A running ``pr3dict run``, and the commands that speak to it."""
 
-    def ask(*argv: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(command(*argv, *folders, "--json"), capture_output=True, check=False)
+    def __init__(self, recording: Path, venues: dict[str, str], tmp_path: Path) -> None:
+        self.folders = ["--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")]
+        urls = ["--polymarket-url", venues["polymarket"], "--kalshi-url", venues["kalshi"]]
+        self.argv = command("run", "--markets", str(recording), *self.folders, *urls, "--port", "0", "--json")
+        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def ask(self, *argv: str) -> tuple[int, dict[str, Any]]:
+        done = subprocess.run(command(*argv, *self.folders, "--json"), capture_output=True, check=False)
         return done.returncode, json.loads(done.stdout) if done.stdout else {}
 
-    with subprocess.Popen(engine, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        try:
-            until(lambda: ask("health")[0] == 0, "an engine that is fit")
-            status = ask("status")[1]
-            assert {process["name"] for process in status["processes"]} == {"market", "trade", "venues"}
-            again = subprocess.run(engine, capture_output=True, check=False)
-            assert (again.returncode, again.stderr.count(b"\n")) == (5, 1), again.stderr
-            assert ask("halt", "--text", "a test")[0] == 0
-            until(lambda: bool(ask("status")[1]["halted"]), "a halted engine")
-            assert ask("shutdown", "--confirm")[0] == 0
-            out, err = running.communicate(timeout=PATIENCE_S)
-        finally:
-            running.send_signal(signal.SIGTERM)
-    assert running.returncode == 0, err
-    [result] = json.loads(out)["inputs"]
-    assert result["books_by_trust"].get("live", 0) > 0
+    def is_fit(self) -> bool:
+        return self.ask("health")[0] == 0
+
+    def pids(self) -> dict[str, int]:
+        return {row["name"]: row["pid"] for row in self.ask("status")[1]["processes"]}
+
+    def end(self) -> dict[str, Any]:
+        """Shut down; the result."""
+        assert self.ask("shutdown", "--confirm")[0] == 0
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        assert self.process.returncode == 0, err
+        [result] = json.loads(out)["inputs"]
+        assert isinstance(result, dict)
+        return result
+
+
+@pytest.fixture
+def engine(recording: Path, venues: dict[str, str], tmp_path: Path) -> Iterator[Engine]:
+    """A fit engine on live books."""
+    started = Engine(recording, venues, tmp_path)
+    try:
+        until(started.is_fit, "an engine that is fit")
+        yield started
+    finally:
+        started.process.terminate()
+        started.process.communicate()
+
+
+def test_an_engine_is_looked_at_halted_and_shut_down(engine: Engine, tmp_path: Path) -> None:
+    assert set(engine.pids()) == {"market", "trade", "venues"}
+    again = subprocess.run(engine.argv, capture_output=True, check=False)
+    assert (again.returncode, again.stderr.count(b"\n")) == (5, 1), again.stderr
+    assert engine.ask("halt", "--text", "a test")[0] == 0
+    until(lambda: bool(engine.ask("status")[1]["halted"]), "a halted engine")
+    assert engine.end()["books_by_trust"].get("live", 0) > 0
     assert (tmp_path / "state" / "halt.json").exists()
     assert {left.suffix for left in (tmp_path / "run").iterdir()} == {".lock"}
+
+
+def test_a_process_that_is_killed_comes_back_and_so_do_its_books(engine: Engine) -> None:
+    for name in ("market", "trade"):
+        before = engine.pids()[name]
+        os.kill(before, signal.SIGKILL)
+        until(lambda old=before, of=name: engine.pids()[of] != old, f"another {name}")  # type: ignore[misc]
+        until(engine.is_fit, f"a {name} that is fit")
+    result = engine.end()
+    assert result["books_by_trust"].get("live", 0) > 0
+    assert result["outcomes"][0]["orders"] == 0
