@@ -62,7 +62,16 @@ def _expected_dump(comparison: Comparison) -> dict[str, dict[str, list[list[str 
     return dump
 
 
-@pytest.mark.parametrize("path", PATHS, ids=name_of)
+# Of ten sessions of one kind three are looked at each time, and all of them by `make soak`.
+OFTEN: Final = ("20260513T202034Z", "20260513T211949Z", "20260514T043808Z")
+
+
+def _marked(path: Path) -> object:
+    is_one_of_many = path.name.startswith("kxbtc15m_") and not any(name in path.name for name in OFTEN)
+    return pytest.param(path, marks=pytest.mark.soak if is_one_of_many else ())
+
+
+@pytest.mark.parametrize("path", map(_marked, PATHS), ids=map(name_of, PATHS))
 def test_file(path: Path) -> None:
     check = Check(path)
     report = check.run()
@@ -118,8 +127,14 @@ STREAMS: Final = (
 )
 
 
-@pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("how", MUTATIONS)
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        pytest.param(name, how, marks=pytest.mark.soak if "nhl" in name and how != "alter" else ())
+        for name in STREAMS
+        for how in MUTATIONS
+    ],
+)
 def test_one_altered_delta_is_noticed(shared_data: Path, name: str, how: str) -> None:
     source = open_source(shared_data / name)
     frames: list[Frame] = list(islice(source.frames(), 3_000))
