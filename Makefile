@@ -76,8 +76,7 @@ format: $(DEVELOP)
 	$(PY) -m ruff format .
 
 # Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels.
-test: $(DEVELOP)
-	@$(MAKE) --no-print-directory --jobs=2 lint kernels
+test: lint kernels
 	$(PY) -m pytest -q -n $(WORKERS) --dist loadfile
 	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m "not shared_data and not soak" \
 	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 from engine.errors import ConfigError
 
 CACHE_DIR_VARIABLE: Final = "PR3DICT_CACHE_DIR"
+RUN_BYTES_MIN: Final = 256 << 20  # the segments of one engine, and as much again
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of this user alone is made in it
 
 PACKAGES_ROOT: Final = Path(__file__).resolve().parent.parent  # the folder of engine, shm, procs, bench
@@ -34,10 +36,11 @@ def samples_dir(packages_root: Path = PACKAGES_ROOT) -> Path:
 def runtime_root() -> Path | None:
     """Folder for what lives as long as a run, in memory where there is such a place; None: the system's own.
 
-    In order: XDG_RUNTIME_DIR, the shared-memory file system.
+    In order: XDG_RUNTIME_DIR, the shared-memory file system; neither when it has little room left, as in
+    containers.
     """
-    for folder in (os.environ.get("XDG_RUNTIME_DIR"), "/dev/shm"):  # noqa: S108 - a private folder in it
-        if folder and os.access(folder, os.W_OK):
+    for folder in (os.environ.get("XDG_RUNTIME_DIR"), str(SHARED_MEMORY)):
+        if folder and os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= RUN_BYTES_MIN:
             return Path(folder)
     return None
 

@@ -81,7 +81,7 @@ def decided(log: bytes) -> list[tuple[object, ...]]:
     return sorted(tuple(map(str, sorted(line.items()))) for line in lines)
 
 
-@pytest.mark.parametrize("topology", ["two", "roles"])
+@pytest.mark.parametrize("topology", ["two", pytest.param("roles", marks=pytest.mark.soak)])
 def test_processes_decide_and_trade_as_one_process_does(
     topology: str, recording: Path, inline: tuple[PaperResult, bytes]
 ) -> None:

@@ -104,3 +104,13 @@ def test_the_state_directory_is_the_services_then_the_users(
     assert places.state_root() == bare / "xdg" / "pr3dict"
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/pr3dict")
     assert places.state_root() == Path("/var/lib/pr3dict")
+
+
+def test_runs_live_in_memory_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert places.runtime_root() == tmp_path
+    monkeypatch.setattr(places, "RUN_BYTES_MIN", 1 << 62)
+    assert places.runtime_root() is None
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    monkeypatch.setattr(places, "RUN_BYTES_MIN", 0)
+    assert places.runtime_root() == places.SHARED_MEMORY

@@ -71,7 +71,7 @@ def _marked(path: Path) -> object:
     return pytest.param(path, marks=pytest.mark.soak if is_one_of_many else ())
 
 
-@pytest.mark.parametrize("path", map(_marked, PATHS), ids=map(name_of, PATHS))
+@pytest.mark.parametrize("path", [_marked(path) for path in PATHS], ids=[name_of(path) for path in PATHS])
 def test_file(path: Path) -> None:
     check = Check(path)
     report = check.run()
