@@ -62,13 +62,16 @@ def _expected_dump(comparison: Comparison) -> dict[str, dict[str, list[list[str 
     return dump
 
 
-# Of ten sessions of one kind three are looked at each time, and all of them by `make soak`.
+# Of ten sessions of one kind three are looked at each time, and all of them by `make soak`; so are the two
+# largest files, of which the packaged sample has a part.
 OFTEN: Final = ("20260513T202034Z", "20260513T211949Z", "20260514T043808Z")
+LARGEST: Final = ("nhl_final_20260607_0130", "btc15m_20260928_books")
 
 
 def _marked(path: Path) -> object:
     is_one_of_many = path.name.startswith("kxbtc15m_") and not any(name in path.name for name in OFTEN)
-    return pytest.param(path, marks=pytest.mark.soak if is_one_of_many else ())
+    is_large = any(name in path.name for name in LARGEST)
+    return pytest.param(path, marks=pytest.mark.soak if is_one_of_many or is_large else ())
 
 
 @pytest.mark.parametrize("path", [_marked(path) for path in PATHS], ids=[name_of(path) for path in PATHS])
