@@ -95,6 +95,7 @@ class EngineProcess:
         self._frames: UndamagedFrames | None = None
         self._feeds: FeedSockets | None = None
         self._place(config)
+        self._was_degraded = False
         self._slept = 0
         self._looked_ns = 0
         self._stop_asked = False
@@ -221,7 +222,11 @@ class EngineProcess:
         """Live, a process without market data is not fit."""
         if self._feeds is None or not self._is_live:
             return
-        self._health.set_state(*self._feeds.state())
+        state, error = self._feeds.state()
+        if state is ProcessState.READY and self._was_degraded:
+            error = "market data is back"  # what was said before stays otherwise
+        self._was_degraded = state is ProcessState.DEGRADED
+        self._health.set_state(state, error)
 
     def _make_conductor(self, opened: ExitStack, venues: VenueSockets) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))

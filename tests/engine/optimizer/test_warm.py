@@ -9,6 +9,8 @@ import pytest
 
 from engine.optimizer.warm import warm
 from procs import kernels
+from tests.compiled import signatures
+from tests.plain_twin import kernels_are_plain
 
 
 @pytest.mark.compiled_only
@@ -20,4 +22,7 @@ def test_every_kernel_is_compiled_by_warming() -> None:
 
 def test_warming_again_changes_nothing() -> None:
     warm()
+    compiled = signatures("engine.optimizer")
+    assert any(compiled.values()) != kernels_are_plain()
     warm()
+    assert signatures("engine.optimizer") == compiled
