@@ -9,10 +9,14 @@ from engine.errors import ConfigError
 
 
 class SocketPlan(NamedTuple):
-    """One socket: its connection number, and the symbols of each of its subscriptions."""
+    """One socket: its connection number, and the symbols of each of its subscriptions.
+
+    ``is_first`` of a venue's: what concerns all markets is subscribed to there, and nowhere else.
+    """
 
     conn: int
     subscriptions: tuple[tuple[str, ...], ...]
+    is_first: bool = False
 
 
 def plan_sockets(
@@ -33,7 +37,9 @@ def plan_sockets(
     if len(starts) > sockets_max:
         raise ConfigError(f"{len(starts)} sockets are needed for these markets, at most {sockets_max}")
     return [
-        SocketPlan(first_conn + number, tuple(subscriptions[start : start + subscriptions_per_socket]))
+        SocketPlan(
+            first_conn + number, tuple(subscriptions[start : start + subscriptions_per_socket]), number == 0
+        )
         for number, start in enumerate(starts)
     ]
 

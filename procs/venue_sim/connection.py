@@ -47,6 +47,11 @@ class Session(Protocol[FrameT_contra]):
         """Whether the client has subscribed to anything."""
         ...
 
+    @property
+    def follows_markets(self) -> bool:
+        """Whether it has subscribed to what a replay is for: more than the news about all markets."""
+        ...
+
     def symbols(self) -> Iterable[str]:
         """Tickers or tokens whose books the client has subscribed to."""
         ...
@@ -199,7 +204,7 @@ class Connection(WSListener, Generic[FrameT_contra]):
         outlet.snapshots(answer.snapshots)
         if answer.closing is not None:
             self._close(outlet, answer.closing)
-        elif self.session.subscribed and not self._was_subscribed:
+        elif self.session.follows_markets and not self._was_subscribed:
             self._was_subscribed = True
             self._watcher.on_subscribed(self.number)
         self._watcher.on_room()  # the position may wait for a subscription

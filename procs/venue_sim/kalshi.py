@@ -103,6 +103,11 @@ class KalshiSession:
         """Whether there is any subscription."""
         return bool(self.subscriptions)
 
+    @property
+    def follows_markets(self) -> bool:
+        """Whether a subscription is to a channel that has to do with single markets."""
+        return any(CHANNELS[one.channel] for one in self.subscriptions.values())
+
     def symbols(self) -> Iterable[str]:
         """Tickers whose books are subscribed."""
         for one in self.subscriptions.values():

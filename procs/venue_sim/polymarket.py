@@ -34,6 +34,11 @@ class MarketSession:
         self._snapshots = snapshots
         self._featured = False
 
+    @property
+    def follows_markets(self) -> bool:
+        """Whether there is any subscription: the channel has no other."""
+        return self.subscribed
+
     def symbols(self) -> Iterable[str]:
         """Tokens that are subscribed."""
         return self.tokens

@@ -4,6 +4,8 @@ A subscription names its markets and its channels; each channel is confirmed wit
 that sid can ask for snapshots. Sids are of this connection; another one begins anew. Errors 10 and 25 end a
 subscription: it is begun again, RESUBSCRIBES_MAX times a connection, then the connection is given up. So is
 one whose snapshots are refused, unless it was only asked too often.
+The first socket also subscribes to the life of markets, which the venue sends for all of them: without it no
+settlement is heard of. Books do not wait for it, and a refusal of it leaves them alone.
 ``use_yes_price`` is always said, for its default is announced to change.
 """
 
@@ -20,6 +22,7 @@ from engine.venues.shards import SocketPlan
 
 BOOKS: Final = "orderbook_delta"
 CHANNELS: Final = (BOOKS, "trade")
+LIFECYCLE: Final = ("market_lifecycle_v2",)
 RESUBSCRIBES_MAX: Final = 8
 BUSY_CODES: Final = frozenset({18, 27})  # command timeout, too many requests: ask again later
 REQUESTS_KEPT: Final = 256  # requests for snapshots whose refusal is still understood
@@ -31,22 +34,21 @@ _DATA_TYPES: Final = frozenset({"orderbook_delta", "orderbook_snapshot", "trade"
 
 
 NO_NUMBER: Final = -1
+ALL_MARKETS: Final = -2  # number of the subscription that names none
 
 
 class _Wish(NamedTuple):
-    """Part of a subscription: its number in the plan, and a channel."""
+    """Part of a subscription: its number in the plan or ALL_MARKETS, and a channel."""
 
     number: int
     channel: str
 
 
 def subscribe(command: int, tickers: Sequence[str], channels: Sequence[str] = CHANNELS) -> bytes:
-    """Subscribe markets to channels; every channel is confirmed by itself."""
-    params = {
-        "channels": list(channels),
-        "market_tickers": list(tickers),
-        "use_yes_price": USE_YES_PRICE,
-    }
+    """Subscribe markets, or without any what concerns all; every channel is confirmed by itself."""
+    params: dict[str, object] = {"channels": list(channels)}
+    if tickers:
+        params |= {"market_tickers": list(tickers), "use_yes_price": USE_YES_PRICE}
     return compact({"id": command, "cmd": "subscribe", "params": params})
 
 
@@ -70,6 +72,7 @@ class KalshiSession:
         self.refusals = 0
         self.last_error = ""
         self._subscriptions = plan.subscriptions
+        self._hears_lifecycle = plan.is_first
         self._number_of = {
             ticker: number for number, tickers in enumerate(plan.subscriptions) for ticker in tickers
         }
@@ -82,8 +85,9 @@ class KalshiSession:
         self._replies: list[bytes] = []
 
     def opening(self) -> list[bytes]:
-        """A command for each subscription."""
-        return [self._subscribe(number, CHANNELS) for number in range(len(self._subscriptions))]
+        """A command for each subscription; what concerns all markets is asked for before any book."""
+        wanted = [ALL_MARKETS] * self._hears_lifecycle + list(range(len(self._subscriptions)))
+        return [self._subscribe(number, LIFECYCLE if number < 0 else CHANNELS) for number in wanted]
 
     def observe(self, payload: bytes) -> Seen:
         """Learn sids from confirmations, and what ended from errors."""
@@ -136,7 +140,8 @@ class KalshiSession:
     def _subscribe(self, number: int, channels: Sequence[str]) -> bytes:
         command = self._next_command()
         self._asked[command] = number
-        return subscribe(command, self._subscriptions[number], channels)
+        tickers = () if number == ALL_MARKETS else self._subscriptions[number]
+        return subscribe(command, tickers, channels)
 
     def _subscribed(self, frame: dict[str, object]) -> None:
         number, message = self._asked.get(_number(frame, "id")), frame.get("msg")
@@ -163,7 +168,7 @@ class KalshiSession:
             if code not in BUSY_CODES and refused in self._sids:
                 self._replies.append(unsubscribe(self._next_command(), self._sids[refused]))
                 self._begin_again(refused)
-        elif _number(frame, "id") in self._asked:
+        elif self._asked.get(_number(frame, "id"), ALL_MARKETS) != ALL_MARKETS:
             self.is_broken = True
 
     def _begin_again(self, wish: _Wish) -> None:

@@ -21,7 +21,7 @@ def plan(markets: list[list[str]], symbols: int = 4, subscriptions: int = 2) -> 
 def test_markets_fill_subscriptions_and_subscriptions_fill_sockets_in_order() -> None:
     plans = plan([[f"Y{n}", f"N{n}"] for n in range(5)])
     assert plans == [
-        SocketPlan(7, (("Y0", "N0", "Y1", "N1"), ("Y2", "N2", "Y3", "N3"))),
+        SocketPlan(7, (("Y0", "N0", "Y1", "N1"), ("Y2", "N2", "Y3", "N3")), is_first=True),
         SocketPlan(8, (("Y4", "N4"),)),
     ]
 

@@ -74,6 +74,14 @@ def test_subscriptions_are_acknowledged_by_channel_then_books_come() -> None:
     assert session.subscribed
 
 
+def test_news_about_all_markets_alone_is_no_reason_to_begin_a_replay() -> None:
+    session = _session()
+    _send(session, "subscribe", 1, channels=["market_lifecycle_v2"])
+    assert (session.subscribed, session.follows_markets) == (True, False)
+    _send(session, "subscribe", 2, channels=["trade"])
+    assert session.follows_markets
+
+
 def test_every_sequenced_frame_of_a_subscription_takes_the_next_number() -> None:
     session = _session()
     _send(session, "subscribe", channels=["orderbook_delta"], market_tickers=["KXA", "KXB"])

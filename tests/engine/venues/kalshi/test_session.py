@@ -38,6 +38,31 @@ def test_each_subscription_is_a_command_with_a_number_of_its_own(session: Kalshi
     assert json.loads(second)["params"]["market_tickers"] == ["KXC"]
 
 
+def test_the_first_socket_also_hears_what_concerns_all_markets_and_does_not_wait_for_it() -> None:
+    session = KalshiSession(SocketPlan(0, (("KXA",),), is_first=True))
+    lifecycle, books = session.opening()
+    assert json.loads(lifecycle) == {
+        "id": 1,
+        "cmd": "subscribe",
+        "params": {"channels": ["market_lifecycle_v2"]},
+    }
+    assert json.loads(books)["params"]["market_tickers"] == ["KXA"]
+    say(session, id=1, type="error", msg={"code": 8, "msg": "unknown channel name"})
+    assert (session.is_broken, session.refusals) == (False, 1)
+    confirm(session, 2, "orderbook_delta", 11)
+    assert session.is_ready
+
+
+def test_news_about_all_markets_is_asked_for_again_when_it_ends() -> None:
+    session = KalshiSession(SocketPlan(0, (("KXA",),), is_first=True))
+    session.opening()
+    confirm(session, 1, "market_lifecycle_v2", 11)
+    say(session, type="error", sid=11, seq=5, msg={"code": 25, "msg": "buffer overflow"})
+    assert [json.loads(text)["params"] for text in session.replies()] == [
+        {"channels": ["market_lifecycle_v2"]}
+    ]
+
+
 def test_it_is_ready_when_the_books_of_every_subscription_are_confirmed(session: KalshiSession) -> None:
     session.opening()
     assert confirm(session, 1, "orderbook_delta", 11) is Seen.CONTROL
