@@ -39,7 +39,9 @@ def plain(path: Path) -> int:
 
 def paper(path: Path) -> int:
     """Frames of a recording through every stage, at 1x latency."""
-    options = PaperOptions(config=load_config(), files=(path,), latency_scales=(1,))
+    options = PaperOptions(
+        config=load_config(assignments=["engine.topology=inline"]), files=(path,), latency_scales=(1,)
+    )
     return run_recordings("bench", options, lambda _: None).data.frames
 
 

@@ -29,6 +29,7 @@ class Host:
     ) -> None:
         self.work = 0
         self._turn = 0
+        self._frames_told = 0
         self._agents = tuple(agents)
         self._timed = tuple(agent for agent in agents if isinstance(agent, TimedAgent))
         self._clock = clock
@@ -52,7 +53,8 @@ class Host:
         if self._clock.ended:
             return False
         if turn and (self._clock.seat != self._seat.number or turn == self._turn):
-            self._tell()
+            if self._frames() != self._frames_told:
+                self._tell()
             return False
         handled = 0
         for agent in self._agents:
@@ -73,5 +75,6 @@ class Host:
         return min((agent.next_due_ns() for agent in self._timed), default=NEVER_NS)
 
     def _tell(self) -> None:
-        if self._seat.tell(Told(self._turn, self.work, self.due_ns, self._frames())):
+        self._frames_told = self._frames()
+        if self._seat.tell(Told(self._turn, self.work, self.due_ns, self._frames_told)):
             self._on_told()

@@ -6,8 +6,9 @@ possible stands still (rate 0) while anything is left to do, then it moves to wh
 
 Several processes that work on the same events at once would meet them in another order each time. So while
 the clock stands, one process at a time has the baton: the conductor hands it to each in pipeline order, and
-it comes back with what was done. A whole pass in which nobody did anything is the end of that moment. This is
-the loop of ``procs.inline`` over processes, and gives the same decisions.
+it comes back with what was done. Who can have nothing to do is passed over: nobody did anything since its last
+turn, and nothing is due there. When that goes for all, it is the end of that moment. This is the loop of
+``procs.inline`` over processes, and gives the same decisions.
 """
 
 from __future__ import annotations
@@ -60,6 +61,13 @@ class Told(NamedTuple):
     frames: int
 
 
+class Quiet(NamedTuple):
+    """When a process last had a turn and did nothing: after how many changes, at which engine time."""
+
+    changes: int
+    position_ns: int
+
+
 class EngineClock:
     """Engine time as every process reads it. ``turn``, ``seat``, ``ended``: as of the last look at it."""
 
@@ -70,6 +78,7 @@ class EngineClock:
         self._table = table
         self._monotonic_ns = monotonic_ns
         self._row: Records = np.zeros(1, CLOCK_ROW)
+        self._written: Records = np.zeros(1, CLOCK_ROW)
         self._last_ns = 0
 
     @classmethod
@@ -120,9 +129,8 @@ class EngineClock:
         *,
         ended: bool = False,
     ) -> None:
-        row: Records = np.zeros(1, CLOCK_ROW)
-        row[0] = (position_ns, self._monotonic_ns(), rate_ppm, turn, seat, ended)
-        self._table.write(0, row)
+        self._written[0] = (position_ns, self._monotonic_ns(), rate_ppm, turn, seat, ended)
+        self._table.write(0, self._written)
 
 
 class Seat:
@@ -175,12 +183,19 @@ class Seats:
         return sum(told.frames for number in range(len(self.names)) if (told := self.told(number)))
 
 
+def at_once(_: float) -> float:
+    """Nothing is waited for."""
+    return 0.0
+
+
 class Conductor:
     """Moves a replay from event to event: hands a frame to ``deliver`` when it is its time.
 
     ``step`` is called until ``ended``; ``wake`` is called with the number of the seat that a turn was handed
-    to. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that was sent. Raises
-    AgentStalled when a process is due and does nothing, and when nothing comes of a turn for PATIENCE_NS.
+    to, which is ``seat``. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that was sent.
+    ``wait_s`` answers for how long a replay that keeps a speed has to wait for a moment; ``wake_in`` is then
+    called with it, for the next ``step``. Raises AgentStalled when a process is due and does nothing, and when
+    nothing comes of a turn for PATIENCE_NS.
     """
 
     def __init__(
@@ -193,7 +208,13 @@ class Conductor:
         wake: Callable[[int], object],
         is_delivered: Callable[[], bool] = lambda: True,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        *,
+        wait_s: Callable[[int], float] = at_once,
+        wake_in: Callable[[float], object] = at_once,
     ) -> None:
+        self._wait_s = wait_s
+        self._wake_in = wake_in
+        self._is_early = False
         self._monotonic_ns = monotonic_ns
         self._moved_ns = monotonic_ns()
         self.ended = False
@@ -208,10 +229,10 @@ class Conductor:
         self._is_delivered = is_delivered
         self._next = next(frames, None)
         self.first_ns = self.last_ns = self._next.recv_ns if self._next else 0
-        self._seat = 0
-        self._works = [0] * len(seats.names)
-        self._handled = 0  # in this pass so far
-        self._due_ns = NEVER_NS  # of all that were called in it
+        self.seat = NOBODY
+        self._told = [Told(0, 0, NEVER_NS, 0) for _ in seats.names]  # at the end of each one's last turn
+        self._changes = 0  # deliveries, and turns in which something was done
+        self._quiet = [Quiet(NOBODY, 0) for _ in seats.names]
         self._is_delivering = True  # what the feeds were told when they subscribed
         self._turn = 1
         self._clock.move(start_ns, turn=self._turn)
@@ -221,58 +242,80 @@ class Conductor:
         if self._look():
             self._moved_ns = self._monotonic_ns()
             return True
+        if self._is_early:
+            self._moved_ns = self._monotonic_ns()
+            return False
         if self._monotonic_ns() - self._moved_ns > PATIENCE_NS:
-            waits_for = "a frame that was sent" if self._is_delivering else self._seats.names[self._seat]
+            waits_for = "a frame that was sent" if self._is_delivering else self._seats.names[self.seat]
             raise AgentStalled(
                 f"nothing from {waits_for} for {PATIENCE_NS // NS_PER_S} s at {self.position_ns}"
             )
         return False
 
     def _look(self) -> bool:
+        if self._is_early:
+            self._move_on()
+            return not self._is_early
         if self._is_delivering:
             if not self._is_delivered():
                 return False
             self._is_delivering = False
-            self._begin_pass()
+            self._changes += 1
+            self._go_on()
             return True
-        told = self._seats.told(self._seat)
+        told = self._seats.told(self.seat)
         if told is None or told.turn != self._turn:
             return False
-        self._handled += told.work - self._works[self._seat]
-        self._works[self._seat] = told.work
-        self._due_ns = min(self._due_ns, told.due_ns)
-        if self._seat + 1 < len(self._works):
-            self._hand_to(self._seat + 1)
-        elif self._handled:
-            self._begin_pass()
+        if told.work == self._told[self.seat].work:
+            self._quiet[self.seat] = Quiet(self._changes, self.position_ns)
         else:
-            self._move_on()
+            self._changes += 1
+        self._told[self.seat] = told
+        self._go_on()
         return True
 
-    def _begin_pass(self) -> None:
-        self._handled = 0
-        self._due_ns = NEVER_NS
-        self._hand_to(0)
+    def _go_on(self) -> None:
+        """Hand the turn to the next in order who may have something to do; without any, move on."""
+        n_seats = len(self._told)
+        for step in range(1, n_seats + 1):
+            seat = (self.seat + step) % n_seats
+            if self._may_work(seat):
+                self._hand_to(seat)
+                return
+        self._move_on()
+
+    def _may_work(self, seat: int) -> bool:
+        quiet = self._quiet[seat]
+        if quiet.changes != self._changes:
+            return True
+        return self._told[seat].due_ns <= self.position_ns and quiet.position_ns != self.position_ns
 
     def _hand_to(self, seat: int) -> None:
         self._turn += 1
-        self._seat = seat
+        self.seat = seat
         self._clock.move(self.position_ns, turn=self._turn, seat=seat)
         self._wake(seat)
 
     def _move_on(self) -> None:
         """Nobody has anything to do: to the next frame, or to what is due before it."""
-        if self._due_ns <= self.position_ns:
-            raise AgentStalled(f"a process is due at {self._due_ns} and did nothing at {self.position_ns}")
+        due_ns = min(told.due_ns for told in self._told)
+        if due_ns <= self.position_ns:
+            raise AgentStalled(f"a process is due at {due_ns} and did nothing at {self.position_ns}")
+        self.seat = NOBODY
         frame = self._next
-        target_ns = self._due_ns if frame is None else min(self._due_ns, frame.recv_ns)
+        target_ns = due_ns if frame is None else min(due_ns, frame.recv_ns)
         if target_ns == NEVER_NS:
             self.ended = True
             self._clock.end()
             return
+        wait_s = self._wait_s(target_ns)
+        self._is_early = wait_s > 0
+        if self._is_early:
+            self._wake_in(wait_s)
+            return
         self.position_ns = max(self.position_ns, target_ns)
         if frame is None or frame.recv_ns > self.position_ns:
-            self._begin_pass()
+            self._go_on()
             return
         self._clock.move(self.position_ns, turn=self._turn, seat=NOBODY)
         self.steps_back += frame.recv_ns < self.last_ns

@@ -2,7 +2,8 @@
 
 The first run, at 1x latency, is the one that is reported: its decisions, orders, books. The others repeat
 it with every simulated way stretched, and give their profit and loss only; they are spared when the first
-sent no order, for then they cannot differ.
+sent no order, for then they cannot differ. They run in this process whatever the topology: what comes out is
+the same, and no process has to be begun again.
 """
 
 from __future__ import annotations
@@ -124,9 +125,9 @@ def _run(given: Input, options: PaperOptions, on_progress: OnProgress) -> PaperR
 def _pass(
     given: Input, options: PaperOptions, scale: int, frames_total: int | None, on_progress: OnProgress
 ) -> _Pass:
-    if options.config.engine.topology != INLINE:
-        return _processes_pass(given, options, scale, frames_total, on_progress)
     first = scale == options.latency_scales[0]
+    if first and options.config.engine.topology != INLINE:
+        return _processes_pass(given, options, scale, frames_total, on_progress)
     pace = Pacer(options.speed) if first and options.speed is not None else None
     engine = InlineEngine(
         options.config,
@@ -190,10 +191,10 @@ def _processes_pass(
         )
 
     run = run_processes(
-        options.config, given, scale, _decisions(options, scale), on_look, options.where, is_over
+        options.config, given, scale, options.decisions, on_look, options.where, is_over, options.speed
     )
     source = run.found.source or _heard(run, given)
-    if options.journal is not None and scale == options.latency_scales[0]:
+    if options.journal is not None:
         options.journal.write(run.journal)
         options.journal.sync()
     return _Pass(
@@ -207,11 +208,6 @@ def _processes_pass(
         wall_s=run.wall_s,
         damage=source.damage or None,
     )
-
-
-def _decisions(options: PaperOptions, scale: int) -> BinaryIO | None:
-    """Where the decisions of a run go: those of the first alone."""
-    return options.decisions if scale == options.latency_scales[0] else None
 
 
 def _heard(run: ProcessesRun, given: Input) -> SourceFound:

@@ -22,6 +22,7 @@ from engine.config import Config
 from engine.errors import ConfigError
 from engine.ledger.journal import EntryKind, read_journal
 from engine.records import ORDER_EVENT
+from engine.units import PPM
 from procs.boot_epoch import next_boot_epoch
 from procs.build_id import build_id
 from procs.findings import Findings
@@ -93,10 +94,11 @@ def run_processes(
     on_look: Callable[[Seen], None],
     where: Where | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    speed: float | None = None,
 ) -> ProcessesRun:
     """Run ``given`` to its end, or until ``is_over``. Raises ProcessFailed when a process does not get there.
 
-    ``decisions`` receives the decision log.
+    ``decisions`` receives the decision log. ``speed``: times recorded time; None: as fast as possible.
     """
     where = where or Where()
     catalog = Catalog(config.engine.market_slots)
@@ -115,6 +117,7 @@ def run_processes(
                 config=config,
                 input=given.named,
                 latency_scale=latency_scale,
+                speed_ppm=0 if speed is None else max(round(speed * PPM), 1),
                 decisions=str(log) if decisions is not None or where.decisions is not None else "",
             ),
             given.scene.start_ns,

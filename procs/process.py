@@ -24,6 +24,7 @@ import uvloop
 from engine import typed_tree
 from engine.config import ProcessConfig, Role
 from engine.errors import ConfigError
+from engine.units import PPM
 from procs.boot_epoch import next_boot_epoch
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
@@ -31,7 +32,8 @@ from procs.health import HealthTable, ProcessState
 from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
 from procs.journal_file import JournalFile
-from procs.pace import Conductor, EngineClock, Seats
+from procs.pace import Conductor, EngineClock, Seats, at_once
+from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
 from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_name, owner_lives
@@ -47,6 +49,7 @@ from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 JOURNAL_SUFFIX: Final = ".journal"
 BEAT_EVERY_NS: Final = 100_000_000
 LOOK_EVERY_NS: Final = 1_000_000_000
+STEPS_MAX: Final = 64  # of a replay between two looks at the sockets
 
 
 class EngineProcess:
@@ -88,6 +91,7 @@ class EngineProcess:
         self._bell = self._bells[seat.number]
         self._bell.stay_awake()  # the one before may have died in its sleep
         self._others = [bell for bell in self._bells if bell is not self._bell]
+        self._seat = seat.number
         self._conducts = seat.number == description.conductor and not self._is_live
         on_told = (lambda: None) if self._is_live else self._bells[description.conductor].ring
         self._host = Host(self._stages.in_order(), self._clock, seat, self._taken, on_told)
@@ -173,7 +177,7 @@ class EngineProcess:
     async def _open_sockets(self, venues: VenueSockets | None, opened: ExitStack, turns: LoopTurns) -> None:
         if venues is not None:
             await venues.open()
-            self._conductor = self._make_conductor(opened, venues)
+            self._conductor = self._make_conductor(opened, venues, turns)
             turns.nudge()
         if self._feeds is None:
             await asyncio.Event().wait()  # the venues are open until the run ends
@@ -188,9 +192,9 @@ class EngineProcess:
         await self._feeds.wait_failed()
 
     def _work(self) -> int:
-        worked = int(self._host.turn())
         if self._conductor is not None and not self._conductor.ended:
-            worked += self._conductor.step()
+            return self._conduct(self._conductor)
+        worked = int(self._host.turn())
         if self._is_live:
             if self._feeds is not None:
                 self._feeds.look(self._clock.now_ns())
@@ -198,6 +202,15 @@ class EngineProcess:
                 for bell in self._others:
                     bell.ring()
         return worked
+
+    def _conduct(self, conductor: Conductor) -> int:
+        """Go on with the replay until another process has to do something; our own turns are taken at once."""
+        steps = 0
+        while steps < STEPS_MAX and not conductor.ended and conductor.step():
+            if conductor.seat == self._seat:
+                self._host.turn()
+            steps += 1
+        return steps
 
     def _is_over(self) -> bool:
         self._turns += 1
@@ -228,8 +241,9 @@ class EngineProcess:
         self._was_degraded = state is ProcessState.DEGRADED
         self._health.set_state(state, error)
 
-    def _make_conductor(self, opened: ExitStack, venues: VenueSockets) -> Conductor:
+    def _make_conductor(self, opened: ExitStack, venues: VenueSockets, turns: LoopTurns) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))
+        loop, speed_ppm = asyncio.get_running_loop(), self._description.speed_ppm
         return Conductor(
             self._clock,
             self._seats,
@@ -238,6 +252,8 @@ class EngineProcess:
             self._given.scene.start_ns,
             lambda seat: self._bells[seat].ring(),
             lambda: self._seats.frames() >= venues.written,
+            wait_s=Pacer(speed_ppm / PPM).wait_s if speed_ppm else at_once,
+            wake_in=lambda wait_s: loop.call_later(wait_s, turns.nudge),
         )
 
     def _taken(self) -> int:

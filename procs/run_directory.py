@@ -64,6 +64,7 @@ class Description:
     config: Config
     input: InputNamed
     latency_scale: int = 1
+    speed_ppm: int = 0  # times recorded time; 0: as fast as possible
     decisions: str = ""  # file of the decision log; "": none
 
     @property

@@ -57,6 +57,8 @@ class LoopTurns:
                 if self._work() > 0:
                     self._idle_turns = 0
                     self._stay_awake()
+                    if self._yields == 0 and self.policy is Policy.PARK:
+                        self._prepare()  # somebody else has to work now: the next look is the last one
                     await asyncio.sleep(0)
                 else:
                     await self._idle()
@@ -103,8 +105,7 @@ class LoopTurns:
             yield_core()
             await asyncio.sleep(0)
         elif not self._prepared:
-            self._bell.prepare()
-            self._prepared = True
+            self._prepare()
             await asyncio.sleep(0)
         else:
             await self._sleep()
@@ -118,6 +119,10 @@ class LoopTurns:
         finally:
             timer.cancel()
             self.slept += 1
+
+    def _prepare(self) -> None:
+        self._bell.prepare()
+        self._prepared = True
 
     def _stay_awake(self) -> None:
         if self._prepared:

@@ -157,6 +157,9 @@ class Table:
         self.dtype = dtype
         self.address = segment.address
         self.header = segment.bytes_at(0, TABLE.itemsize).view(TABLE)[0]
+        self._out = np.zeros(1, dtype)  # what was read into last, with its address
+        self._out_address = address_of(self._out)
+        self._record, self._record_address = self._out, self._out_address  # and what was written last
         self.read_retries = 0
         self.read_failures = 0
         self.refused_rows = 0
@@ -247,16 +250,20 @@ class Table:
 
     def write(self, row: int, record: Records) -> bool:
         """Replace a row by the first record of ``record``; False (counted) when there is no such row."""
-        self._check(record)
-        if write_row(self.address, row, address_of(record)) == 0:
+        if record is not self._record:
+            self._check(record)
+            self._record, self._record_address = record, address_of(record)
+        if write_row(self.address, row, self._record_address) == 0:
             return True
         self.refused_rows += 1
         return False
 
     def read(self, row: int, out: Records) -> bool:
         """Copy a row into the first record of ``out``; False (counted) when it is busy or does not exist."""
-        self._check(out)
-        retries = read_row(self.address, row, address_of(out))
+        if out is not self._out:  # whoever reads again and again has one place for it
+            self._check(out)
+            self._out, self._out_address = out, address_of(out)
+        retries = read_row(self.address, row, self._out_address)
         if retries >= 0:
             self.read_retries += retries
             return True

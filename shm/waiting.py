@@ -82,7 +82,9 @@ class Idler:
     def worked(self) -> None:
         """Something was there: stay awake."""
         self._idle_passes = 0
-        if self._seen is not None:
+        if self._yields == 0 and self.policy is Policy.PARK:
+            self._seen = self._bell.prepare()  # somebody else has to work now: the next look is the last one
+        elif self._seen is not None:
             self._bell.stay_awake()
             self._seen = None
 

@@ -20,15 +20,18 @@ OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 # Two busy cores make wall clock limits a matter of luck, so no test has one.
 _UNTIMED = [HealthCheck.too_slow]
-settings.register_profile(
-    "suite",
-    derandomize=True,
-    deadline=None,
-    print_blob=True,
-    max_examples=30 if kernels_are_plain() else 100,  # plain kernels are a hundred times slower
-    database=None,
-    suppress_health_check=_UNTIMED,
-)
+# In `make test` properties are looked at briefly and always alike; `make fuzz` goes deep. Plain kernels are a
+# hundred times slower, and a mutant is given more chances to be noticed than the tree.
+for _name, _compiled, _plain in (("suite", 50, 12), ("mutate", 50, 30)):
+    settings.register_profile(
+        _name,
+        derandomize=True,
+        deadline=None,
+        print_blob=True,
+        max_examples=_plain if kernels_are_plain() else _compiled,
+        database=None,
+        suppress_health_check=_UNTIMED,
+    )
 settings.register_profile(
     "fuzz", deadline=None, print_blob=True, max_examples=5000, database=None, suppress_health_check=_UNTIMED
 )

@@ -26,7 +26,7 @@ from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
 from procs.journal_file import JournalFile
-from procs.paper import INLINE, PaperOptions, refuse_missing_roles, run_recordings, run_session
+from procs.paper import PaperOptions, refuse_missing_roles, run_recordings, run_session
 from procs.paper_processes import Where
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topology",
         metavar="NAME",
-        help="inline (default): one process under a virtual clock; two, roles: processes over shared memory",
+        help="two (default), roles: processes over shared memory and sockets; inline: one process",
     )
     parser.add_argument(
         "--run-dir",
@@ -118,16 +118,8 @@ def _config(args: argparse.Namespace) -> Config:
     if args.topology is not None:
         assignments.append(f"engine.topology={args.topology}")
     config = config_files.load_config(args.config, assignments)
-    _refuse_unfit(config, args.speed)
-    return config
-
-
-def _refuse_unfit(config: Config, speed: float | None) -> None:
-    """ConfigError for a topology that leaves a stage out, or a speed where nobody can keep it."""
-    name = config.engine.topology
     refuse_missing_roles(config)
-    if name != INLINE and speed is not None:
-        raise ConfigError(f"--speed: topology {name} runs as fast as it can; only {INLINE} keeps a speed")
+    return config
 
 
 def _inputs(args: argparse.Namespace) -> list[PaperInput]:

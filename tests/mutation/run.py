@@ -155,6 +155,7 @@ class Workplace:
         self._environment = {
             **os.environ,
             "PR3DICT_CACHE_DIR": str(folder / "cache"),
+            "PR3DICT_HYPOTHESIS_PROFILE": "mutate",
             "PYTHONDONTWRITEBYTECODE": "1",  # two mutants of one size and second would share their byte code
             "PYTHONPATH": str(self._tree),
         }

@@ -141,7 +141,8 @@ def test_the_log_has_a_line_for_each_and_its_edge_is_the_recounted_one() -> None
         due += recount.due(clock_ns, str(frame["raw"]))
 
     log = io.BytesIO()
-    options = PaperOptions(config=load_config(), files=(RECORDING,), decisions=log, latency_scales=(1,))
+    config = load_config(assignments=["engine.topology=inline"])
+    options = PaperOptions(config=config, files=(RECORDING,), decisions=log, latency_scales=(1,))
     result = run_recordings("weather", options, lambda progress: None)
     logged = [json.loads(line) for line in log.getvalue().splitlines()[1:]]
     assert len(logged) == result.decisions

@@ -12,7 +12,7 @@ import pytest
 from engine.records import Venue
 from procs.agent import NEVER_NS, AgentStalled
 from procs.host import Host
-from procs.pace import Conductor, EngineClock, Seats
+from procs.pace import PATIENCE_NS, Conductor, EngineClock, Seats
 from procs.recording_frames import Frame
 
 START_NS = 1_000
@@ -119,8 +119,59 @@ def test_every_interleaving_gives_the_order_of_one_process() -> None:
         assert run(times, Random(seed)) == expected, f"seed {seed}"
 
 
+def test_who_can_have_nothing_to_do_gets_no_turn() -> None:
+    log: list[tuple[int, str, int]] = []
+    first, last = Echo("first", 0, None, log), Echo("last", 5, None, log)
+    clock, seats = EngineClock.create(), Seats.create(("a", "b"))
+    hosts = [Host([first], clock, seats.seat("a")), Host([last], clock, seats.seat("b"))]
+    woken: list[int] = []
+    conductor = Conductor(
+        clock, seats, frames([1_001]), lambda frame: last.inbox.append(7), START_NS, woken.append
+    )
+    while not conductor.ended:
+        conductor.step()
+        for host in hosts:
+            host.turn()
+    assert log == [(1_006, "last", 7)]
+    # at the start both; both for the frame, and again because the second had it; the second when it is due,
+    # after which both look whether that concerns them
+    assert woken == [0, 1, 0, 1, 0, 1, 1, 0, 1]
+
+
 def test_clock_and_seats_work_through_files(tmp_path: Path) -> None:
     assert run([1_000, 1_500], Random(1), tmp_path) == run([1_000, 1_500], None)
+
+
+def test_a_replay_that_keeps_a_speed_waits_until_it_is_time() -> None:
+    log: list[tuple[int, str, int]] = []
+    agent = Echo("a", 5, None, log)
+    clock, seats = EngineClock.create(), Seats.create(("a",))
+    host = Host([agent], clock, seats.seat("a"))
+    real_ns, asked = START_NS, list[float]()
+    conductor = Conductor(
+        clock,
+        seats,
+        frames([1_100]),
+        lambda frame: agent.inbox.append(int(frame.raw)),
+        START_NS,
+        nobody,
+        monotonic_ns=lambda: 0 if len(asked) < 2 else 10 * PATIENCE_NS,  # waiting on purpose is no stall
+        wait_s=lambda at_ns: float(at_ns - real_ns),
+        wake_in=asked.append,
+    )
+    for _ in range(8):
+        conductor.step()
+        host.turn()
+    assert asked[0] == 100.0
+    assert (clock.now_ns(), conductor.sent, set(asked)) == (START_NS, 0, {100.0})
+    real_ns = 1_100
+    for _ in range(8):
+        conductor.step()
+        host.turn()
+    assert (clock.now_ns(), conductor.sent, log, asked[-1]) == (1_100, 1, [], 5.0)  # timers are paced too
+    real_ns = 1_105
+    drive(conductor, host)
+    assert log == [(1_105, "a", 0)]
 
 
 def test_a_frame_on_its_way_is_waited_for() -> None:

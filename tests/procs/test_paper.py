@@ -30,10 +30,14 @@ pytestmark = pytest.mark.compiled_only
 SEED = 20_260_428
 
 
+def in_one_process(*assignments: str) -> Config:
+    return load_config(assignments=["engine.topology=inline", *assignments])
+
+
 def session(seed: int = SEED, scales: tuple[int, ...] = (1,)) -> tuple[PaperResult, bytes, list[Progress]]:
     decisions = io.BytesIO()
     progress: list[Progress] = []
-    options = PaperOptions(config=load_config(), decisions=decisions, latency_scales=scales)
+    options = PaperOptions(config=in_one_process(), decisions=decisions, latency_scales=scales)
     return run_session(seed, options, progress.append), decisions.getvalue(), progress
 
 
@@ -182,10 +186,10 @@ def recorded(path: Path, frames: int) -> Path:
 
 def test_a_recording_is_run_without_the_relations_of_its_session(tmp_path: Path) -> None:
     session = build_session(SEED)
-    path = recorded(tmp_path / "a.ndjson.zst", len(session.frames))
-    options = PaperOptions(config=load_config(), files=(path,), latency_scales=(1,))
+    path = recorded(tmp_path / "a.ndjson.zst", 3_000)
+    options = PaperOptions(config=in_one_process(), files=(path,), latency_scales=(1,))
     result = run_recordings("one", options, lambda progress: None)
-    assert result.data.frames == len(session.frames)
+    assert result.data.frames == 3_000
     assert result.data.markets == len(session.markets)
     seen = {kind for kind, count in result.kinds.items() if count.candidates}
     assert seen.isdisjoint({"complement_sell", "cross_venue", "implication"})  # these need a relation
@@ -198,7 +202,7 @@ def test_a_recording_is_run_without_the_relations_of_its_session(tmp_path: Path)
 def test_without_an_order_the_other_latencies_are_spared(tmp_path: Path) -> None:
     path = recorded(tmp_path / "a.ndjson.zst", 20)
     steps: list[Progress] = []
-    result = run_recordings("quiet", PaperOptions(config=load_config(), files=(path,)), steps.append)
+    result = run_recordings("quiet", PaperOptions(config=in_one_process(), files=(path,)), steps.append)
     assert {step.phase for step in steps} == {"1x latency"}
     assert [outcome.latency_scale for outcome in result.outcomes] == [1, 2, 5]
     assert all(replace(outcome, latency_scale=1) == result.outcomes[0] for outcome in result.outcomes)
@@ -207,7 +211,9 @@ def test_without_an_order_the_other_latencies_are_spared(tmp_path: Path) -> None
 def test_two_recordings_are_merged_and_can_be_aligned(tmp_path: Path) -> None:
     first = recorded(tmp_path / "a.ndjson.zst", 200)
     second = recorded(tmp_path / "b.ndjson.zst", 100)
-    options = PaperOptions(config=load_config(), files=(first, second), align_start=True, latency_scales=(1,))
+    options = PaperOptions(
+        config=in_one_process(), files=(first, second), align_start=True, latency_scales=(1,)
+    )
     result = run_recordings("two", options, lambda progress: None)
     assert result.data.frames == 300
     assert result.data.aligned
@@ -233,7 +239,7 @@ def test_each_recording_pays_the_fees_of_its_own_date(
         files.append(made.write(tmp_path / f"{number}.ndjson.zst", head, []))
     for align_start in (False, True):
         options = PaperOptions(
-            config=load_config(), files=tuple(files), align_start=align_start, latency_scales=(1,)
+            config=in_one_process(), files=tuple(files), align_start=align_start, latency_scales=(1,)
         )
         run_recordings("two", options, lambda progress: None)
         rates = [spec.fee.rate_ppm for spec in scenes.pop().markets if spec.fee is not None]
@@ -243,21 +249,19 @@ def test_each_recording_pays_the_fees_of_its_own_date(
 def test_more_markets_than_slots_are_refused_by_the_name_of_the_setting(tmp_path: Path) -> None:
     files = [recorded(tmp_path / f"{name}.ndjson.zst", 1) for name in "ab"]  # the same markets twice
     count = len(build_session(SEED).markets)
-    options = PaperOptions(
-        config=load_config(assignments=[f"engine.market_slots={count - 1}"]), files=tuple(files)
-    )
+    options = PaperOptions(config=in_one_process(f"engine.market_slots={count - 1}"), files=tuple(files))
     with pytest.raises(ConfigError, match=f"engine.market_slots: {count} markets, room for {count - 1}"):
         run_recordings("crowd", options, lambda progress: None)
     with pytest.raises(ConfigError, match=f"engine.market_slots: {count} markets, room for {count - 1}"):
         run_session(SEED, options, lambda progress: None)
-    enough = replace(options, config=load_config(assignments=[f"engine.market_slots={count}"]))
+    enough = replace(options, config=in_one_process(f"engine.market_slots={count}"))
     assert run_recordings("room", enough, lambda progress: None).data.markets == count
 
 
 def test_a_recording_that_breaks_off_is_run_as_far_as_it_is_whole(tmp_path: Path) -> None:
     path = recorded(tmp_path / "a.ndjson.zst", 400)
     path.write_bytes(path.read_bytes()[:-100])
-    options = PaperOptions(config=load_config(), files=(path,), latency_scales=(1,))
+    options = PaperOptions(config=in_one_process(), files=(path,), latency_scales=(1,))
     result = run_recordings("torn", options, lambda progress: None)
     assert result.damage is not None
     assert str(path) in result.damage
@@ -266,7 +270,7 @@ def test_a_recording_that_breaks_off_is_run_as_far_as_it_is_whole(tmp_path: Path
 def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("nothing of ours\n")
-    options = PaperOptions(config=load_config(), files=(path,))
+    options = PaperOptions(config=in_one_process(), files=(path,))
     with pytest.raises(RecordingFormat, match=r"a\.txt"):
         run_recordings("bad", options, lambda progress: None)
 

@@ -249,11 +249,10 @@ def test_a_topology_that_leaves_stages_out_is_refused(
     assert runs.asked == []
 
 
-def test_only_one_process_keeps_a_speed(runs: Runs, recordings: list[str], said: Say) -> None:
-    assert cli.main(["paper", "--replay", *recordings, "--topology", "two", "--speed", "10"]) == 2
-    expected = "--speed: topology two runs as fast as it can; only inline keeps a speed"
-    assert said()[1] == f"pr3dict: {expected}\n"
-    assert runs.asked == []
+def test_several_processes_are_the_default_and_keep_a_speed_too(runs: Runs, recordings: list[str]) -> None:
+    assert cli.main(["paper", "--replay", *recordings, "--speed", "10"]) == 0
+    ((_, options),) = runs.asked
+    assert (options.config.engine.topology, options.speed) == ("two", 10.0)
 
 
 def test_without_a_sample_somebody_has_to_name_recordings(runs: Runs, sample: Path, said: Say) -> None:

@@ -34,7 +34,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_recording_runs_to_its_summary(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["paper", "--replay", str(recording)]) == 0
+    assert cli.main(["paper", "--topology", "inline", "--replay", str(recording)]) == 0
     out, err = capsys.readouterr()
     assert f"{FRAMES} (0 rejected" in " ".join(out.split())
     assert "SYNTHETIC" in out.splitlines()[1]
@@ -47,7 +47,21 @@ def test_the_decision_log_is_the_same_twice_and_the_funnel_says_what_it_says(
     logs = [tmp_path / "a.ndjson", tmp_path / "b.ndjson"]
     documents = []
     for log in logs:
-        assert cli.main(["paper", "--replay", str(recording), "--decisions", str(log), "--json"]) == 0
+        assert (
+            cli.main(
+                [
+                    "paper",
+                    "--topology",
+                    "inline",
+                    "--replay",
+                    str(recording),
+                    "--decisions",
+                    str(log),
+                    "--json",
+                ]
+            )
+            == 0
+        )
         (one,) = json.loads(capsys.readouterr().out)["inputs"]
         documents.append(one)
     assert logs[0].read_bytes() == logs[1].read_bytes()
@@ -66,7 +80,7 @@ def test_a_torn_recording_is_shown_as_far_as_it_goes(
 ) -> None:
     torn = tmp_path / "torn.ndjson.zst"
     torn.write_bytes(recording.read_bytes()[: recording.stat().st_size * 3 // 4])
-    assert cli.main(["paper", "--replay", str(torn), "--json"]) == 1
+    assert cli.main(["paper", "--topology", "inline", "--replay", str(torn), "--json"]) == 1
     out, err = capsys.readouterr()
     document = json.loads(out)
     frames = document["inputs"][0]["data"]["frames"]
@@ -82,7 +96,7 @@ def test_another_version_and_another_kind_of_file_are_one_line(
     for content in (b'{"pr3dict_recording":99}\n', b"not a recording at all"):
         path = tmp_path / "other.ndjson"
         path.write_bytes(content)
-        for argv in (["paper", "--replay", str(path)], ["funnel", str(path)]):
+        for argv in (["paper", "--topology", "inline", "--replay", str(path)], ["funnel", str(path)]):
             assert cli.main(argv) == 2
             out, err = capsys.readouterr()
             assert (out, err.count("\n")) == ("", 1)
