@@ -6,8 +6,8 @@ possible stands still (rate 0) while anything is left to do, then it moves to wh
 
 Several processes that work on the same events at once would meet them in another order each time. So while
 the clock stands, one process at a time has the baton: the conductor hands it to each in pipeline order, and
-it comes back with what was done. Who can have nothing to do is passed over: nobody did anything since its last
-turn, and nothing is due there. When that goes for all, it is the end of that moment. This is the loop of
+it comes back with what was done. Who can have nothing to do is passed over: nobody did anything since its
+last turn, and nothing is due there. When that goes for all, it is the end of that moment. This is the loop of
 ``procs.inline`` over processes, and gives the same decisions.
 """
 
@@ -192,10 +192,10 @@ class Conductor:
     """Moves a replay from event to event: hands a frame to ``deliver`` when it is its time.
 
     ``step`` is called until ``ended``; ``wake`` is called with the number of the seat that a turn was handed
-    to, which is ``seat``. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that was sent.
-    ``wait_s`` answers for how long a replay that keeps a speed has to wait for a moment; ``wake_in`` is then
-    called with it, for the next ``step``. Raises AgentStalled when a process is due and does nothing, and when
-    nothing comes of a turn for PATIENCE_NS.
+    to, which is ``seat``. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that
+    was sent. ``wait_s`` answers for how long a replay that keeps a speed has to wait for a moment; ``wake_in``
+    is then called with it, for the next ``step``. Raises AgentStalled when a process is due and does nothing,
+    and when nothing comes of a turn for PATIENCE_NS.
     """
 
     def __init__(

@@ -204,7 +204,7 @@ class EngineProcess:
         return worked
 
     def _conduct(self, conductor: Conductor) -> int:
-        """Go on with the replay until another process has to do something; our own turns are taken at once."""
+        """Go on with the replay until another process has to do something; our own turns are taken here."""
         steps = 0
         while steps < STEPS_MAX and not conductor.ended and conductor.step():
             if conductor.seat == self._seat:
