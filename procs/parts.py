@@ -116,8 +116,8 @@ class EngineParts:
     def book(self, venue: Venue, follow: Follow | None = None) -> BookAgent:
         """Books of a venue. ``follow`` learns of new markets before what names them is applied."""
         wires = self.wires
-        tops, table = wires.tops[venue], wires.books[venue]
-        return BookAgent(venue, self.stores[venue], wires.updates[venue], tops, table, follow)
+        updates, notes, tops = wires.updates[venue], wires.notes[venue], wires.tops[venue]
+        return BookAgent(venue, self.stores[venue], updates, notes, tops, wires.books[venue], follow)
 
     def strategy(self, follow: Follow | None = None) -> StrategyAgent:
         """Arbitrage over all venues."""

@@ -24,6 +24,7 @@ import uvloop
 from engine import typed_tree
 from engine.config import ProcessConfig, Role
 from engine.errors import ConfigError
+from procs.book_notes import NoteWriter
 from procs.boot_epoch import next_boot_epoch
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
@@ -42,6 +43,7 @@ from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
+from shm.mirror import Mirror
 from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 
 JOURNAL_SUFFIX: Final = ".journal"
@@ -180,9 +182,9 @@ class EngineProcess:
             return
         if self._is_live:
             self._feeds.open()
-            for books in self._stages.books:
-                store = self._parts.stores[books.venue]
-                self._feeds.watch(books.venue, store.rows, books, self._parts.catalog)
+            wires = self._parts.wires
+            for venue, notes in wires.notes.items():
+                self._feeds.watch(venue, Mirror(wires.books[venue]), NoteWriter(notes), self._parts.catalog)
         else:
             await self._feeds.open_simulated(self._path)
         await self._feeds.wait_failed()
@@ -193,7 +195,7 @@ class EngineProcess:
             worked += self._conductor.step()
         if self._is_live:
             if self._feeds is not None:
-                self._feeds.look(self._clock.now_ns())
+                worked += self._feeds.look(self._clock.now_ns())
             if worked:
                 for bell in self._others:
                     bell.ring()

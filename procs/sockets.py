@@ -21,7 +21,7 @@ from engine.catalog.market import MarketSpec
 from engine.config import WAIT_MAX_NS, Config
 from engine.records import Venue
 from engine.venues.counts import Count
-from procs.book import BookAgent
+from procs.book_notes import NoteWriter
 from procs.credentials import credentials_folder
 from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent
@@ -34,7 +34,7 @@ from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.whole_file import whole_file
-from shm.ring import Records
+from shm.mirror import Mirror
 
 ENDPOINTS: Final = "endpoints.json"
 LOOK_S: Final = 0.01
@@ -74,7 +74,7 @@ class VenueSockets:
 class FeedSockets:
     """Sockets around the feeds of a run. ``after_read`` is called when one of them has brought something.
 
-    ``watch`` asks for books in doubt where the books are at hand: of a venue, by its BOOK_ROW and BookAgent.
+    ``watch`` asks for the books of a venue that are in doubt by its rows, and tells their stage.
     """
 
     def __init__(
@@ -129,22 +129,21 @@ class FeedSockets:
             after_read=self._after_read,
         )
 
-    def watch(self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog) -> None:
-        """Ask for the books of a venue that fall into doubt, or are not heard of."""
+    def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog) -> None:
+        """Ask for the books of a venue that fall into doubt, or are not heard of, from now on."""
         if venue not in self.shells:
             return
         silence_ns = self._config.book.market_silence_max_ns
-        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns)
+        watch = DoubtWatch(rows.rows, notes, self.shells[venue], silence_ns, rows.refresh)
         for spec in self._markets[venue]:
             ref = catalog.find(venue, spec.symbol)
             if ref is not None:
                 watch.add(ref, spec)
         self._watches.append(watch)
 
-    def look(self, now_ns: int) -> None:
-        """Ask for what is in doubt, if it is time to."""
-        for watch in self._watches:
-            watch.look(now_ns)
+    def look(self, now_ns: int) -> int:
+        """Ask for what is in doubt, if it is time to; how many books that was."""
+        return sum(watch.look(now_ns) for watch in self._watches)
 
     async def wait_failed(self) -> None:
         """Ends by raising what failed in a socket's callbacks; without any socket it does not end."""

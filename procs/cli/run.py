@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from engine.config import Config, Role
+from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
@@ -92,11 +92,6 @@ def _config(args: argparse.Namespace) -> Config:
     if config.engine.topology == INLINE:
         raise ConfigError(f"engine.topology: {INLINE} is for replays; name one of several processes")
     refuse_missing_roles(config)
-    processes = config.topologies[config.engine.topology].processes
-    if not any({Role.FEED, Role.BOOK} <= set(process.roles) for process in processes):
-        raise ConfigError(
-            "engine.topology: run needs feed and book in one process, to ask for books in doubt"
-        )
     return config
 
 
