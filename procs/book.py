@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, Trust, Venue
-from procs.agent import NEVER_NS, Follow
+from procs.agent import BOOK, NEVER_NS, Follow, role_at
 from procs.book_notes import BOOK_NOTE
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
@@ -69,7 +69,7 @@ class BookAgent:
         table: Table,
         follow: Follow | None = None,
     ) -> None:
-        self.role = f"book-{venue.name.lower()}"
+        self.role = role_at(BOOK, venue)
         self.store = store
         self.applied = 0
         self.laps = 0

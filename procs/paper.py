@@ -189,9 +189,9 @@ def _processes_pass(
             )
         )
 
-    run = run_processes(
-        options.config, given, scale, _decisions(options, scale), on_look, options.where, is_over
-    )
+    is_first = scale == options.latency_scales[0]
+    where = options.where if is_first else replace(options.where, record_inputs=None)
+    run = run_processes(options.config, given, scale, _decisions(options, scale), on_look, where, is_over)
     source = run.found.source or _heard(run, given)
     if options.journal is not None and scale == options.latency_scales[0]:
         options.journal.write(run.journal)

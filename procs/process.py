@@ -39,6 +39,7 @@ from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_na
 from procs.session_watch import SessionWatch
 from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
+from procs.tapes import RecordingTapes, Tapes
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
@@ -67,12 +68,11 @@ class EngineProcess:
         self._given = named_input(description.input, description.config)
         self._clock = EngineClock.attach(self._path)
         boot_epoch = next_boot_epoch(Path(description.state_dir))
+        wires = Wires.join(VENUES, self._path, config.roles, boot_epoch)
+        start_ns = self._clock.now_ns() if self._is_live else self._given.scene.start_ns
+        self._tapes = self._make_tapes(wires, boot_epoch, start_ns)
         self._parts = EngineParts(
-            description.config,
-            self._given.scene,
-            Wires.join(VENUES, self._path, config.roles, boot_epoch),
-            config.roles,
-            boot_epoch,
+            description.config, self._given.scene, wires, config.roles, boot_epoch, self._tapes
         )
         self._stages = Stages(
             self._parts,
@@ -82,7 +82,7 @@ class EngineProcess:
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
             journal=self._journal(config),
             halt=self._halt,
-            now_ns=self._clock.now_ns() if self._is_live else None,
+            now_ns=start_ns,
         )
         self._seats = Seats.attach(description.seats, self._path)
         self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
@@ -103,6 +103,16 @@ class EngineProcess:
         self._stop_asked = False
         self._turns = 0
         self._beat_ns = 0
+
+    def _make_tapes(self, wires: Wires, boot_epoch: int, start_ns: int) -> Tapes:
+        """Logs of what the agents here read, where they are asked for."""
+        description = self._description
+        if not description.record_inputs:
+            return Tapes(wires)
+        folder = Path(description.record_inputs)
+        tapes = RecordingTapes(wires, folder, description, self._name, boot_epoch, start_ns)
+        self._files.callback(tapes.close)
+        return tapes
 
     def _place(self, config: ProcessConfig) -> None:
         """Take the core and the way to wait; who waits for its turn in a replay leaves the core to others."""
@@ -155,6 +165,7 @@ class EngineProcess:
                 self._description.config,
                 self._given.scene.markets,
                 self._stages.feeds,
+                self._stages.sinks(),
                 self._clock.now_ns,
                 turns.nudge,
             )
@@ -211,6 +222,9 @@ class EngineProcess:
         if now_ns - self._beat_ns < BEAT_EVERY_NS:
             return False
         self._beat_ns = now_ns
+        ended = self._tapes.on_clock(now_ns)
+        if ended:
+            self._health.set_state(ProcessState.READY, ended)
         self._health.beat(now_ns, self._turns, self._host.work, self._slept)
         if now_ns - self._looked_ns < LOOK_EVERY_NS:
             return False

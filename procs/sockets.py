@@ -25,6 +25,7 @@ from procs.book_notes import NoteWriter
 from procs.credentials import credentials_folder
 from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent
+from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell
 from procs.health import ProcessState
 from procs.inputs import open_tape
@@ -72,7 +73,9 @@ class VenueSockets:
 
 
 class FeedSockets:
-    """Sockets around the feeds of a run. ``after_read`` is called when one of them has brought something.
+    """Sockets around the feeds of a run, whose frames go to ``sinks``.
+
+    ``after_read`` is called when one of them has brought something.
 
     ``watch`` asks for the books of a venue that are in doubt by its rows, and tells their stage.
     """
@@ -82,11 +85,13 @@ class FeedSockets:
         config: Config,
         markets: Sequence[MarketSpec],
         feeds: Mapping[Venue, FeedAgent],
+        sinks: Mapping[Venue, FeedSink],
         now_ns: Callable[[], int],
         after_read: Callable[[], None],
     ) -> None:
         self._config = config
         self._feeds = feeds
+        self._sinks = sinks
         self._now_ns = now_ns
         self._after_read = after_read
         self._markets = {
@@ -122,7 +127,7 @@ class FeedSockets:
             venue,
             config,
             specs,
-            feed,
+            self._sinks[venue],
             folder,
             now_ns=self._now_ns,
             unreadable=lambda: int(feed.codec.counts[Count.REJECTED]),
