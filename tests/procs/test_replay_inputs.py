@@ -49,8 +49,16 @@ class Ran:
     orders: int
 
 
-def run(folder: Path, session: Session, known: Callable[[Session], Session] = lambda session: session) -> Ran:
-    """Run ``session`` in this process, with a journal on disk; the header names the markets of ``known``."""
+def run(
+    folder: Path,
+    session: Session,
+    known: Callable[[Session], Session] = lambda session: session,
+    journal_at: Path | None = None,
+) -> Ran:
+    """Run ``session`` in this process; the header names the markets of ``known``.
+
+    The journal is new, or that of an earlier run.
+    """
     config = load_config(assignments=["engine.market_slots=64"])
     recording = recorded(known(session), folder / "session.ndjson.zst")
     description = Description(
@@ -65,7 +73,7 @@ def run(folder: Path, session: Session, known: Callable[[Session], Session] = la
     start_ns = given.scene.start_ns
     tapes = RecordingTapes(wires, folder / "inputs", description, "all", 1, start_ns)
     parts = EngineParts(config, given.scene, wires, tuple(Role), 1, tapes)
-    journal = JournalFile(folder / "journal")
+    journal = JournalFile(journal_at or folder / "journal")
     halt = HaltSwitch(folder, ControlWords.create(None))
     stages = Stages(parts, tuple(Role), journal=journal, halt=halt)
     source = SourceAgent(frames_of(session), stages.sinks())
@@ -109,6 +117,31 @@ def test_markets_that_nobody_described_come_when_they_came(session: Session, tmp
     assert [one.difference for one in played] == [""] * len(EVERY)
     book = next(one for one in played if one.agent == "book-polymarket")
     assert book.outputs > 0
+
+
+def test_an_executor_that_comes_back_does_so_again(ran: Ran, session: Session, tmp_path: Path) -> None:
+    """Its venues know nothing of what the journal says is held: it halts, word and latch, in the play too."""
+    again = run(tmp_path, session, journal_at=ran.folder.parent / "journal")
+    assert (tmp_path / "halt.json").exists()
+    [executor] = [play_log(path) for path in logs_of(again.folder, "executor")]
+    assert (executor.difference, executor.end) == ("", "")
+    assert executor.outputs > 0
+
+
+def test_what_paper_and_run_refuse_is_one_line(
+    ran: Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = str(ran.folder.parent / "session.ndjson.zst")
+    paper = ["paper", "--replay", recording, "--record-inputs"]
+    assert main([*paper, str(tmp_path / "new")]) == 2
+    said = "--record-inputs: inline is one process, which its recording replays as it is"
+    assert capsys.readouterr().err == f"pr3dict: {said}\n"
+    folders = ["--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")]
+    live = ["run", "--markets", recording, *folders, "--record-inputs"]
+    for command in ([*paper, str(ran.folder), "--topology", "two"], [*live, str(ran.folder)]):
+        assert main(command) == 2
+        said = f"{ran.folder}: not an empty folder; logs of inputs overwrite nothing"
+        assert capsys.readouterr().err == f"pr3dict: {said}\n"
 
 
 def test_the_first_difference_is_said_and_fails_the_command(
