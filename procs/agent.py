@@ -9,9 +9,18 @@ from collections.abc import Callable
 from typing import Final, Protocol, runtime_checkable
 
 from engine.errors import Pr3dictError
+from engine.records import Venue
 
 Follow = Callable[[], object]  # learns of new markets before what may name them is taken in
+FEED: Final = "feed"
+BOOK: Final = "book"
+VENUE: Final = "venue"
 NEVER_NS: Final = 2**63 - 1  # ``next_due_ns`` of an agent with no timer set, of a source at its end
+
+
+def role_at(stage: str, venue: Venue) -> str:
+    """Role of a stage that every venue has one of."""
+    return f"{stage}-{venue.name.lower()}"
 
 
 class Agent(Protocol):

@@ -1,7 +1,8 @@
 """Book stage: BOOK_UPDATE messages of one venue in, TOP messages and book rows out.
 
 One compiled call applies a batch of frames. Rows are published before the tops that announce them, so that
-a reader of a top finds a row at least as new. Frames that were overwritten before they were read may have
+a reader of a top finds a row at least as new. What the feed finds out about a book outside the stream comes
+in notes (``procs.book_notes``). Frames that were overwritten before they were read may have
 changed any book: all of them are in doubt from the first frame behind the gap, until a newer snapshot.
 """
 
@@ -12,8 +13,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from engine.reasons import Reason
-from engine.records import BOOK_UPDATE, Venue
-from procs.agent import NEVER_NS, Follow
+from engine.records import BOOK_UPDATE, Trust, Venue
+from procs.agent import BOOK, NEVER_NS, Follow, role_at
+from procs.book_notes import BOOK_NOTE
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
 
@@ -62,20 +64,24 @@ class BookAgent:
         venue: Venue,
         store: Store,
         updates: OverwritingRing,
+        notes: OverwritingRing,
         tops: OverwritingRing,
         table: Table,
         follow: Follow | None = None,
     ) -> None:
-        self.role = f"book-{venue.name.lower()}"
-        self.venue = venue
+        self.role = role_at(BOOK, venue)
         self.store = store
         self.applied = 0
         self.laps = 0
         self._follow = follow
         self._tops = tops
         self._table = table
-        self._reader = updates.reader(batch_cells=BATCH_CELLS)
+        # Where a stage before us has died, what it was sent is history: books come back by snapshots.
+        is_first = not table.rows["epoch"].any()
+        self._reader = updates.reader(from_oldest=is_first, batch_cells=BATCH_CELLS)
         self._updates = self._reader.records(BOOK_UPDATE)
+        self._notes = notes.reader(from_oldest=False)  # an older one was about the books of another stage
+        self._note_rows = self._notes.records(BOOK_NOTE)
 
     @property
     def lost(self) -> int:
@@ -89,7 +95,7 @@ class BookAgent:
             self._table.write(int(slot), self.store.rows[slot : slot + 1])
 
     def do_work(self, now_ns: int) -> int:
-        """Apply what the feed has published since; then what is due by the clock."""
+        """Apply what the feed has published since, then its notes; then what is due by the clock."""
         work = self._reader.poll()
         if work > 0:
             if self._reader.entered_epoch():  # another feed: what the one before knew it does not
@@ -99,18 +105,14 @@ class BookAgent:
             self._follow_laps(now_ns)
             self.applied += work
             self._publish(self.store.apply(self._updates, work, now_ns))
+        n_notes = max(self._notes.poll(), 0)
+        for index in range(n_notes):
+            self._take_note(self._note_rows[index], now_ns)
+        work += n_notes
         if self.store.next_due_ns() <= now_ns:
             work += 1
             self._publish(self.store.on_time(now_ns))
         return work
-
-    def doubt(self, slot: int, reason: Reason, now_ns: int) -> None:
-        """Put a book in doubt for a reason found outside the stream: its row says so."""
-        self._publish(self.store.doubt(slot, reason, now_ns))
-
-    def resync_requested(self, slot: int, now_ns: int) -> None:
-        """A snapshot of a book in doubt was asked for: its row says so."""
-        self._publish(self.store.resync_requested(slot, now_ns))
 
     def on_close(self) -> None:
         """Nothing to let go of."""
@@ -118,6 +120,17 @@ class BookAgent:
     def next_due_ns(self) -> int:
         """When a book will have been crossed for too long."""
         return min(self.store.next_due_ns(), NEVER_NS)
+
+    def _take_note(self, note: np.void, now_ns: int) -> None:
+        """Show what the feed did or missed, unless the book is another by now, or was heard of."""
+        slot = int(note["slot"])
+        row = self.store.rows[slot]
+        if row["generation"] != note["generation"] or row["trust"] == Trust.DEAD:
+            return
+        if note["reason"] == Reason.NONE:
+            self._publish(self.store.resync_requested(slot, now_ns))
+        elif row["recv_ns"] <= note["heard_ns"]:
+            self._publish(self.store.doubt(slot, Reason(int(note["reason"])), int(note["at_ns"])))
 
     def _follow_laps(self, now_ns: int) -> None:
         """Before anything from behind a gap is applied: it was received after all that is missing."""

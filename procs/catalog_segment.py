@@ -73,6 +73,10 @@ class CatalogSegment:
             barrier=Barrier.attach("catalog.barrier", directory),
         )
 
+    def view(self, reader: str) -> CatalogView:
+        """A reader's copy of the rows."""
+        return CatalogView(self, reader)
+
     def release(self) -> None:
         """Give up the writer's locks, so that another process can take them."""
         for segment in (self.rows.segment, self.names.segment, self.barrier.segment):

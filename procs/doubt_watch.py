@@ -5,6 +5,9 @@ twice. So is a LIVE book that nothing was heard of for ``silence_ns``, for a ven
 a connection that is otherwise well: the answer shows that it is still there. Without one it falls into doubt
 after twice as long. Looking costs a comparison over all rows, and a call for each book that waits, every
 LOOK_EVERY_NS.
+
+The rows may be those of another process, read from shared memory a moment ago, and what is told of a book may
+take a moment to show in its row: a silence is told once.
 """
 
 from __future__ import annotations
@@ -39,22 +42,22 @@ class Feed(Protocol):
 
 
 class Books(Protocol):
-    """Who is told of what was found out (``procs.book.BookAgent``)."""
+    """Who is told of what was found out (``procs.book_notes.NoteWriter``)."""
 
-    def resync_requested(self, slot: int, now_ns: int) -> None:
+    def resync_requested(self, ref: MarketRef, now_ns: int) -> None:
         """A snapshot of a book in doubt was asked for."""
         ...
 
-    def doubt(self, slot: int, reason: Reason, now_ns: int) -> None:
-        """A book falls into doubt."""
+    def doubt(self, ref: MarketRef, reason: Reason, heard_ns: int, now_ns: int) -> None:
+        """A book that was heard of at ``heard_ns`` last falls into doubt."""
         ...
 
 
 class DoubtWatch:
-    """Asks for books. ``rows``: BOOK_ROW by slot; ``has_orders``: whether we have some in a slot.
+    """Asks for books. ``rows``: BOOK_ROW by slot, which ``refresh`` brings up to date before each look.
 
-    ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books asked for, ``silent`` those that
-    fell into doubt for silence.
+    ``has_orders``: whether we have some in a slot. ``now_ns`` is of the clock that stamps receipt. ``asked``
+    counts books asked for, ``silent`` those that were told to be silent.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class DoubtWatch:
         books: Books,
         feed: Feed,
         silence_ns: int,
+        refresh: Callable[[], object] = lambda: None,
         has_orders: Callable[[int], bool] | None = None,
     ) -> None:
         self.asked = 0
@@ -71,31 +75,38 @@ class DoubtWatch:
         self._books = books
         self._feed = feed
         self._silence_ns = silence_ns
+        self._refresh = refresh
         self._has_orders = has_orders
+        self._refs: dict[int, MarketRef] = {}
         self._symbols: dict[int, tuple[str, ...]] = {}
         self._slots = np.empty(0, np.int64)
         self._waited = np.zeros(len(rows), np.bool_)  # by slot, when it was looked at last
+        self._lost = np.zeros(len(rows), np.bool_)  # by slot: told to be silent, and not heard of since
         self._next_ns = 0
 
     def add(self, ref: MarketRef, spec: MarketSpec) -> None:
         """Watch a market; one that had the slot before is forgotten."""
+        self._refs[ref.slot] = ref
         self._symbols[ref.slot] = tuple(symbol.decode() for symbol, _, _ in market_symbols(spec))
         self._slots = np.array(sorted(self._symbols), np.int64)
 
     def look(self, now_ns: int) -> int:
-        """Ask for what waits, if it is time to; how many books were newly asked for."""
+        """Ask for what waits, if it is time to; how many books were newly asked for or told to be silent."""
         if 0 < self._next_ns - now_ns <= LOOK_EVERY_NS:  # further off: the clock stepped back
             return 0
         self._next_ns = now_ns + LOOK_EVERY_NS
+        self._refresh()
         trusts = self._rows["trust"][self._slots]
         ages_ns = np.where(trusts == Trust.LIVE, now_ns - self._rows["recv_ns"][self._slots], 0)
         for slot in self._slots[self._waited[self._slots] & (trusts == Trust.LIVE)].tolist():
             for symbol in self._symbols[slot]:
                 self._feed.snapshot_arrived(symbol)
         is_lost = ages_ns >= 2 * self._silence_ns
-        for slot in self._slots[is_lost].tolist():
-            self.silent += 1
-            self._books.doubt(slot, Reason.FEED_SILENT, now_ns)
+        silent = self._slots[is_lost & ~self._lost[self._slots]].tolist()
+        self._lost[self._slots] = is_lost
+        for slot in silent:
+            heard_ns = int(self._rows["recv_ns"][slot])
+            self._books.doubt(self._refs[slot], Reason.FEED_SILENT, heard_ns, now_ns)
         is_quiet = (ages_ns >= self._silence_ns) & ~is_lost
         asked = sum(self._ask(slot) for slot in self._slots[is_quiet].tolist())
         waiting = _WAITING[self._rows["trust"][self._slots]]
@@ -103,9 +114,10 @@ class DoubtWatch:
         for slot in self._slots[waiting].tolist():
             if self._ask(slot):
                 asked += 1
-                self._books.resync_requested(slot, now_ns)
+                self._books.resync_requested(self._refs[slot], now_ns)
         self.asked += asked
-        return asked
+        self.silent += len(silent)
+        return asked + len(silent)
 
     def _ask(self, slot: int) -> bool:
         urgent = self._has_orders is not None and self._has_orders(slot)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.records import Venue
+from procs.agent import FEED, role_at
 from shm.ring import OverwritingRing, Records
 
 Counts = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ class FeedAgent:
     """One venue's feed. ``frames`` counts what came in, ``refused`` messages too large for the ring."""
 
     def __init__(self, venue: Venue, codec: Codec, updates: OverwritingRing) -> None:
-        self.role = f"feed-{venue.name.lower()}"
+        self.role = role_at(FEED, venue)
         self.codec = codec
         self.frames = 0
         self.refused = 0

@@ -30,6 +30,7 @@ from engine.venues.session import Session
 from engine.venues.shards import SocketPlan, plan_sockets
 from engine.venues.symbols import SymbolTable
 from procs.book import BookAgent
+from procs.book_notes import NOTE_CELLS, NoteWriter
 from procs.credentials import kalshi_credentials
 from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent
@@ -80,11 +81,13 @@ class LiveFeed:
         )
         self.codec: MarketDataCodec = _codec(venue, self.symbols)
         updates = OverwritingRing.create(UPDATE_CELLS, SMALL_BYTES)
+        notes = OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
         self.feed = FeedAgent(venue, self.codec, updates)
         self.book = BookAgent(
             venue,
             self.store,
             updates,
+            notes,
             OverwritingRing.create(TOP_CELLS, WIDE_BYTES),
             Table.create(len(specs), BOOK_ROW),
         )
@@ -98,7 +101,9 @@ class LiveFeed:
             unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
             after_read=lambda: self._follow(now_ns()),
         )
-        self.watch = DoubtWatch(self.store.rows, self.book, self.shell, config.book.market_silence_max_ns)
+        self.watch = DoubtWatch(
+            self.store.rows, NoteWriter(notes), self.shell, config.book.market_silence_max_ns
+        )
         self._register(config, specs, fees, now_ns())
 
     def live_books(self) -> int:
@@ -117,7 +122,8 @@ class LiveFeed:
         """Apply what came in, and ask for what is in doubt."""
         while self.book.do_work(now_ns):
             pass
-        self.watch.look(now_ns)
+        if self.watch.look(now_ns):
+            self.book.do_work(now_ns)
         if self._also is not None:
             self._also(now_ns)
 

@@ -45,13 +45,15 @@ STATE_LOCK: Final = "engine.lock"
 class Where:
     """Folders of an engine; None: of its own, ending with the run. ``monitor_port`` None: no metrics.
 
-    ``decisions``: file that a live engine appends its decision log to.
+    ``decisions``: file that a live engine appends its decision log to; ``record_inputs``: folder of logs of
+    what each agent reads.
     """
 
     run_dir: Path | None = None
     state_dir: Path | None = None
     monitor_port: int | None = None
     decisions: Path | None = None
+    record_inputs: Path | None = None
 
     def attendants(self, state_dir: Path) -> dict[str, list[str]]:
         """Commands to keep running beside an engine that can be found: operator's commands, metrics."""
@@ -119,6 +121,7 @@ def run_processes(
                 latency_scale=latency_scale,
                 speed_ppm=0 if speed is None else max(round(speed * PPM), 1),
                 decisions=str(log) if decisions is not None or where.decisions is not None else "",
+                record_inputs="" if where.record_inputs is None else str(where.record_inputs),
             ),
             given.scene.start_ns,
         )

@@ -31,7 +31,7 @@ from engine.venues.codec import MarketDataCodec
 from engine.venues.kalshi.codec import KalshiCodec
 from engine.venues.polymarket.codec import PolymarketCodec
 from engine.venues.symbols import SymbolTable
-from procs.agent import Follow
+from procs.agent import BOOK, FEED, VENUE, Follow, role_at
 from procs.book import BookAgent
 from procs.catalog_segment import CatalogView, MarketNames
 from procs.decision_log import DecisionLog
@@ -43,6 +43,7 @@ from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
 from procs.sim_venue import SimVenueAgent, StoreBook
 from procs.strategy import StrategyAgent
+from procs.tapes import Tapes
 from procs.view import BookView
 from procs.wires import Wires
 
@@ -69,13 +70,21 @@ class EngineParts:
     """Makes the stages of ``roles`` around one catalog.
 
     ``stores`` are the engine's books, ``venue_stores`` those of the simulated venues; each is there only for
-    its role. ``boot_epoch`` was never used by an earlier start.
+    its role. ``boot_epoch`` was never used by an earlier start. ``tapes`` may stand between an agent and the
+    wires.
     """
 
     def __init__(
-        self, config: Config, scene: Scene, wires: Wires, roles: Collection[Role], boot_epoch: int
+        self,
+        config: Config,
+        scene: Scene,
+        wires: Wires,
+        roles: Collection[Role],
+        boot_epoch: int,
+        tapes: Tapes | None = None,
     ) -> None:
         self.config = config
+        self.tapes = tapes or Tapes(wires)
         self.catalog = Catalog(config.engine.market_slots)
         self.boot_epoch = boot_epoch
         self.wires = wires
@@ -111,29 +120,40 @@ class EngineParts:
             return added
 
         codec.on_unknown = add
-        return FeedAgent(venue, codec, self.wires.updates[venue])
+        role = role_at(FEED, venue)
+        wires = self.tapes.wires(role)
+        self.tapes.follow(role, self.registry)
+        return FeedAgent(venue, codec, wires.updates[venue])
 
     def book(self, venue: Venue, follow: Follow | None = None) -> BookAgent:
         """Books of a venue. ``follow`` learns of new markets before what names them is applied."""
-        wires = self.wires
-        tops, table = wires.tops[venue], wires.books[venue]
-        return BookAgent(venue, self.stores[venue], wires.updates[venue], tops, table, follow)
+        role = role_at(BOOK, venue)
+        wires = self.tapes.wires(role)
+        follow = self.tapes.follow(role, self.registry, follow)
+        updates, notes, tops = wires.updates[venue], wires.notes[venue], wires.tops[venue]
+        return BookAgent(venue, self.stores[venue], updates, notes, tops, wires.books[venue], follow)
 
     def strategy(self, follow: Follow | None = None) -> StrategyAgent:
         """Arbitrage over all venues."""
-        view = self._view()
+        role = StrategyAgent.role
+        wires = self.tapes.wires(role)
+        follow = self.tapes.follow(role, self.registry, follow)
+        view = self._view(wires)
         relations = RelationTable(self.screened.accepted, self.catalog)
         scanner = ArbitrageScanner(
             self.catalog, relations, view.rows, self.config.strategy, first_signal_id=self._first_id()
         )
-        return StrategyAgent(scanner, view, self.wires, follow)
+        return StrategyAgent(scanner, view, wires, follow)
 
     def optimizer(self) -> OptimizerAgent:
         """Allocation of cash and slots."""
-        view, markets = self._view(), CatalogView(self.wires.catalog, OptimizerAgent.role)
+        role = OptimizerAgent.role
+        wires = self.tapes.wires(role)
+        self.tapes.follow(role, self.registry)
+        view, markets = self._view(wires), wires.catalog.view(role)
         limits = AllocatorLimits.from_config(self.config)
         allocator = Allocator(markets.rows, view.rows, limits, first_plan_id=self._first_id())
-        return OptimizerAgent(allocator, view, markets, self.wires)
+        return OptimizerAgent(allocator, view, markets, wires)
 
     def executor(
         self,
@@ -144,15 +164,18 @@ class EngineParts:
         halt: HaltSwitch | None = None,
     ) -> ExecutorAgent:
         """Executor with its desk that goes on after ``past``; with none, on the paper cash as configured."""
+        role = ExecutorAgent.role
+        wires = self.tapes.wires(role)
+        self.tapes.follow(role, self.registry)
         if self._executor_markets is None:
-            self._executor_markets = CatalogView(self.wires.catalog, ExecutorAgent.role)
+            self._executor_markets = wires.catalog.view(role)
         cash = {venue: settings.paper_cash_micros for venue, settings in self.venue_configs().items()}
         limits = gate_limits(self.config.risk, self.venue_configs())
         site = Site(
             self.catalog,
             self._executor_markets,
-            self._view(),
-            self.wires,
+            self._view(wires),
+            wires,
             limits,
             ExecutionConfig(),
             halt,
@@ -162,6 +185,9 @@ class EngineParts:
 
     def venue(self, venue: Venue, latency_scale: int, follow: Follow | None = None) -> SimVenueAgent:
         """Simulated venue, every way to and from it ``latency_scale`` times as long as configured."""
+        role = role_at(VENUE, venue)
+        wires = self.tapes.wires(role)
+        follow = self.tapes.follow(role, self.registry, follow)
         settings = self.venue_configs()[venue]
         latency = settings.latency
         route = Route(
@@ -181,7 +207,7 @@ class EngineParts:
                 latency.confirm_ns, latency.confirm_ns, latency.convert_ns, latency.convert_ns
             ),
         )
-        return SimVenueAgent(venue, sim, self.wires, latency.settle_ns, follow, book)
+        return SimVenueAgent(venue, sim, wires, latency.settle_ns, follow, book)
 
     def decision_log(self, file: BinaryIO | None) -> DecisionLog:
         """Log of every stage's decisions into ``file``, behind what is there."""
@@ -201,5 +227,5 @@ class EngineParts:
         """The first id of this start, above those of all earlier ones; the very first counts from 1."""
         return 1 if self.boot_epoch == 1 else IdSource(self.boot_epoch).next_id()
 
-    def _view(self) -> BookView:
-        return BookView(self.wires.books, self.config.engine.market_slots)
+    def _view(self, wires: Wires) -> BookView:
+        return BookView(wires.books, self.config.engine.market_slots)

@@ -25,6 +25,7 @@ from engine import typed_tree
 from engine.config import ProcessConfig, Role
 from engine.errors import ConfigError
 from engine.units import PPM
+from procs.book_notes import NoteWriter
 from procs.boot_epoch import next_boot_epoch
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
@@ -40,10 +41,12 @@ from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_na
 from procs.session_watch import SessionWatch
 from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
+from procs.tapes import RecordingTapes, Tapes
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
+from shm.mirror import Mirror
 from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 
 JOURNAL_SUFFIX: Final = ".journal"
@@ -68,12 +71,11 @@ class EngineProcess:
         self._given = named_input(description.input, description.config)
         self._clock = EngineClock.attach(self._path)
         boot_epoch = next_boot_epoch(Path(description.state_dir))
+        wires = Wires.join(VENUES, self._path, config.roles, boot_epoch)
+        start_ns = self._clock.now_ns() if self._is_live else self._given.scene.start_ns
+        self._tapes = self._make_tapes(wires, boot_epoch, start_ns)
         self._parts = EngineParts(
-            description.config,
-            self._given.scene,
-            Wires.join(VENUES, self._path, config.roles, boot_epoch),
-            config.roles,
-            boot_epoch,
+            description.config, self._given.scene, wires, config.roles, boot_epoch, self._tapes
         )
         self._stages = Stages(
             self._parts,
@@ -83,7 +85,7 @@ class EngineProcess:
             watch=SessionWatch(self._given.plantings, self._parts.catalog),
             journal=self._journal(config),
             halt=self._halt,
-            now_ns=self._clock.now_ns() if self._is_live else None,
+            now_ns=start_ns,
         )
         self._seats = Seats.attach(description.seats, self._path)
         self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
@@ -105,6 +107,16 @@ class EngineProcess:
         self._stop_asked = False
         self._turns = 0
         self._beat_ns = 0
+
+    def _make_tapes(self, wires: Wires, boot_epoch: int, start_ns: int) -> Tapes:
+        """Logs of what the agents here read, where they are asked for."""
+        description = self._description
+        if not description.record_inputs:
+            return Tapes(wires)
+        folder = Path(description.record_inputs)
+        tapes = RecordingTapes(wires, folder, description, self._name, boot_epoch, start_ns)
+        self._files.callback(tapes.close)
+        return tapes
 
     def _place(self, config: ProcessConfig) -> None:
         """Take the core and the way to wait; who waits for its turn in a replay leaves the core to others."""
@@ -157,6 +169,7 @@ class EngineProcess:
                 self._description.config,
                 self._given.scene.markets,
                 self._stages.feeds,
+                self._stages.sinks(),
                 self._clock.now_ns,
                 turns.nudge,
             )
@@ -184,9 +197,9 @@ class EngineProcess:
             return
         if self._is_live:
             self._feeds.open()
-            for books in self._stages.books:
-                store = self._parts.stores[books.venue]
-                self._feeds.watch(books.venue, store.rows, books, self._parts.catalog)
+            wires = self._parts.wires
+            for venue, notes in wires.notes.items():
+                self._feeds.watch(venue, Mirror(wires.books[venue]), NoteWriter(notes), self._parts.catalog)
         else:
             await self._feeds.open_simulated(self._path)
         await self._feeds.wait_failed()
@@ -197,7 +210,7 @@ class EngineProcess:
         worked = int(self._host.turn())
         if self._is_live:
             if self._feeds is not None:
-                self._feeds.look(self._clock.now_ns())
+                worked += self._feeds.look(self._clock.now_ns())
             if worked:
                 for bell in self._others:
                     bell.ring()
@@ -222,6 +235,9 @@ class EngineProcess:
         if now_ns - self._beat_ns < BEAT_EVERY_NS:
             return False
         self._beat_ns = now_ns
+        ended = self._tapes.on_clock(now_ns)
+        if ended:
+            self._health.set_state(ProcessState.READY, ended)
         self._health.beat(now_ns, self._turns, self._host.work, self._slept)
         if now_ns - self._looked_ns < LOOK_EVERY_NS:
             return False

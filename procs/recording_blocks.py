@@ -21,6 +21,10 @@ HELD_BYTES_MAX: Final = 16 << 20
 READ_BYTES: Final = 4096  # small: what one call can expand to is bounded by what it is given
 
 
+class Truncated(RecordingDamaged):
+    """A file that ends early, such as the end of its writer leaves; everything before is whole."""
+
+
 class _Input:
     """Compressed bytes in slices; ``taken`` counts those handed out."""
 
@@ -66,7 +70,7 @@ def _read_frame(source: _Input, name: str) -> Iterator[bytes]:
         slice_ = source.take()
         if not slice_:
             yield b"".join(parts)
-            raise RecordingDamaged(f"{name}: truncated: the file ends inside a compressed block")
+            raise Truncated(f"{name}: truncated: the file ends inside a compressed block")
         try:
             parts.append(decoder.decompress(slice_))
         except zstandard.ZstdError as error:

@@ -66,6 +66,7 @@ class Description:
     latency_scale: int = 1
     speed_ppm: int = 0  # times recorded time; 0: as fast as possible
     decisions: str = ""  # file of the decision log; "": none
+    record_inputs: str = ""  # folder of logs of what each agent reads; "": none
 
     @property
     def processes(self) -> tuple[ProcessConfig, ...]:
@@ -175,8 +176,8 @@ class RunDirectory:
             file.write(orjson.dumps(typed_tree.dump(description), option=orjson.OPT_INDENT_2))
 
 
-def read_description(path: Path) -> Description:
-    """What the folder says of its engine; LayoutMismatch if another build wrote it, ConfigError if unfit."""
+def read_description(path: Path, *, any_build: bool = False) -> Description:
+    """What the folder says of its engine; ConfigError if unfit, LayoutMismatch if another build wrote it."""
     try:
         tree = orjson.loads((path / DESCRIPTION).read_bytes())
     except FileNotFoundError as error:
@@ -184,7 +185,8 @@ def read_description(path: Path) -> Description:
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{path / DESCRIPTION}: not JSON: {error}") from error
     written_by = tree.get("build") if isinstance(tree, dict) else None
-    refuse_other_build(f"{path}: its owner", str(written_by), build_id())
+    if not any_build:
+        refuse_other_build(f"{path}: its owner", str(written_by), build_id())
     return typed_tree.build(Description, tree, str(path / DESCRIPTION))
 
 

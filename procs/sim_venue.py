@@ -24,7 +24,7 @@ from engine.records import (
     Venue,
 )
 from engine.sim.venue import SimVenue
-from procs.agent import NEVER_NS, Follow
+from procs.agent import NEVER_NS, VENUE, Follow, role_at
 from procs.wires import Wires, publish_each, take
 from shm.ring import Records
 
@@ -73,7 +73,7 @@ class SimVenueAgent:
         follow: Follow | None = None,
         book: StoreBook | None = None,
     ) -> None:
-        self.role = f"venue-{venue.name.lower()}"
+        self.role = role_at(VENUE, venue)
         self.sim = sim
         self._venue = venue
         self._follow = follow

@@ -21,10 +21,11 @@ from engine.catalog.market import MarketSpec
 from engine.config import WAIT_MAX_NS, Config
 from engine.records import Venue
 from engine.venues.counts import Count
-from procs.book import BookAgent
+from procs.book_notes import NoteWriter
 from procs.credentials import credentials_folder
 from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent
+from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell
 from procs.health import ProcessState
 from procs.inputs import open_tape
@@ -34,7 +35,7 @@ from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.whole_file import whole_file
-from shm.ring import Records
+from shm.mirror import Mirror
 
 ENDPOINTS: Final = "endpoints.json"
 LOOK_S: Final = 0.01
@@ -72,9 +73,11 @@ class VenueSockets:
 
 
 class FeedSockets:
-    """Sockets around the feeds of a run. ``after_read`` is called when one of them has brought something.
+    """Sockets around the feeds of a run, whose frames go to ``sinks``.
 
-    ``watch`` asks for books in doubt where the books are at hand: of a venue, by its BOOK_ROW and BookAgent.
+    ``after_read`` is called when one of them has brought something.
+
+    ``watch`` asks for the books of a venue that are in doubt by its rows, and tells their stage.
     """
 
     def __init__(
@@ -82,11 +85,13 @@ class FeedSockets:
         config: Config,
         markets: Sequence[MarketSpec],
         feeds: Mapping[Venue, FeedAgent],
+        sinks: Mapping[Venue, FeedSink],
         now_ns: Callable[[], int],
         after_read: Callable[[], None],
     ) -> None:
         self._config = config
         self._feeds = feeds
+        self._sinks = sinks
         self._now_ns = now_ns
         self._after_read = after_read
         self._markets = {
@@ -122,29 +127,28 @@ class FeedSockets:
             venue,
             config,
             specs,
-            feed,
+            self._sinks[venue],
             folder,
             now_ns=self._now_ns,
             unreadable=lambda: int(feed.codec.counts[Count.REJECTED]),
             after_read=self._after_read,
         )
 
-    def watch(self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog) -> None:
-        """Ask for the books of a venue that fall into doubt, or are not heard of."""
+    def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog) -> None:
+        """Ask for the books of a venue that fall into doubt, or are not heard of, from now on."""
         if venue not in self.shells:
             return
         silence_ns = self._config.book.market_silence_max_ns
-        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns)
+        watch = DoubtWatch(rows.rows, notes, self.shells[venue], silence_ns, rows.refresh)
         for spec in self._markets[venue]:
             ref = catalog.find(venue, spec.symbol)
             if ref is not None:
                 watch.add(ref, spec)
         self._watches.append(watch)
 
-    def look(self, now_ns: int) -> None:
-        """Ask for what is in doubt, if it is time to."""
-        for watch in self._watches:
-            watch.look(now_ns)
+    def look(self, now_ns: int) -> int:
+        """Ask for what is in doubt, if it is time to; how many books that was."""
+        return sum(watch.look(now_ns) for watch in self._watches)
 
     async def wait_failed(self) -> None:
         """Ends by raising what failed in a socket's callbacks; without any socket it does not end."""

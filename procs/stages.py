@@ -9,11 +9,13 @@ from typing import BinaryIO
 from engine.config import Role
 from engine.execution.recovery import Past, recover
 from engine.ledger.journal import Journal
+from engine.records import Venue
 from procs.agent import Agent
 from procs.catalog_agent import CatalogAgent
 from procs.catalog_follower import CatalogFollower
 from procs.decision_agent import DecisionAgent
 from procs.executor import ExecutorAgent
+from procs.feed_link import FeedSink
 from procs.findings import Findings, book_found, cash_found, desk_found, feed_found, log_found
 from procs.halt import HaltSwitch
 from procs.journal_file import JournalFile
@@ -21,6 +23,7 @@ from procs.optimizer import OptimizerAgent
 from procs.parts import VENUES, EngineParts
 from procs.session_watch import SessionWatch
 from procs.strategy import StrategyAgent
+from procs.taped import TapedJournal, TapedSwitch
 
 
 class Stages:
@@ -76,13 +79,18 @@ class Stages:
         """All of them, each before those that read what it writes."""
         catalog: tuple[Agent | None, ...] = (self._keeper, self._follower)
         single: tuple[Agent | None, ...] = (self.executor, self.strategy, self.optimizer, self.decisions)
-        return [
+        agents = [
             *self.feeds.values(),
             *(agent for agent in catalog if agent is not None),
             *self.books,
             *self.venues.values(),
             *(agent for agent in single if agent is not None),
         ]
+        return [self._parts.tapes.agent(agent) for agent in agents]
+
+    def sinks(self) -> dict[Venue, FeedSink]:
+        """Where the frames of each venue go."""
+        return {venue: self._parts.tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
 
     def journal_content(self) -> bytes:
         """All whole entries of the executor's journal so far."""
@@ -91,6 +99,11 @@ class Stages:
     def _make_executor(self, halt: HaltSwitch | None, now_ns: int) -> ExecutorAgent:
         """An executor that goes on after what its journal has."""
         parts, file = self._parts, self._journal_file
+        tape = parts.tapes.tape(ExecutorAgent.role)
+        if tape is not None:
+            taped = TapedJournal(file, self._journal_bytes, tape)
+            switch = None if halt is None else TapedSwitch(halt, tape)
+            return parts.executor(taped.writer(), recover(taped.entries), now_ns, taped.is_full, switch)
         if file is None:
             journal = Journal(self._journal_bytes, lambda: None)
             return parts.executor(journal, Past(), now_ns, halt=halt)

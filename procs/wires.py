@@ -4,8 +4,9 @@
 ring or table         message         written by             read by
 ====================  ==============  =====================  ==============================================
 updates[venue]        BOOK_UPDATE     feed of the venue      book of the venue, simulated venue (overwriting)
+notes[venue]          BOOK_NOTE       feed of the venue      book of the venue (overwriting)
 tops[venue]           TOP             book of the venue      strategy (overwriting)
-books[venue]          BOOK_ROW        book of the venue      strategy, optimizer, executor (table by slot)
+books[venue]          BOOK_ROW        book of the venue      strategy, optimizer, executor, feed (by slot)
 signals               SIGNAL          strategy               optimizer
 plans                 PLAN            optimizer              executor
 requests[venue]       ORDER_REQUEST   executor               the venue
@@ -39,6 +40,7 @@ from engine.records import (
     DecisionStage,
     Venue,
 )
+from procs.book_notes import NOTE_CELLS
 from procs.catalog_segment import CatalogSegment
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
@@ -71,6 +73,7 @@ class Wires:
     """All rings and tables of one engine."""
 
     updates: dict[Venue, OverwritingRing]
+    notes: dict[Venue, OverwritingRing]
     tops: dict[Venue, OverwritingRing]
     books: dict[Venue, Table]
     signals: RefusingRing
@@ -91,6 +94,7 @@ class Wires:
         where = _Where(directory, epoch)
         return cls(
             updates={v: where.overwriting(UPDATE_CELLS, SMALL_BYTES, f"updates.{_low(v)}") for v in venues},
+            notes={v: where.overwriting(NOTE_CELLS, SMALL_BYTES, f"notes.{_low(v)}") for v in venues},
             tops={v: where.overwriting(TOP_CELLS, WIDE_BYTES, f"tops.{_low(v)}") for v in venues},
             books={v: where.table(slots, BOOK_ROW, f"books.{_low(v)}") for v in venues},
             signals=where.refusing("signals", "optimizer"),
@@ -132,6 +136,7 @@ class Wires:
 
         return cls(
             updates={v: overwriting(f"updates.{_low(v)}", SMALL_BYTES, Role.FEED) for v in venues},
+            notes={v: overwriting(f"notes.{_low(v)}", SMALL_BYTES, Role.FEED) for v in venues},
             tops={v: overwriting(f"tops.{_low(v)}", WIDE_BYTES, Role.BOOK) for v in venues},
             books={v: table(f"books.{_low(v)}", BOOK_ROW, Role.BOOK) for v in venues},
             signals=refusing("signals", Role.STRATEGY),
@@ -147,8 +152,9 @@ class Wires:
 
     def release(self) -> None:
         """Give up the locks of all segments, so that their writers can take them."""
-        rings: list[OverwritingRing | RefusingRing] = [*self.updates.values(), *self.tops.values()]
-        rings += [self.signals, self.plans, self.events, *self.requests.values(), *self.reports.values()]
+        rings: list[OverwritingRing | RefusingRing] = [*self.updates.values(), *self.notes.values()]
+        rings += [*self.tops.values(), self.signals, self.plans, self.events]
+        rings += [*self.requests.values(), *self.reports.values()]
         rings += self.decisions.values()
         for segment in [ring.segment for ring in rings]:
             segment.close()

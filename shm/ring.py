@@ -195,7 +195,13 @@ class _Ring:
         cursor = private_block()
         if cells.join(self.address, address_of(cursor), int(from_oldest)) != 1:
             raise ShmError("the producer overtook a reader that tried to join")
-        return Reader(self, cursor, batch_cells)
+        return self.reader_at(cursor, batch_cells)
+
+    def reader_at(
+        self, place: Words, batch_cells: int, claim: Claim | None = None, *, keeps: bool = False
+    ) -> Reader:
+        """Make the reader whose place is ``place``, whatever way it joined."""
+        return Reader(self, place, batch_cells, claim, keeps=keeps)
 
     @property
     def capacity(self) -> int:
@@ -353,7 +359,7 @@ class RefusingRing(_Ring):
             joined = state == ReaderState.FENCED
         if not joined:
             raise RingRefused(f"{name!r} has joined already; fence it first if it is dead")
-        return Reader(self, block, batch_cells, claim, keeps=keeps)
+        return self.reader_at(block, batch_cells, claim, keeps=keeps)
 
     def resume(
         self, name: str, now_ns: int, *, batch_cells: int = READ_BATCH_CELLS, keeps: bool = False
@@ -371,7 +377,7 @@ class RefusingRing(_Ring):
         adoption.take_up(self.address, address_of(block))
         write_word(address_of(block) + gating.HEARTBEAT_AT, now_ns)
         change_state(address_of(block), ReaderState.DECLARED, ReaderState.JOINED)
-        return Reader(self, block, batch_cells, claim, keeps=keeps)
+        return self.reader_at(block, batch_cells, claim, keeps=keeps)
 
     def _claimed(self, name: str) -> tuple[Words, Claim | None]:
         """Block of a declared reader, and the right to be it; RingRefused."""

@@ -34,6 +34,16 @@ def speed(text: str) -> float | None:
     return value
 
 
+def add_record_inputs(parser: argparse.ArgumentParser) -> None:
+    """Declare the option that has every agent's inputs written down."""
+    parser.add_argument(
+        "--record-inputs",
+        type=Path,
+        metavar="DIR",
+        help="write down what each agent reads and writes, for replay-inputs",
+    )
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that change settings."""
     parser.add_argument(

@@ -58,6 +58,12 @@ COMMANDS: Final = (
     ),
     Command("run", "procs.cli.run", "the engine on live market data, trading on paper", True),
     Command("proc", "procs.cli.proc", "one process of an engine, as its owner starts it", True),
+    Command(
+        "replay-inputs",
+        "procs.cli.replay_inputs",
+        "play each agent of a run alone on what it read, and compare",
+        True,
+    ),
     Command("venue-sim", "procs.cli.venue_sim", "serve both venues' market data on loopback", True),
     Command("status", "procs.cli.status", "show a running engine: its processes, halted or paused, by whom"),
     Command("latency", "procs.cli.latency", "where the time of a running engine goes, stage by stage"),

@@ -18,15 +18,16 @@ from typing import Final, NamedTuple
 from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files, places
-from procs.cli.arguments import add_config_arguments, speed
+from procs.cli.arguments import add_config_arguments, add_record_inputs, speed
 from procs.cli.exit_codes import ExitCode
 from procs.cli.render_json import paper_document
 from procs.cli.render_paper import closing as closing_words
 from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
+from procs.input_log import unused_folder
 from procs.journal_file import JournalFile
-from procs.paper import PaperOptions, refuse_missing_roles, run_recordings, run_session
+from procs.paper import INLINE, PaperOptions, refuse_missing_roles, run_recordings, run_session
 from procs.paper_processes import Where
 from procs.paper_result import PaperResult
 from procs.progress import OnProgress
@@ -46,6 +47,7 @@ class PaperInput(NamedTuple):
     files: tuple[Path, ...]
     decisions: Path | None
     journal: Path | None
+    record_inputs: Path | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--decisions", type=Path, metavar="FILE", help="write a line for every decision")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="keep the journal of orders and fills")
+    add_record_inputs(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="seed of everything simulated")
     add_config_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout, no progress")
@@ -118,22 +121,32 @@ def _config(args: argparse.Namespace) -> Config:
     if args.topology is not None:
         assignments.append(f"engine.topology={args.topology}")
     config = config_files.load_config(args.config, assignments)
-    refuse_missing_roles(config)
+    _refuse_unfit(config, records_inputs=args.record_inputs is not None)
     return config
+
+
+def _refuse_unfit(config: Config, *, records_inputs: bool) -> None:
+    """ConfigError for a topology that leaves a stage out, or where nobody reads anything of his own."""
+    refuse_missing_roles(config)
+    if config.engine.topology == INLINE and records_inputs:
+        raise ConfigError(f"--record-inputs: {INLINE} is one process, which its recording replays as it is")
 
 
 def _inputs(args: argparse.Namespace) -> list[PaperInput]:
     """What to run. ConfigError without a sample, or when a decision log would overwrite an input; OSError."""
     if args.replay:
-        inputs = [PaperInput(REPLAY_NAME, tuple(args.replay), args.decisions, args.journal)]
+        inputs = [
+            PaperInput(REPLAY_NAME, tuple(args.replay), args.decisions, args.journal, args.record_inputs)
+        ]
     else:
         folder = places.samples_dir()
         samples = tuple(sorted(folder.glob(f"*{SUFFIX}")))
         if not samples:
             raise ConfigError(f"{folder}: no packaged recording (*{SUFFIX}); name some with --replay")
-        beside = [None if path is None else of_session(path) for path in (args.decisions, args.journal)]
+        kept = (args.decisions, args.journal, args.record_inputs)
+        beside = [None if path is None else of_session(path) for path in kept]
         inputs = [
-            PaperInput(SAMPLE_NAME, samples, args.decisions, args.journal),
+            PaperInput(SAMPLE_NAME, samples, *kept),
             PaperInput("", (), *beside),
         ]
     for one in inputs:
@@ -141,6 +154,8 @@ def _inputs(args: argparse.Namespace) -> list[PaperInput]:
             file.open("rb").close()  # a name that is not there must not cost anybody an older decision log
         if one.decisions is not None:
             refuse_overwriting(one.decisions, one.files, "decision log")
+        if one.record_inputs is not None:
+            unused_folder(one.record_inputs)
     return inputs
 
 
@@ -158,7 +173,10 @@ def _run_input(one: PaperInput, args: argparse.Namespace, config: Config) -> Pap
             files=one.files,
             align_start=args.align == "start",
             speed=args.speed,
-            where=Where(run_dir=args.run_dir),
+            where=Where(
+                run_dir=args.run_dir,
+                record_inputs=None if one.record_inputs is None else one.record_inputs.absolute(),
+            ),
             decisions=None if one.decisions is None else stack.enter_context(whole_file(one.decisions)),
             journal=None if one.journal is None else stack.enter_context(closing(_new_journal(one.journal))),
         )

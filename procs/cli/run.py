@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from engine.config import Config, Role
+from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files
+from procs.cli.arguments import add_record_inputs
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
 from procs.cli.paper import tell
 from procs.cli.record import seconds
@@ -22,6 +23,7 @@ from procs.cli.render_json import paper_document
 from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
+from procs.input_log import unused_folder
 from procs.paper import INLINE, PaperOptions, refuse_missing_roles, run_live
 from procs.paper_processes import Where
 from procs.progress import OnProgress
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--polymarket-url", metavar="URL", help="in place of the configured address")
     parser.add_argument("--kalshi-url", metavar="URL", help="in place of the configured address")
     parser.add_argument("--decisions", type=Path, metavar="FILE", help="write a line for every decision")
+    add_record_inputs(parser)
     parser.add_argument("--port", type=int, metavar="P", help="of the metrics; default: monitor.port")
     add_engine_arguments(parser)
 
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
                 state_dir.absolute(),
                 config.monitor.port if args.port is None else args.port,
                 None if args.decisions is None else args.decisions.absolute(),
+                None if args.record_inputs is None else unused_folder(args.record_inputs),
             ),
         )
         result = run_live(args.markets, options, time.time_ns(), _until(args.for_s), on_progress)
@@ -92,11 +96,6 @@ def _config(args: argparse.Namespace) -> Config:
     if config.engine.topology == INLINE:
         raise ConfigError(f"engine.topology: {INLINE} is for replays; name one of several processes")
     refuse_missing_roles(config)
-    processes = config.topologies[config.engine.topology].processes
-    if not any({Role.FEED, Role.BOOK} <= set(process.roles) for process in processes):
-        raise ConfigError(
-            "engine.topology: run needs feed and book in one process, to ask for books in doubt"
-        )
     return config
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from engine.book.store import BookStore
+from engine.catalog.market import MarketRef
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, BOOK_UPDATE, TOP, Side, Trust, UpdateFlag, UpdateKind, Venue
 from procs.book import BookAgent
+from procs.book_notes import BOOK_NOTE, NOTE_CELLS, NoteWriter
 from shm.ring import OverwritingRing
 from shm.table import Table
 
@@ -27,11 +29,13 @@ class Floor:
     def __init__(self) -> None:
         self.updates = OverwritingRing.create(32, BOOK_UPDATE.itemsize)
         tops = OverwritingRing.create(64, TOP.itemsize)
+        notes = OverwritingRing.create(NOTE_CELLS, BOOK_NOTE.itemsize)
+        self.ring, self.notes = notes, NoteWriter(notes)
         self.table = Table.create(3, BOOK_ROW)
         self.store = BookStore(3, 1, 64)
         for slot in (0, 1):
             self.store.open_market(slot, 1, Venue.KALSHI, GRID, mirror=True)
-        self.agent = BookAgent(Venue.KALSHI, self.store, self.updates, tops, self.table)
+        self.agent = BookAgent(Venue.KALSHI, self.store, self.updates, notes, tops, self.table)
         self.tops = tops.reader()
 
     def say(self, slot: int, recv_ns: int, *what: tuple[UpdateKind, Side, int, int]) -> None:
@@ -103,12 +107,44 @@ def test_a_request_for_a_book_in_doubt_is_shown_by_row_and_top() -> None:
     floor = Floor()
     floor.say(0, 1, *SNAPSHOT)
     floor.work(1)
-    floor.agent.doubt(0, Reason.FEED_SILENT, 2)
-    assert floor.row(0)["trust"] == Trust.SUSPECT
+    floor.notes.doubt(MarketRef(0, 1), Reason.FEED_SILENT, 1, 2)
     assert floor.work(2) == [(0, Trust.SUSPECT)]
-    floor.agent.resync_requested(0, 3)
-    assert floor.row(0)["trust"] == Trust.RESYNC
+    assert floor.row(0)["trust"] == Trust.SUSPECT
+    floor.notes.resync_requested(MarketRef(0, 1), 3)
     assert floor.work(4) == [(0, Trust.RESYNC)]
+    assert floor.row(0)["trust"] == Trust.RESYNC
     floor.say(0, 5, *SNAPSHOT)
     floor.work(5)
     assert floor.row(0)["trust"] == Trust.LIVE
+
+
+def test_a_note_that_comes_late_changes_nothing() -> None:
+    floor = Floor()
+    floor.say(0, 1, *SNAPSHOT)
+    floor.work(1)
+    floor.notes.doubt(MarketRef(0, 2), Reason.FEED_SILENT, 1, 2)  # of another market
+    assert floor.work(2) == []
+    floor.say(0, 3, (UpdateKind.LEVEL_SET, Side.BID, 3_900, CONTRACT))
+    floor.notes.doubt(MarketRef(0, 1), Reason.FEED_SILENT, 1, 2)  # heard of since
+    assert floor.work(4) == [(0, Trust.LIVE)]
+
+
+def test_a_snapshot_that_overtook_the_note_of_a_silence_is_newer_than_the_doubt() -> None:
+    """The doubt counts from when it was found out, not from when the book stage came to read of it."""
+    floor = Floor()
+    floor.say(0, 1, *SNAPSHOT)
+    floor.work(1)
+    floor.notes.doubt(MarketRef(0, 1), Reason.FEED_SILENT, 1, 2)
+    assert floor.work(10) == [(0, Trust.SUSPECT)]
+    floor.say(0, 5, *SNAPSHOT)
+    assert floor.work(11) == [(0, Trust.LIVE)]
+
+
+def test_notes_for_the_books_of_an_earlier_stage_are_not_read() -> None:
+    floor = Floor()
+    for _ in range(3):
+        floor.notes.resync_requested(MarketRef(0, 1), 1)
+    late = BookAgent(
+        Venue.KALSHI, floor.store, floor.updates, floor.ring, OverwritingRing.create(64, 112), floor.table
+    )
+    assert late.do_work(2) == 0

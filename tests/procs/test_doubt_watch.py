@@ -21,7 +21,8 @@ class Asked:
         self.wanted: list[tuple[str, bool]] = []
         self.arrived: list[str] = []
         self.requested: list[tuple[int, int]] = []
-        self.doubted: list[tuple[int, Reason, int]] = []
+        self.doubted: list[tuple[int, Reason, int, int]] = []
+        self.shows = True  # a doubt in the row at once, as where the books are at hand
         self.rows = np.zeros(8, BOOK_ROW)  # slots that nobody registered look UNSYNCED
 
     def want_snapshot(self, symbol: str, *, urgent: bool = False) -> bool:
@@ -31,16 +32,19 @@ class Asked:
     def snapshot_arrived(self, symbol: str) -> None:
         self.arrived.append(symbol)
 
-    def resync_requested(self, slot: int, now_ns: int) -> None:
-        self.requested.append((slot, now_ns))
+    def resync_requested(self, ref: MarketRef, now_ns: int) -> None:
+        assert ref.generation == 1
+        self.requested.append((ref.slot, now_ns))
 
-    def doubt(self, slot: int, reason: Reason, now_ns: int) -> None:
-        self.doubted.append((slot, reason, now_ns))
-        self.rows[slot]["trust"] = Trust.SUSPECT
+    def doubt(self, ref: MarketRef, reason: Reason, heard_ns: int, now_ns: int) -> None:
+        assert ref.generation == 1
+        self.doubted.append((ref.slot, reason, heard_ns, now_ns))
+        if self.shows:
+            self.rows[ref.slot]["trust"] = Trust.SUSPECT
 
 
 def watch(asked: Asked, trusts: dict[int, Trust], urgent: int = -1) -> DoubtWatch:
-    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, lambda slot: slot == urgent)
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, has_orders=lambda slot: slot == urgent)
     fees = load_fee_table(load_config())
     for (slot, trust), symbol in zip(trusts.items(), "ABC", strict=False):
         asked.rows[slot]["trust"] = trust
@@ -84,9 +88,34 @@ def test_a_market_that_nothing_is_heard_of_is_asked_for_and_then_in_doubt() -> N
     assert (asked.wanted, asked.requested, asked.doubted) == ([("A", False)], [], [])
     at_ns = 1_000 + 2 * SILENCE_NS
     watched.look(at_ns)
-    assert asked.doubted == [(1, Reason.FEED_SILENT, at_ns)]
+    assert asked.doubted == [(1, Reason.FEED_SILENT, 1_000, at_ns)]
     assert asked.requested == [(1, at_ns)]
     assert watched.silent == 1
+
+
+def test_a_silence_is_told_once_while_the_row_of_another_process_does_not_show_it() -> None:
+    asked = Asked()
+    asked.shows = False
+    watched = watch(asked, {1: Trust.LIVE})
+    for number in range(2, 5):
+        watched.look(number * SILENCE_NS)
+    assert (len(asked.doubted), watched.silent) == (1, 1)
+    asked.rows["recv_ns"][1] = 5 * SILENCE_NS  # heard of again, and lost again
+    watched.look(5 * SILENCE_NS)
+    assert watched.look(7 * SILENCE_NS) == 1
+    assert [told[2:] for told in asked.doubted] == [
+        (0, 2 * SILENCE_NS),
+        (5 * SILENCE_NS, 7 * SILENCE_NS),
+    ]
+
+
+def test_rows_are_brought_up_to_date_before_each_look_and_not_between() -> None:
+    asked = Asked()
+    refreshed: list[int] = []
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, lambda: refreshed.append(1))
+    for at_ns in (0, 1, LOOK_EVERY_NS):
+        made.look(at_ns)
+    assert len(refreshed) == 2
 
 
 def test_one_that_answers_stays_live() -> None:

@@ -19,13 +19,16 @@ from engine.sim.session.build import Session
 from engine.sim.session.planted import complement_buy, partition_buy_yes
 from procs.config_files import load_config
 from procs.paper import PaperOptions, run_recordings
+from procs.paper_processes import Where
 from procs.paper_result import PaperResult
 from procs.progress import ignore
 from procs.recording import Provenance, RecordingHeader, RecordingWriter
+from procs.replay_inputs import logs_of, play_log
 from tests.procs.planted_session import CLOSE_NS, session_of
 
 pytestmark = pytest.mark.compiled_only
 
+AGENTS = 9  # with a log: two feeds, books and venues, strategy, optimizer, executor
 MADE = Provenance("made for this test", "none", "2026-10-12")
 
 
@@ -55,13 +58,14 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recorded(session, tmp_path_factory.mktemp("recording") / "session.ndjson.zst")
 
 
-def run(recording: Path, topology: str) -> tuple[PaperResult, bytes]:
+def run(recording: Path, topology: str, where: Where | None = None) -> tuple[PaperResult, bytes]:
     decisions = io.BytesIO()
     options = PaperOptions(
         config=load_config(assignments=[f"engine.topology={topology}", "engine.market_slots=64"]),
         files=(recording,),
         decisions=decisions,
         latency_scales=(1,),
+        where=where or Where(),
     )
     return run_recordings("made", options, ignore), decisions.getvalue()
 
@@ -83,13 +87,17 @@ def decided(log: bytes) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("topology", ["two", pytest.param("roles", marks=pytest.mark.soak)])
 def test_processes_decide_and_trade_as_one_process_does(
-    topology: str, recording: Path, inline: tuple[PaperResult, bytes]
+    topology: str, recording: Path, inline: tuple[PaperResult, bytes], tmp_path: Path
 ) -> None:
+    """And each agent alone, on what it read in the processes, does what it did there."""
     expected, log = inline
-    result, lines = run(recording, topology)
+    result, lines = run(recording, topology, Where(record_inputs=tmp_path))
     assert expected.outcomes[0].fills > 0
     assert decided(lines) == decided(log)
     assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
+    played = [play_log(path) for path in logs_of(tmp_path)]
+    assert [(one.difference, one.end) for one in played] == [("", "")] * AGENTS
+    assert sum(one.outputs for one in played if one.agent == "executor") > expected.outcomes[0].fills
 
 
 def test_a_run_that_is_ended_leaves_nothing_behind(recording: Path, tmp_path: Path) -> None:
