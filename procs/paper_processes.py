@@ -34,7 +34,15 @@ from procs.inputs import Input
 from procs.paper_result import PlantedOutcome
 from procs.places import runtime_root
 from procs.process import JOURNAL_SUFFIX
-from procs.run_directory import Description, FolderLock, RunDirectory, living, owner_lives, read_description
+from procs.run_directory import (
+    PROCESSES_LOCK,
+    Description,
+    FolderLock,
+    RunDirectory,
+    living,
+    owner_lives,
+    read_description,
+)
 from procs.session_watch import SessionWatch
 from procs.supervisor import ProcessFailed, Supervisor
 from procs.wires import Wires
@@ -158,7 +166,9 @@ def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int) -> 
         return Supervisor.attach(directory, _the_same(directory.path, wanted, alive))
     if wanted.input.live and wanted.decisions:
         Path(wanted.decisions).write_bytes(b"")
-    boot_epoch = next_boot_epoch(Path(wanted.state_dir))
+    state_dir = Path(wanted.state_dir)
+    FolderLock(state_dir / PROCESSES_LOCK, "an engine without its owner, in another run directory").release()
+    boot_epoch = next_boot_epoch(state_dir)
     return Supervisor.create(directory, replace(wanted, boot_epoch=boot_epoch), start_ns)
 
 

@@ -35,7 +35,15 @@ from procs.journal_file import JournalFile
 from procs.pace import Conductor, EngineClock, Seats
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
-from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_name, owner_lives
+from procs.run_directory import (
+    FOUND_SUFFIX,
+    PROCESSES_LOCK,
+    Description,
+    FolderLock,
+    RunDirectory,
+    bell_name,
+    owner_lives,
+)
 from procs.session_watch import SessionWatch
 from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
@@ -60,6 +68,10 @@ class EngineProcess:
         self._description = description
         self._is_live = description.input.live
         self._files = ExitStack()
+        if self._is_live:
+            # no other engine may begin with this state while one goes on without its owner
+            held = FolderLock(Path(description.state_dir) / PROCESSES_LOCK, "another engine", shared=True)
+            self._files.callback(held.release)
         self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
         if self._halt.words is None:
             raise ConfigError(f"{self._path}: the control words are missing: nobody could halt this process")

@@ -35,6 +35,7 @@ LOCK_SUFFIX: Final = ".lock"
 OWNER_ONLY_DIRECTORY: Final = 0o700
 NOT_OWNER_BITS: Final = 0o077
 NO_SEED: Final = -1
+PROCESSES_LOCK: Final = "processes.lock"  # in the state directory: held by every live process of it
 BESIDE: Final = frozenset({OWNER_LOCK, "control-server"})  # locks that are not of the engine's processes
 LEFT_NAMES: Final = frozenset({DESCRIPTION, "endpoints.json", "decisions.ndjson"})
 LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial", ".ward", ".sock"})
@@ -141,13 +142,14 @@ def bell_name(process: str) -> str:
 
 
 class FolderLock:
-    """A lock file that its process holds until it ends, however it ends."""
+    """A lock file that its process holds until it ends, however it ends; ``shared``: as others may, too."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, *, shared: bool = False) -> None:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         for tries_left in reversed(range(LOCK_TRIES)):
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 if not tries_left:
                     os.close(self._descriptor)

@@ -61,7 +61,7 @@ def assert_nothing_late_or_open(past: Past) -> None:
 @pytest.mark.parametrize("topology", EXECUTOR)
 def test_p5_a_killed_executor_ends_where_the_venues_are(topology: str, tmp_path: Path) -> None:
     """A few kills of this kind are in ``test_process_owner``, for the ordinary suite."""
-    with trading(tmp_path, topology, rounds=10 + 3 * KILLS, seed=SEED) as engine:
+    with trading(tmp_path, topology, rounds=10 + 6 * KILLS, seed=SEED) as engine:
         in_doubt = kill_again_and_again(engine, EXECUTOR[topology], KILLS, random.Random(SEED))
         until(lambda: trades_after_its_last_life_began(engine), "an order after the last kill")
         document = engine.end()
