@@ -36,8 +36,8 @@ from shm.errors import ShmError
 from tests.procs.planted_session import session_of
 from tests.procs.test_paper_processes import recorded
 
-PATIENCE_S: Final = 120.0
-LOOK_S: Final = 0.05
+PATIENCE_S: Final = 180.0
+LOOK_S: Final = 0.1
 SMALL: Final = ("small", (20,))
 # Of a session in real time: a window each 0.7 s, a sign of life of its markets every 50 ms.
 QUICK: Final = {

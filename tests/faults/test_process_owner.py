@@ -17,8 +17,8 @@ from tests.faults.live_engine import LiveEngine, trading, until
 from tests.faults.test_process_executor import (
     SEED,
     assert_nothing_late_or_open,
+    has_sent,
     kill_again_and_again,
-    trades_after_its_last_life_began,
 )
 
 pytestmark = pytest.mark.compiled_only
@@ -49,7 +49,7 @@ def test_p5_p6_executor_and_owner_are_killed_and_everything_adds_up(tmp_path: Pa
         engine.owner = engine.start()
         trade = engine.fit("trade", pids["trade"])
         assert engine.all_fit() == {**pids, "trade": trade}, "the living are kept"
-        until(lambda: trades_after_its_last_life_began(engine), "an order of the last executor")
+        until(lambda: has_sent(engine), "an order of the last executor")
         engine.end()
         assert_nothing_late_or_open(engine.past())
 
