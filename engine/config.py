@@ -268,6 +268,23 @@ class MonitorConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorConfig:
+    """How the processes of a live engine are begun again, end, and go on without their owner."""
+
+    restart_min_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    restart_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    settled_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
+    restarts_max: int = required(0, 10_000)
+    silent_max_ns: int = required(NS_PER_S, WAIT_MAX_NS)
+    drain_max_ns: int = required(0, WAIT_MAX_NS)
+    orphan_max_ns: int = required(0, NS_PER_DAY)
+
+    def __post_init__(self) -> None:
+        if self.restart_max_ns < self.restart_min_ns:
+            raise ValueError("restart_max_ns is below restart_min_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The effective tree."""
 
@@ -279,6 +296,7 @@ class Config:
     venues: VenuesConfig
     paths: PathsConfig
     monitor: MonitorConfig
+    supervisor: SupervisorConfig
     topologies: dict[str, TopologyConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from procs import control_words, health
 from procs.control_words import ControlWords, Setting, Word
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessHealth, ProcessState
+from procs.run_directory import owner_lives
 
 Tree = dict[str, object]
 
@@ -24,6 +25,7 @@ class EngineView:
     """
 
     def __init__(self, directory: Path, state_dir: Path) -> None:
+        self._directory = directory
         self._files = [directory / name for name in (control_words.SEGMENT_NAME, health.SEGMENT_NAME)]
         self._seen = self._identities()  # before they are attached: a change in between is seen later
         self.switch = HaltSwitch.attach(directory, state_dir)
@@ -53,6 +55,7 @@ class EngineView:
         return {
             "pr3dict_status": DOCUMENT_VERSION,
             "running": running,
+            "owner": owner_lives(self._directory),
             "ok": running and not halt.halted and FIT.issuperset(conditions),
             "epoch": None if self.health is None else self.health.epoch,
             "halted": halt.halted,

@@ -102,6 +102,15 @@ class ExecutorAgent:
         """Whether plans are taken."""
         return self._restart is None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether no order or plan is on its way."""
+        return self.is_ready and self.executor.open_plans == 0
+
+    def stop(self, now_ns: int) -> None:
+        """Take no plan any more, and bring those that are open to their end."""
+        self.executor.stop(now_ns)
+
     def _take_reports(self, now_ns: int) -> int:
         work = 0
         for reader, reports in self._reports.values():

@@ -26,7 +26,7 @@ from procs.feed import FeedAgent
 from procs.paper_result import KindCount, VenueAccount
 from procs.registry import Registry
 from procs.session_watch import SessionWatch
-from procs.sim_venue import SimVenueAgent
+from procs.venue_word import VenueSays
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Findings:
     book: BookFound | None = None
     desk: DeskFound | None = None
     log: LogFound | None = None
-    venue_cash_micros: dict[str, int] | None = None
+    venues: dict[str, VenueSays] | None = None
 
     def with_parts(self, other: Findings) -> Findings:
         """Both together; EngineRunning when two processes ran the same stage."""
@@ -189,13 +189,10 @@ def log_found(decisions: DecisionAgent, watch: SessionWatch | None) -> LogFound:
     )
 
 
-def cash_found(venues: Mapping[Venue, SimVenueAgent]) -> dict[str, int]:
-    """What each simulated venue says we have."""
-    return {venue.name.lower(): agent.sim.cash_micros for venue, agent in venues.items()}
-
-
 def with_venues_word(
-    accounts: Mapping[str, VenueAccount], says: Mapping[str, int]
+    accounts: Mapping[str, VenueAccount], says: Mapping[str, VenueSays]
 ) -> dict[str, VenueAccount]:
     """Accounts with the cash that the venues themselves name."""
-    return {name: replace(account, venue_says_micros=says[name]) for name, account in accounts.items()}
+    return {
+        name: replace(account, venue_says_micros=says[name].cash_micros) for name, account in accounts.items()
+    }

@@ -192,9 +192,9 @@ class Conductor:
     """Moves a replay from event to event: hands a frame to ``deliver`` when it is its time.
 
     ``step`` is called until ``ended``; ``wake`` is called with the number of the seat that a turn was handed
-    to, which is ``seat``. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all that
-    was sent. ``wait_s`` answers for how long a replay that keeps a speed has to wait for a moment; ``wake_in``
-    is then called with it, for the next ``step``. Raises AgentStalled when a process is due and does nothing,
+    to, which is ``seat``. ``sent`` counts frames; ``is_delivered`` says whether the feeds have taken all of
+    them. ``wait_s`` answers for how long a replay that keeps a speed has to wait for a moment; ``wake_in`` is
+    then called with it, for the next ``step``. Raises AgentStalled when a process is due and does nothing,
     and when nothing comes of a turn for PATIENCE_NS.
     """
 

@@ -31,6 +31,7 @@ from procs.paper_processes import ProcessesRun, Seen, Where, run_processes
 from procs.paper_result import DataSeen, Outcome, PaperResult, PlantedOutcome
 from procs.progress import OnProgress, Progress
 from procs.source import SourceAgent
+from procs.venue_word import differences
 
 INLINE: Final = "inline"
 EPHEMERAL: Final = Where()
@@ -158,7 +159,7 @@ def _pass(
         found=found,
         relations_refused=_refused(engine.screened),
         planted=planted,
-        outcome=_outcome(found, planted, options.config, scale),
+        outcome=_outcome(found, planted, options.config, scale, engine.stages.journal_content()),
         frames=source.frames,
         first_ns=source.first_ns,
         last_ns=source.last_ns,
@@ -201,7 +202,7 @@ def _processes_pass(
         found=run.found,
         relations_refused=_refused(run.screened),
         planted=run.planted,
-        outcome=_outcome(run.found, run.planted, options.config, scale),
+        outcome=_outcome(run.found, run.planted, options.config, scale, run.journal),
         frames=source.frames,
         first_ns=source.first_ns,
         last_ns=source.last_ns,
@@ -236,7 +237,9 @@ def _progress(
     )
 
 
-def _outcome(found: Findings, planted: Sequence[PlantedOutcome], config: Config, scale: int) -> Outcome:
+def _outcome(
+    found: Findings, planted: Sequence[PlantedOutcome], config: Config, scale: int, journal: bytes
+) -> Outcome:
     """Profit and loss at one latency; every part of ``found`` is there."""
     assert found.desk is not None
     desk = found.desk
@@ -248,12 +251,13 @@ def _outcome(found: Findings, planted: Sequence[PlantedOutcome], config: Config,
         realised_micros=desk.realised_micros,
         marked_micros=desk.marked_micros,
         cost_held_micros=desk.cost_held_micros,
-        accounts=with_venues_word(desk.accounts, found.venue_cash_micros or {}),
+        accounts=with_venues_word(desk.accounts, found.venues or {}),
         plantings_wrong=tuple(one.name for one in planted if not one.as_expected),
         late_legs=sum(one.late_legs for one in planted),
         drawdown_ppm=desk.drawdown_ppm,
         drawdown_warns=desk.drawdown_ppm >= config.risk.drawdown_warn_ppm,
         stopped_by=desk.stopped_by,
+        differences=differences(journal, found.venues or {}),
     )
 
 

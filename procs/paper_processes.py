@@ -1,15 +1,20 @@
-"""A paper run with a process for each of the topology's, in a run directory that ends with it."""
+"""A paper run with a process for each of the topology's, in a run directory that ends with it.
+
+A live one may find its processes there already: they outlive their owner, and the same command takes them
+over.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Final
@@ -19,7 +24,7 @@ import numpy as np
 from engine.catalog.catalog import Catalog
 from engine.catalog.relations import Screened, screen
 from engine.config import Config
-from engine.errors import ConfigError
+from engine.errors import ConfigError, EngineRunning, Pr3dictError
 from engine.ledger.journal import EntryKind, read_journal
 from engine.records import ORDER_EVENT
 from engine.units import PPM
@@ -30,7 +35,15 @@ from procs.inputs import Input
 from procs.paper_result import PlantedOutcome
 from procs.places import runtime_root
 from procs.process import JOURNAL_SUFFIX
-from procs.run_directory import Description, FolderLock, RunDirectory
+from procs.run_directory import (
+    PROCESSES_LOCK,
+    Description,
+    FolderLock,
+    RunDirectory,
+    living,
+    owner_lives,
+    read_description,
+)
 from procs.session_watch import SessionWatch
 from procs.supervisor import ProcessFailed, Supervisor
 from procs.wires import Wires
@@ -39,6 +52,8 @@ CONTROL: Final = "control"
 MONITOR: Final = "monitor"
 DECISIONS: Final = "decisions.ndjson"
 STATE_LOCK: Final = "engine.lock"
+OWN_PREFIX: Final = "pr3dict-paper-"
+NEW_S: Final = 60.0  # a folder this young may be of an owner that has not claimed it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +125,18 @@ def run_processes(
     watch = SessionWatch(given.plantings, catalog)
     with _engine_at(where) as (directory, state_dir):
         log = where.decisions or directory.path / DECISIONS
-        supervisor = Supervisor(
-            directory,
-            Description(
-                build=build_id(),
-                boot_epoch=next_boot_epoch(state_dir),
-                state_dir=str(state_dir),
-                config=config,
-                input=given.named,
-                latency_scale=latency_scale,
-                speed_ppm=0 if speed is None else max(round(speed * PPM), 1),
-                decisions=str(log) if decisions is not None or where.decisions is not None else "",
-                record_inputs="" if where.record_inputs is None else str(where.record_inputs),
-            ),
-            given.scene.start_ns,
+        description = Description(
+            build=build_id(),
+            boot_epoch=0,
+            state_dir=str(state_dir),
+            config=config,
+            input=given.named,
+            latency_scale=latency_scale,
+            speed_ppm=0 if speed is None else max(round(speed * PPM), 1),
+            decisions=str(log) if decisions is not None or where.decisions is not None else "",
+            record_inputs="" if where.record_inputs is None else str(where.record_inputs),
         )
+        supervisor = _supervisor(directory, description, given.scene.start_ns)
         eye = _Eye(supervisor)
         began_s = time.perf_counter()
         try:
@@ -148,6 +160,35 @@ def run_processes(
             with log.open("rb") as written:
                 shutil.copyfileobj(written, decisions)
     return ProcessesRun(found, screen(given.scene.relations, catalog), watch.outcomes(), journal, wall_s)
+
+
+def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int) -> Supervisor:
+    """Owner of a new engine, or of the same one, whose processes have outlived their owner.
+
+    EngineRunning when processes of another one live there.
+    """
+    alive = living(directory.path)
+    if alive:
+        return Supervisor.attach(directory, _the_same(directory.path, wanted, alive))
+    if wanted.input.live and wanted.decisions:
+        Path(wanted.decisions).write_bytes(b"")
+    state_dir = Path(wanted.state_dir)
+    FolderLock(state_dir / PROCESSES_LOCK, "an engine without its owner, in another run directory").release()
+    boot_epoch = next_boot_epoch(state_dir)
+    return Supervisor.create(directory, replace(wanted, boot_epoch=boot_epoch), start_ns)
+
+
+def _the_same(path: Path, wanted: Description, alive: Sequence[str]) -> Description:
+    """Description of the engine whose processes ``alive`` are, if it is the wanted one."""
+    what = f"{path}: an engine without its owner runs here ({', '.join(alive)})"
+    stop = f"to end it: pr3dict shutdown --confirm --run-dir {path}"
+    try:
+        found = read_description(path)
+    except Pr3dictError as error:
+        raise EngineRunning(f"{what}, and cannot be taken over: {error}; {stop}") from error
+    if not found.input.live or not wanted.is_same_engine(found):
+        raise EngineRunning(f"{what} with another configuration or input; {stop}")
+    return found
 
 
 class _Eye:
@@ -188,10 +229,23 @@ def _ending_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _own_folder() -> Path:
+    """A new folder in memory; those of owners that were killed are removed."""
+    root = runtime_root()
+    for left in [] if root is None else root.glob(f"{OWN_PREFIX}*"):
+        try:
+            is_in_use = left.stat().st_uid != os.geteuid() or time.time() - left.stat().st_mtime < NEW_S
+            if not is_in_use and not owner_lives(left / "run") and not living(left / "run"):
+                shutil.rmtree(left, ignore_errors=True)
+        except FileNotFoundError:
+            continue  # another one that starts has removed it
+    return Path(tempfile.mkdtemp(prefix=OWN_PREFIX, dir=root))
+
+
 @contextmanager
 def _engine_at(where: Where) -> Iterator[tuple[RunDirectory, Path]]:
     """Claimed run directory and state directory; those that nobody named end with the run."""
-    base = Path(tempfile.mkdtemp(prefix="pr3dict-paper-", dir=runtime_root()))
+    base = _own_folder()
     try:
         state_dir = where.state_dir or base / "state"
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -203,7 +257,8 @@ def _engine_at(where: Where) -> Iterator[tuple[RunDirectory, Path]]:
         try:
             yield claimed, state_dir
         finally:
-            claimed.clear()
+            if not living(run_dir):
+                claimed.clear()
             state_lock.release()
             claimed.lock.release()
     finally:

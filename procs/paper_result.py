@@ -98,6 +98,7 @@ class Outcome:
     drawdown_ppm: int = 0  # deepest fall of equity from its highest value
     drawdown_warns: bool = False  # as deep as the configuration warns of
     stopped_by: str = ""  # the loss limit that stopped everything that opens exposure
+    differences: tuple[str, ...] = ()  # what a simulated venue has otherwise than the journal, but for cash
 
     @property
     def unrealised_micros(self) -> int:

@@ -2,8 +2,8 @@
 
 What it needs to know stands in the directory's description. A replay is conducted: one process at a time has
 the turn (``procs.pace``). Live, every process turns as it likes, and rings the others when it has done
-something. It ends when the run has ended, by SIGTERM, or when whoever started it has gone; then it leaves
-what it found beside the segments.
+something. A replay's ends when the run has ended, by SIGTERM, or when whoever started it has gone; a live one
+as ``procs.ending`` says. Then it leaves what it found beside the segments.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from engine.errors import ConfigError
 from engine.units import PPM
 from procs.book_notes import NoteWriter
 from procs.boot_epoch import next_boot_epoch
+from procs.ending import Ending
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
@@ -37,7 +38,15 @@ from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
-from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_name, owner_lives
+from procs.run_directory import (
+    FOUND_SUFFIX,
+    PROCESSES_LOCK,
+    Description,
+    FolderLock,
+    RunDirectory,
+    bell_name,
+    owner_lives,
+)
 from procs.session_watch import SessionWatch
 from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
@@ -65,6 +74,10 @@ class EngineProcess:
         self._description = description
         self._is_live = description.input.live
         self._files = ExitStack()
+        if self._is_live:
+            # no other engine may begin with this state while one goes on without its owner
+            held = FolderLock(Path(description.state_dir) / PROCESSES_LOCK, "another engine", shared=True)
+            self._files.callback(held.release)
         self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
         if self._halt.words is None:
             raise ConfigError(f"{self._path}: the control words are missing: nobody could halt this process")
@@ -105,8 +118,12 @@ class EngineProcess:
         self._slept = 0
         self._looked_ns = 0
         self._stop_asked = False
+        self._was_idle = False  # in the last turn
         self._turns = 0
         self._beat_ns = 0
+        self._ending: Ending | None = None
+        if self._is_live:
+            self._ending = Ending(description, name, self._path, self._halt.words, self._leave_off)
 
     def _make_tapes(self, wires: Wires, boot_epoch: int, start_ns: int) -> Tapes:
         """Logs of what the agents here read, where they are asked for."""
@@ -208,6 +225,7 @@ class EngineProcess:
         if self._conductor is not None and not self._conductor.ended:
             return self._conduct(self._conductor)
         worked = int(self._host.turn())
+        self._was_idle = not worked
         if self._is_live:
             if self._feeds is not None:
                 worked += self._feeds.look(self._clock.now_ns())
@@ -227,29 +245,52 @@ class EngineProcess:
 
     def _is_over(self) -> bool:
         self._turns += 1
-        return self._stop_asked or self._clock.ended or self._should_stop()
+        has_owner = self._look_around()
+        if self._ending is None:
+            return self._stop_asked or self._clock.ended or not has_owner
+        if not self._ending.is_leaving and not self._stop_asked:
+            return False
+        now_ns = time.monotonic_ns()
+        if self._stop_asked:
+            self._stop_asked = False
+            self._ending.terminate(now_ns)
+        return self._ending.is_over(now_ns, self._is_done)
 
-    def _should_stop(self) -> bool:
-        """Now and then: tell that we live, and look whether the engine's owner does, and its folder."""
+    def _look_around(self) -> bool:
+        """Now and then: tell that we live, look after the folder, whether the engine's owner lives, the end.
+
+        Whether it does, as far as that matters here.
+        """
         now_ns = time.monotonic_ns()
         if now_ns - self._beat_ns < BEAT_EVERY_NS:
-            return False
+            return True
         self._beat_ns = now_ns
         ended = self._tapes.on_clock(now_ns)
         if ended:
             self._health.set_state(ProcessState.READY, ended)
         self._health.beat(now_ns, self._turns, self._host.work, self._slept)
+        if self._ending is not None:
+            self._ending.look(now_ns)
         if now_ns - self._looked_ns < LOOK_EVERY_NS:
-            return False
+            return True
         self._looked_ns = now_ns
-        if not self._parts.wires.signals.segment.is_current():
-            raise ConfigError(f"{self._path}: its files were deleted or replaced under a running engine")
+        lost = self._parts.wires.lost()
+        if lost is not None:
+            raise ConfigError(f"{lost}: deleted or replaced under a running engine")
         self._tell_state()
-        return not owner_lives(self._path)
+        return self._is_live or owner_lives(self._path)
+
+    def _leave_off(self) -> None:
+        """Open nothing more: the engine is ending."""
+        self._health.set_state(ProcessState.STOPPING)
+        self._stages.stop(self._clock.now_ns())
+
+    def _is_done(self) -> bool:
+        return self._was_idle and self._stages.are_done
 
     def _tell_state(self) -> None:
         """Live, a process without market data is not fit."""
-        if self._feeds is None or not self._is_live:
+        if self._feeds is None or self._ending is None or self._ending.is_leaving:
             return
         state, error = self._feeds.state()
         if state is ProcessState.READY and self._was_degraded:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,8 +35,12 @@ LOCK_SUFFIX: Final = ".lock"
 OWNER_ONLY_DIRECTORY: Final = 0o700
 NOT_OWNER_BITS: Final = 0o077
 NO_SEED: Final = -1
+PROCESSES_LOCK: Final = "processes.lock"  # in the state directory: held by every live process of it
+BESIDE: Final = frozenset({OWNER_LOCK, "control-server"})  # locks that are not of the engine's processes
 LEFT_NAMES: Final = frozenset({DESCRIPTION, "endpoints.json", "decisions.ndjson"})
-LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial"})
+LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial", ".ward", ".sock"})
+LOCK_TRIES: Final = 25  # somebody who only looks whether it is held holds it for a moment
+LOCK_TRY_S: Final = 0.002
 FOUND_SUFFIX: Final = ".found.json"
 
 
@@ -84,6 +89,25 @@ class Description:
         return not with_sockets.isdisjoint(self.process(name).roles)
 
     @property
+    def endings(self) -> tuple[str, ...]:
+        """Names of the processes in the order in which they end.
+
+        The one with the executor first, while those that it hears of and who hear it still run; then those
+        that decide before those they hear of, and last who only writes down what the others decide.
+        """
+
+        def place(seat: int) -> tuple[bool, bool, int]:
+            roles = self.process(self.seats[seat]).roles
+            return Role.EXECUTOR not in roles, roles == (Role.LEDGER,), -seat
+
+        return tuple(self.seats[seat] for seat in sorted(range(len(self.seats)), key=place))
+
+    def is_same_engine(self, other: Description) -> bool:
+        """Whether both name one engine; when each of them began does not matter."""
+        mine = replace(self, boot_epoch=0, input=replace(self.input, start_ns=0))
+        return mine == replace(other, boot_epoch=0, input=replace(other.input, start_ns=0))
+
+    @property
     def conductor(self) -> int:
         """Seat of the process that moves a replay: that of the simulated venues."""
         seats = enumerate(self.seats)
@@ -120,15 +144,21 @@ def bell_name(process: str) -> str:
 
 
 class FolderLock:
-    """A lock file that its process holds until it ends, however it ends."""
+    """A lock file that its process holds until it ends, however it ends; ``shared``: as others may, too."""
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, *, shared: bool = False) -> None:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise EngineRunning(f"{path}: {what} is running already") from error
+        for tries_left in reversed(range(LOCK_TRIES)):
+            try:
+                fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if not tries_left:
+                    os.close(self._descriptor)
+                    raise EngineRunning(f"{path}: {what} is running already") from error
+                time.sleep(LOCK_TRY_S)
+            else:
+                return
 
     def release(self) -> None:
         """Let go of it."""
@@ -144,16 +174,18 @@ class RunDirectory:
 
     @classmethod
     def claim(cls, path: Path) -> Self:
-        """Make the folder if need be, become its engine, and remove what an earlier one left.
+        """Make the folder if need be, become the owner of its engine.
 
-        EngineRunning when an engine lives here; ConfigError for a folder that is open to others.
+        What an earlier engine left is removed, unless processes of it live (``living``). EngineRunning when
+        its owner lives; ConfigError for a folder that is open to others.
         """
         path.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
         _refuse_open_folder(path)
         if any(path.iterdir()) and not (path / (OWNER_LOCK + LOCK_SUFFIX)).exists():
             raise ConfigError(f"{path}: not empty, and no engine has run here: name another run directory")
         claimed = cls(path, FolderLock(path / (OWNER_LOCK + LOCK_SUFFIX), "an engine"))
-        claimed.clear()
+        if not living(path):
+            claimed.clear()
         return claimed
 
     def clear(self) -> None:
@@ -193,15 +225,26 @@ def read_description(path: Path, *, any_build: bool = False) -> Description:
 def described_state_dir(path: Path) -> Path | None:
     """State directory of the engine that runs here; None without one, or by another build."""
     try:
-        return Path(read_description(path).state_dir) if owner_lives(path) else None
+        return Path(read_description(path).state_dir) if owner_lives(path) or living(path) else None
     except (Pr3dictError, OSError):
         return None
 
 
 def owner_lives(path: Path) -> bool:
     """Whether the engine of this folder has its owner."""
+    return process_lives(path, OWNER_LOCK)
+
+
+def living(path: Path) -> tuple[str, ...]:
+    """Names of the processes of this folder's engine that run, whoever started them and of whatever build."""
+    names = sorted(lock.name.removesuffix(LOCK_SUFFIX) for lock in path.glob(f"*{LOCK_SUFFIX}"))
+    return tuple(name for name in names if name not in BESIDE and process_lives(path, name))
+
+
+def process_lives(path: Path, name: str) -> bool:
+    """Whether a process of that name holds its lock in this folder."""
     try:
-        descriptor = os.open(path / (OWNER_LOCK + LOCK_SUFFIX), os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path / (name + LOCK_SUFFIX), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

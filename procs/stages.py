@@ -16,7 +16,7 @@ from procs.catalog_follower import CatalogFollower
 from procs.decision_agent import DecisionAgent
 from procs.executor import ExecutorAgent
 from procs.feed_link import FeedSink
-from procs.findings import Findings, book_found, cash_found, desk_found, feed_found, log_found
+from procs.findings import Findings, book_found, desk_found, feed_found, log_found
 from procs.halt import HaltSwitch
 from procs.journal_file import JournalFile
 from procs.optimizer import OptimizerAgent
@@ -24,6 +24,7 @@ from procs.parts import VENUES, EngineParts
 from procs.session_watch import SessionWatch
 from procs.strategy import StrategyAgent
 from procs.taped import TapedJournal, TapedSwitch
+from procs.venue_word import said_by
 
 
 class Stages:
@@ -92,6 +93,18 @@ class Stages:
         """Where the frames of each venue go."""
         return {venue: self._parts.tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
 
+    def stop(self, now_ns: int) -> None:
+        """Begin nothing more; what was begun goes on to its end."""
+        if self.strategy is not None:
+            self.strategy.is_quiet = True
+        if self.executor is not None:
+            self.executor.stop(now_ns)
+
+    @property
+    def are_done(self) -> bool:
+        """Whether what was begun here has come to its end."""
+        return self.executor is None or self.executor.is_done
+
     def journal_content(self) -> bytes:
         """All whole entries of the executor's journal so far."""
         return self._journal_bytes.getvalue() if self._journal_file is None else self._journal_file.content()
@@ -118,5 +131,5 @@ class Stages:
             book=book_found(parts.stores, parts.catalog, lost) if self.books else None,
             desk=desk_found(self.executor, self.journal_content()) if self.executor else None,
             log=log_found(self.decisions, self._watch) if self.decisions else None,
-            venue_cash_micros=cash_found(self.venues) if self.venues else None,
+            venues=said_by(self.venues) if self.venues else None,
         )

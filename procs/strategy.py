@@ -35,6 +35,7 @@ class StrategyAgent:
     ) -> None:
         self.scanner = scanner
         self.tops = 0
+        self.is_quiet = False  # the engine is ending: candidates are looked at, and no signal is given
         self._view = view
         self._follow = follow
         self._wires = wires
@@ -97,7 +98,7 @@ class StrategyAgent:
                 self._wires.decisions[DecisionStage.STRATEGY], scanner.decisions[:n_decisions], "decisions"
             )
         first = 0
-        for index in range(n_signals):
+        for index in range(0 if self.is_quiet else n_signals):
             head = scanner.signal_heads[index : index + 1]
             legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)

@@ -1,100 +1,80 @@
 """The owner of one engine: makes its run directory, starts its processes, and ends with them.
 
-It trades nothing and is on nobody's path. Live, a process that ends badly is begun again: it takes over its
-segments, and the executor its journal. In a replay that ends the run, for a result without it would not be
-the run's. Those beside the engine (control, monitor) are begun again in any case.
+It trades nothing and is on nobody's path. Live, a process that ends badly, or hangs, is begun again: it takes
+over its segments, and the executor its journal. The processes outlive it: a later owner takes the living
+ones over and begins those again that died meanwhile. In a replay the end of one ends the run, for a result
+without it would not be the run's, and all of them end with their owner. Those beside the engine (control,
+monitor) end with it too, and are begun again in any case.
 """
 
 from __future__ import annotations
 
-import ctypes
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import orjson
 
 from engine import typed_tree
 from engine.config import Role
 from engine.errors import ConfigError, EngineRunning, Pr3dictError
-from procs.control_words import Word
+from engine.units import NS_PER_S
+from procs.control_words import ControlWords, Word
 from procs.findings import Findings
 from procs.halt import HaltSwitch
-from procs.health import HealthTable
+from procs.health import HealthTable, ProcessState
 from procs.pace import EngineClock, Seats
 from procs.parts import VENUES
 from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_name
+from procs.wards import STOP_S_MAX, Ward, Wardship, end
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 
 LOOK_S: Final = 0.02
-STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
-TEXT_BYTES_MAX: Final = 400
-RESTART_S_MIN: Final = 0.25
-RESTART_S_MAX: Final = 30.0
-SETTLED_S: Final = 60.0  # whoever has lived that long is begun again at once
-RESTARTS_MAX: Final = 20
 REFUSALS: Final = (2, 4, 5)  # exit codes: usage, denied, refused by the present state
 SPEAKER: Final = "pr3dict: "
-PR_SET_PDEATHSIG: Final = 1
-
-_LIBC: Final = ctypes.CDLL(None)
+WATCHED: Final = frozenset({ProcessState.READY, ProcessState.DEGRADED})
 
 
 class ProcessFailed(Pr3dictError):
     """A process of the engine ended before the run did."""
 
 
-@dataclass(slots=True)
-class Child:
-    """A process of this engine; ``said`` is the file of its stderr."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    said: Path
-
-
-@dataclass(slots=True)
-class Ward:
-    """A process that is begun again when it ends badly, later each time it does so soon."""
-
-    child: Child
-    command: Sequence[str]
-    began_s: float  # of the monotonic clock, as the others
-    delay_s: float = RESTART_S_MIN
-    due_s: float = 0.0  # 0: it runs
-    restarts: int = 0
-
-    def fell(self, now_s: float) -> None:
-        """It has ended: say when it is begun again."""
-        if now_s - self.began_s > SETTLED_S:
-            self.delay_s, self.restarts = RESTART_S_MIN, 0
-        self.due_s = now_s + self.delay_s
-        self.delay_s = min(2 * self.delay_s, RESTART_S_MAX)
-
-
 class Supervisor:
-    """Runs the engine of ``description`` in ``directory``, which it has claimed, from ``start_ns`` on."""
+    """Runs the engine of ``description`` in ``directory``, which it has claimed, over the segments there.
 
-    def __init__(self, directory: RunDirectory, description: Description, start_ns: int) -> None:
+    ``wires``, ``clock`` and ``seats`` are for looking on. ``create`` makes an engine, ``attach`` takes one
+    over.
+    """
+
+    def __init__(self, directory: RunDirectory, description: Description, words: ControlWords) -> None:
         self._directory = directory
         self._description = description
+        self._config = description.config.supervisor
         self._wards: dict[str, Ward] = {}  # processes of the engine
         self._attendants: list[Ward] = []
+        self._wardship = Wardship(directory.path, self._config)
+        self._words = words
+        path = directory.path
+        self.wires = Wires.join(VENUES, path, (), 0)
+        self.clock = EngineClock.attach(path)
+        self.seats = Seats.attach(description.seats, path)
+        self._health = HealthTable.attach(path)
+
+    @classmethod
+    def create(cls, directory: RunDirectory, description: Description, start_ns: int) -> Self:
+        """Make the segments of an engine that begins at ``start_ns``."""
         path, epoch = directory.path, description.boot_epoch
-        self.wires = Wires.create(VENUES, description.config.engine.market_slots, path, epoch)
-        self.clock = EngineClock.create(path, epoch)
+        wires = Wires.create(VENUES, description.config.engine.market_slots, path, epoch)
+        clock = EngineClock.create(path, epoch)
         if description.input.live:
-            self.clock.go_live()
+            clock.go_live()
         else:
-            self.clock.move(start_ns, turn=1)  # whoever conducts the replay hands out the turns
-        self.seats = Seats.create(description.seats, path, epoch)
-        self._bells = [
+            clock.move(start_ns, turn=1)  # whoever conducts the replay hands out the turns
+        Seats.create(description.seats, path, epoch)
+        bells = [
             Doorbell.create(
                 name=bell_name(seat),
                 epoch=epoch,
@@ -104,107 +84,91 @@ class Supervisor:
             for seat in description.seats
         ]
         HealthTable.create(description.seats, path, epoch)
-        self._words = HaltSwitch.create(path, Path(description.state_dir), epoch).words
-        self.wires.release()  # to those who write them
-        for bell in self._bells:
+        words = HaltSwitch.create(path, Path(description.state_dir), epoch).words
+        assert words is not None, "they were just made"
+        wires.release()  # to those who write them
+        for bell in bells:
             bell.segment.close()
         directory.describe(description)
+        return cls(directory, description, words)
+
+    @classmethod
+    def attach(cls, directory: RunDirectory, description: Description) -> Self:
+        """Become the owner of an engine that lives without one."""
+        words = ControlWords.attach(directory.path)
+        supervisor = cls(directory, description, words)
+        for process in description.processes:
+            found = supervisor._wardship.find(
+                process.name, ("proc", process.name), supervisor._has_stopped(process.name)
+            )
+            if found is not None:
+                supervisor._wards[process.name] = found
+        return supervisor
 
     def start(self) -> None:
-        """Start every process."""
+        """Start every process that does not run."""
         for process in self._description.processes:
-            self._wards[process.name] = self._begin(process.name, ("proc", process.name))
+            if process.name not in self._wards:
+                self._refuse_new_venues(process.name)
+                command = ("proc", process.name)
+                self._wards[process.name] = self._wardship.begin(
+                    process.name, command, outlives=self._is_live
+                )
 
     def attend(self, name: str, command: Sequence[str]) -> None:
         """Keep ``pr3dict COMMAND --run-dir ...`` running beside the engine."""
-        self._attendants.append(self._begin(name, command))
+        before = self._wardship.find(name, command, lambda: True)
+        if before is not None:  # of an owner that has just died: it is ending
+            end(before.process)
+        self._attendants.append(self._wardship.begin(name, command))
 
     def wait(self, on_look: Callable[[], None], is_over: Callable[[], bool] = lambda: False) -> None:
         """Until every process has ended well, or ``is_over`` says so.
 
         ProcessFailed, with its last line, when one has ended badly that cannot be begun again, or that has
-        been RESTARTS_MAX times in a row.
+        been ``restarts_max`` times in a row.
         """
         while not (is_over() or self.is_stopping or self._all_have_ended()):
             now_s = time.monotonic()
             for attendant in self._attendants:
-                _refuse_unfit(attendant.child)
-                self._look_after(attendant, now_s)
+                _refuse_unfit(attendant)
+                self._look_after(attendant, now_s, outlives=False)
             for name, ward in self._wards.items():
                 self._look_at(name, ward, now_s)
+            if self._is_live:
+                self._kill_hanging()
             on_look()
             time.sleep(LOOK_S)
 
-    def _look_at(self, name: str, ward: Ward, now_s: float) -> None:
-        """A process of the engine that has ended before the run did is begun again, or ends the run."""
-        code = ward.child.process.poll()
-        if code is None or (code == 0 and self._is_over()):
-            return
-        if not ward.due_s and not self._may_restart(name, ward, code):
-            raise ProcessFailed(f"process {name} ended with {code}: {_last_line(ward.child.said)}")
-        self._look_after(ward, now_s)
+    def stop(self) -> None:
+        """End every process, one after another (``Description.endings``).
 
-    def _all_have_ended(self) -> bool:
-        return all(ward.child.process.poll() == 0 for ward in self._wards.values()) and self._is_over()
-
-    def _is_over(self) -> bool:
-        """Whether the replay is."""
-        self.clock.now_ns()
-        return self.clock.ended
+        Live they are told by the word and go by themselves, when orders and plans in flight are over or have
+        had their time. Who does not, and whoever is stopped in a replay, is asked by SIGTERM.
+        """
+        if self._is_live:
+            self._words.set(Word.STOPPING)
+            until_s = time.monotonic() + self._config.drain_max_ns / NS_PER_S + STOP_S_MAX
+            while time.monotonic() < until_s and any(
+                ward.process.poll() is None for ward in self._wards.values()
+            ):
+                time.sleep(LOOK_S)
+        for name in self._description.endings:
+            if name in self._wards:
+                end(self._wards[name].process)
+        for attendant in self._attendants:
+            end(attendant.process)
 
     @property
     def is_stopping(self) -> bool:
         """Whether an operator has asked the engine to end."""
-        return self._words is not None and self._words.is_set(Word.STOPPING)
+        return self._words.is_set(Word.STOPPING)
 
     @property
     def executor(self) -> str:
         """Name of the process that has the executor."""
         processes = self._description.processes
         return next(process.name for process in processes if Role.EXECUTOR in process.roles)
-
-    def stop(self) -> None:
-        """Ask every process to end, one after another: those that decide before those they hear of."""
-        for name in sorted(self._wards, key=self._order_of_ending):
-            _end(self._wards[name].child)
-        for attendant in self._attendants:
-            _end(attendant.child)
-
-    def _order_of_ending(self, name: str) -> tuple[bool, int]:
-        """Last in the pipeline first, but who only writes down what the others decide comes after them."""
-        only_notes = self._description.process(name).roles == (Role.LEDGER,)
-        return only_notes, -self._description.seats.index(name)
-
-    def _may_restart(self, name: str, ward: Ward, code: int) -> bool:
-        """A replay cannot go on without a process, and nothing without the simulated venues' memory.
-
-        Nor does it help to begin one again that refused to run.
-        """
-        is_venue = Role.VENUE_SIM in self._description.process(name).roles
-        may = self._description.input.live and not is_venue and code not in REFUSALS
-        return may and ward.restarts < RESTARTS_MAX
-
-    def _look_after(self, ward: Ward, now_s: float) -> None:
-        if ward.child.process.poll() is None:
-            return
-        if not ward.due_s:
-            ward.fell(now_s)
-        elif ward.due_s <= now_s:
-            again = self._begin(ward.child.name, ward.command)
-            ward.child, ward.began_s, ward.due_s = again.child, again.began_s, 0.0
-            ward.restarts += 1
-
-    def _begin(self, name: str, command: Sequence[str]) -> Ward:
-        said = self._directory.path / f"{name}.stderr"
-        with said.open("wb") as stderr:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "procs.cli.main", *command, "--run-dir", str(self._directory.path)],
-                stdin=subprocess.DEVNULL,
-                preexec_fn=_end_with_the_owner,  # noqa: PLW1509 - one system call; we have no threads
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-            )
-        return Ward(Child(name, process, said), command, time.monotonic())
 
     def findings(self) -> Findings:
         """What all of them left."""
@@ -217,31 +181,76 @@ class Supervisor:
             found = found.with_parts(typed_tree.build(Findings, orjson.loads(left), name))
         return found
 
+    @property
+    def _is_live(self) -> bool:
+        return self._description.input.live
 
-def _end(child: Child) -> None:
-    """SIGTERM, and SIGKILL to what does not end within STOP_S_MAX."""
-    if child.process.poll() is None:
-        child.process.send_signal(signal.SIGTERM)
-    try:
-        child.process.wait(STOP_S_MAX)
-    except subprocess.TimeoutExpired:
-        child.process.kill()
-        child.process.wait()
+    def _look_at(self, name: str, ward: Ward, now_s: float) -> None:
+        """A process of the engine that has ended before the run did is begun again, or ends the run."""
+        code = ward.process.poll()
+        if code is None or (code == 0 and self._is_over()) or self.is_stopping:
+            return
+        if not ward.due_s and not self._may_restart(name, ward, code):
+            raise ProcessFailed(f"process {name} ended with {code}: {ward.last_line()}")
+        self._look_after(ward, now_s, outlives=self._is_live)
+
+    def _all_have_ended(self) -> bool:
+        return all(ward.process.poll() == 0 for ward in self._wards.values()) and self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether the replay is."""
+        self.clock.now_ns()
+        return self.clock.ended
+
+    def _may_restart(self, name: str, ward: Ward, code: int) -> bool:
+        """A replay cannot go on without a process, and nothing without the simulated venues' memory.
+
+        Nor does it help to begin one again that refused to run.
+        """
+        may = self._is_live and not self._is_venue(name) and code not in REFUSALS
+        return may and ward.restarts < self._config.restarts_max
+
+    def _is_venue(self, name: str) -> bool:
+        return Role.VENUE_SIM in self._description.process(name).roles
+
+    def _refuse_new_venues(self, name: str) -> None:
+        """New simulated venues would know nothing of the orders that the others have sent."""
+        if self._wards and self._is_venue(name) and (self._directory.path / f"{name}.stderr").exists():
+            raise ProcessFailed(f"process {name} ended while the engine had no owner")
+
+    def _look_after(self, ward: Ward, now_s: float, *, outlives: bool) -> None:
+        if ward.process.poll() is None:
+            return
+        if not ward.due_s:
+            ward.fell(now_s, self._config)
+        elif ward.due_s <= now_s:
+            self._wardship.begin_again(ward, outlives=outlives)
+
+    def _kill_hanging(self) -> None:
+        """Kill a process that is ready and has not beaten for too long: it is then begun again.
+
+        Simulated venues are left alone: only they know what they have, and they may come back.
+        """
+        now_ns = time.monotonic_ns()
+        for row in self._health.read():
+            ward = self._wards.get(row.name)
+            is_ours = ward is not None and ward.process.pid == row.pid and row.state in WATCHED
+            is_silent = now_ns - row.heartbeat_ns > self._config.silent_max_ns
+            if ward is not None and is_ours and is_silent and not self._is_venue(row.name):
+                ward.process.send_signal(signal.SIGKILL)
+
+    def _has_stopped(self, name: str) -> Callable[[], bool]:
+        """Whether the process of that name has said that it ended as asked."""
+
+        def asked() -> bool:
+            return any(row.name == name and row.state is ProcessState.STOPPED for row in self._health.read())
+
+        return asked
 
 
-def _end_with_the_owner() -> None:
-    """In the child: SIGTERM when the owner has gone, however it went."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def _refuse_unfit(child: Child) -> None:
+def _refuse_unfit(attendant: Ward) -> None:
     """Raise what a process beside the engine says when it cannot run here at all."""
-    code = child.process.poll()
+    code = attendant.process.poll()
     if code in REFUSALS:
-        said = _last_line(child.said).removeprefix(SPEAKER)
+        said = attendant.last_line().removeprefix(SPEAKER)
         raise ConfigError(said) if code == REFUSALS[0] else EngineRunning(said)
-
-
-def _last_line(said: Path) -> str:
-    lines = said.read_bytes()[-TEXT_BYTES_MAX:].decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"

@@ -44,6 +44,7 @@ from procs.book_notes import NOTE_CELLS
 from procs.catalog_segment import CatalogSegment
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
+from shm.segment import Segment
 from shm.table import Table
 
 UPDATE_CELLS: Final = 1 << 18  # a quarter of it holds the largest frame
@@ -152,15 +153,22 @@ class Wires:
 
     def release(self) -> None:
         """Give up the locks of all segments, so that their writers can take them."""
+        for segment in self.segments():
+            segment.close()
+        self.catalog.release()
+
+    def lost(self) -> Path | None:
+        """Path of a segment that is no longer the file there: removed or replaced; a system call each."""
+        return next((segment.path for segment in self.segments() if not segment.is_current()), None)
+
+    def segments(self) -> list[Segment]:
+        """Segments of all rings and tables but the catalog's."""
         rings: list[OverwritingRing | RefusingRing] = [*self.updates.values(), *self.notes.values()]
         rings += [*self.tops.values(), self.signals, self.plans, self.events]
         rings += [*self.requests.values(), *self.reports.values()]
         rings += self.decisions.values()
-        for segment in [ring.segment for ring in rings]:
-            segment.close()
-        for table in (*self.books.values(), self.positions, self.accounts):
-            table.segment.close()
-        self.catalog.release()
+        tables = (*self.books.values(), self.positions, self.accounts)
+        return [ring.segment for ring in rings] + [table.segment for table in tables]
 
 
 class _Where(NamedTuple):

@@ -101,6 +101,7 @@ class Executor:
         self._settled: set[Key] = set()
         self._settlements: list[np.void] = []  # SETTLED reports that came before the market's last fills
         self._stands_still = False
+        self._is_stopping = False
         self._named: set[Key] = set()  # markets that the journal knows by name
 
     @property
@@ -187,6 +188,20 @@ class Executor:
         for plan in self._plans.values():
             plan.wake_ns = now_ns
 
+    def stop(self, now_ns: int) -> None:
+        """Open nothing more: plans are refused, legs that were not sent stay unsent, what rests is cancelled.
+
+        The open plans end as they do otherwise; that there are none says ``open_plans``.
+        """
+        self._is_stopping = True
+        for plan in self._plans.values():
+            if plan.unsent and plan.stopped == Reason.NONE:
+                plan.stopped = Reason.PAUSED
+                plan.wake_ns = now_ns
+            for order in plan.orders:
+                if not order.is_final and rests(order) and order.status != OrderStatus.SENT:
+                    order.check_ns = min(order.check_ns, now_ns)
+
     @property
     def is_resolved(self) -> bool:
         """Whether no order is open and no trade can still fail."""
@@ -256,6 +271,8 @@ class Executor:
             return Reason.DUPLICATE_INTENT
         if self._stands_still:
             return Reason.RESTARTED
+        if self._is_stopping:
+            return Reason.PAUSED
         if len(self._plans) >= self._config.plans_open_max:
             return Reason.OPEN_ORDER_LIMIT
         if now_ns > int(head["deadline_ns"]):

@@ -41,7 +41,7 @@ _CONVERSIONS: Final = (RequestKind.CONVERT, RequestKind.MERGE, RequestKind.SPLIT
 class SimVenue:
     """One simulated venue with one account.
 
-    ``requests``, ``cancels``, ``queries`` and ``late_updates`` count.
+    ``requests``, ``cancels``, ``queries``, ``repeated`` and ``late_updates`` count.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class SimVenue:
         self.requests = 0
         self.cancels = 0
         self.queries = 0
+        self.repeated = 0  # orders that came a second time, and were refused
         self.late_updates = 0  # frames older than what already happened
         self._catalog = catalog
         self._latency = latency
@@ -105,6 +106,19 @@ class SimVenue:
     def resting_orders(self) -> int:
         """Our orders in the book."""
         return len(self._exchange.resting)
+
+    def taken(self) -> list[int]:
+        """Ids of all orders that ever arrived, refused ones too, in that order."""
+        return list(self._orders)
+
+    def held_e6(self) -> list[tuple[int, int, int, int]]:
+        """(slot, generation, outcome, 1e-6 contract) of everything held, provisional ones included."""
+        return [
+            (slot, generation, outcome, size)
+            for (slot, generation), holding in self._clearing.balances.all_holdings()
+            for outcome, size in enumerate(holding.size_e6)
+            if size
+        ]
 
     def on_request(self, request: np.void, now_ns: int) -> None:
         """Take an ORDER_REQUEST that left us at ``now_ns``."""
@@ -175,7 +189,9 @@ class SimVenue:
         identity = request["identity"].tobytes()
         is_conversion = int(request["kind"]) in _CONVERSIONS
         reason = self._refusal(order, identity, is_conversion, now_ns)
-        if reason != Reason.VENUE_DUPLICATE:
+        if reason == Reason.VENUE_DUPLICATE:
+            self.repeated += 1
+        else:
             self._orders[int(request["order_id"])] = order
             if not is_conversion:
                 self._identities.add(identity)

@@ -286,6 +286,8 @@ def _faults_of(result: PaperResult) -> Iterable[str]:
             if difference:
                 where = f"{result.name}: {venue} at {outcome.latency_scale}x latency"
                 yield f"{where}: our cash less the venue's is {show.gain(difference, show.MICROS_DECIMALS)}"
+        where = f"{result.name} at {outcome.latency_scale}x latency"
+        yield from (f"{where}: {difference}" for difference in outcome.differences)
     wrong = [planted.name for planted in result.planted if not planted.as_expected]
     yield from _wrong_plantings(result, result.name, wrong)
     for outcome in result.outcomes[1:]:

@@ -34,6 +34,8 @@ def status_parts(document: Tree) -> Iterator[RenderableType]:
 
 def _facts(document: Tree) -> Iterator[tuple[str, str]]:
     yield "engine", f"running, epoch {document['epoch']}" if document["running"] else "not running"
+    if document["running"] and not document["owner"]:
+        yield "owner", "gone: it ends by itself unless the same 'pr3dict run' takes it over"
     yield "run directory", str(document["run_dir"])
     for word, doing in (("paused", "orders that open exposure are refused"), ("stopping", "shutting down")):
         setting = cast("Tree | None", document[word])

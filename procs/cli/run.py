@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     state_dir = args.state_dir or config_files.state_dir(config)  # never that of an engine that is there
     if args.decisions is not None:
         refuse_overwriting(args.decisions, args.markets, "decision log")
-        args.decisions.write_bytes(b"")
+        args.decisions.open("ab").close()  # an engine that is taken over goes on with it
     with ExitStack() as stack:
         on_progress: OnProgress = stack.enter_context(shown_on(None if args.json else sys.stderr, "engine"))
         options = PaperOptions(
@@ -108,7 +108,8 @@ def _until(for_s: float | None) -> Callable[[], bool]:
         del number, frame
         asked = True
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, ask)
     end_s = None if for_s is None else time.monotonic() + for_s
     return lambda: asked or (end_s is not None and time.monotonic() >= end_s)

@@ -17,6 +17,7 @@ from engine.ids import counter_of
 from engine.records import Venue
 from engine.sim.session.build import Session
 from engine.sim.session.planted import complement_buy, partition_buy_yes
+from procs import paper_processes
 from procs.config_files import load_config
 from procs.paper import PaperOptions, run_recordings
 from procs.paper_processes import Where
@@ -24,6 +25,7 @@ from procs.paper_result import PaperResult
 from procs.progress import ignore
 from procs.recording import Provenance, RecordingHeader, RecordingWriter
 from procs.replay_inputs import logs_of, play_log
+from procs.run_directory import RunDirectory
 from tests.procs.planted_session import CLOSE_NS, session_of
 
 pytestmark = pytest.mark.compiled_only
@@ -118,3 +120,28 @@ def test_a_run_that_is_ended_leaves_nothing_behind(recording: Path, tmp_path: Pa
     assert started, said
     assert code in (0, 128 + signal.SIGTERM)  # or it was over already
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_of_owners_that_were_killed_go_with_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    names = ("killed", "empty", "owned", "alive", "young", "another")
+    folders = {name: tmp_path / f"pr3dict-paper-{name}" for name in names}
+    folders["another"] = tmp_path / "another"
+    held = []
+    for name, folder in folders.items():
+        folder.mkdir(mode=0o700)
+        if name != "empty":
+            claimed = RunDirectory.claim(folder / "run")
+            (claimed.path / "engine.json").write_bytes(b"x")
+            if name == "alive":
+                held.append(RunDirectory.join(claimed.path, "market").lock)
+            if name != "owned":
+                claimed.lock.release()
+        if name != "young":
+            os.utime(folder, (1, 1))
+    ours = paper_processes._own_folder()
+    left = {path.name for path in tmp_path.iterdir()} - {ours.name}
+    assert left == {folders[name].name for name in ("owned", "alive", "young", "another")}
+    assert held

@@ -18,6 +18,7 @@ from procs.run_directory import (
     InputNamed,
     RunDirectory,
     described_state_dir,
+    living,
     owner_lives,
     read_description,
 )
@@ -68,7 +69,14 @@ def test_what_an_earlier_engine_left_is_gone_with_the_next_and_nothing_else(tmp_
     first = RunDirectory.claim(tmp_path / "run")
     Counters.create(("a",), name="signals", directory=first.path)
     os.mkfifo(first.path / "bell.fifo")
-    for name in ("trade.journal", "trade.found.json", "trade.stderr", "engine.json"):
+    for name in (
+        "trade.journal",
+        "trade.found.json",
+        "trade.stderr",
+        "trade.ward",
+        "engine.json",
+        "control.sock",
+    ):
         (first.path / name).write_bytes(b"x")
     (first.path / "folder").mkdir()
     (first.path / "halt.json").write_bytes(b"x")
@@ -84,6 +92,36 @@ def test_a_folder_of_something_else_is_refused_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not empty, and no engine has run here"):
         RunDirectory.claim(tmp_path / "home")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.txt"]
+
+
+def test_what_living_processes_use_stays_when_another_owner_comes(tmp_path: Path) -> None:
+    first = RunDirectory.claim(tmp_path / "run")
+    first.describe(description())
+    market = RunDirectory.join(first.path, "market")
+    (first.path / "trade.stderr").write_bytes(b"x")
+    first.lock.release()
+    assert living(first.path) == ("market",)
+    assert described_state_dir(first.path) == Path("state")
+    again = RunDirectory.claim(first.path)
+    assert (first.path / "trade.stderr").exists()
+    again.lock.release()
+    market.lock.release()
+    assert living(first.path) == ()
+    RunDirectory.claim(first.path).lock.release()
+    assert not (first.path / "trade.stderr").exists()
+
+
+def test_an_engine_is_the_same_whenever_it_began() -> None:
+    live = InputNamed(name="live", files=("a.zst",), live=True, start_ns=5)
+    mine = replace(description(), input=live)
+    assert mine.is_same_engine(replace(mine, boot_epoch=9, input=replace(live, start_ns=6)))
+    for other in (
+        replace(mine, state_dir="elsewhere"),
+        replace(mine, decisions="log"),
+        replace(mine, input=replace(live, files=("b.zst",))),
+        replace(mine, config=load_config(assignments=["engine.seed=5", "engine.topology=two"])),
+    ):
+        assert not mine.is_same_engine(other)
 
 
 def test_a_state_directory_is_believed_while_its_engine_lives(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,18 @@ def test_a_ring_without_room_stops_its_writer(monkeypatch: pytest.MonkeyPatch) -
         publish(made.plans, head, legs, "plans")
     with pytest.raises(RingFull, match="plans: the ring has no room for 1 legs"):
         publish(made.plans, head, legs, "plans")
+
+
+def test_any_segment_that_is_gone_or_another_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    made = Wires.create(list(Venue), 8, tmp_path)
+    assert made.lost() is None
+    paths = [segment.path for segment in made.segments()]
+    for path in reversed(paths):
+        assert path is not None
+        content = path.read_bytes()
+        path.unlink()
+        assert made.lost() == path
+        path.write_bytes(content)
+        assert made.lost() == path, "the same bytes in another file"
+    made.release()

@@ -17,6 +17,7 @@ from procs.cli.main import main
 from procs.control_words import ControlWords, Word
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
+from procs.run_directory import FolderLock
 from tests.procs.served import EPOCH, run_directory, serving
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -158,6 +159,25 @@ def test_shutdown_and_health(engine: Engine, capsys: pytest.CaptureFixture[str])
         capsys.readouterr()
         assert main(["status", *engine.dirs]) == 0
         assert "shutting down; since" in capsys.readouterr().out
+
+
+def test_shutdown_reaches_an_engine_that_has_lost_owner_and_control(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    confirmed = ["shutdown", *engine.dirs, "--confirm"]
+    owner = FolderLock(engine.run_dir / "engine.lock", "an engine")
+    feed = FolderLock(engine.run_dir / "feed.lock", "process feed")
+    assert main(confirmed) == 3, "an owner lives: it is for control to say"
+    owner.release()
+    assert main(["shutdown", *engine.dirs]) == 4
+    assert main([*confirmed, "--expected-epoch", "6"]) == 5
+    assert not engine.words().is_set(Word.STOPPING)
+    assert "it was started again" in capsys.readouterr().err
+    assert main([*confirmed, "--expected-epoch", str(EPOCH)]) == 0
+    assert capsys.readouterr().out == "shutting down\n"
+    assert engine.words().is_set(Word.STOPPING)
+    feed.release()
+    assert main(confirmed) == 3, "nobody is left to end"
 
 
 def test_tail_prints_what_changes(engine: Engine) -> None:

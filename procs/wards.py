@@ -1,0 +1,190 @@
+"""Processes that an owner looks after: started by it, or found living when it took an engine over.
+
+A process is known by its pid and the moment it started, which together are never used again before a reboot.
+The owner notes both beside the segments as soon as it has started one (``NAME.ward``), so that the next owner
+finds those that outlived it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import orjson
+
+from engine.config import SupervisorConfig
+from engine.units import NS_PER_S
+from procs.whole_file import whole_file
+
+WARD_SUFFIX: Final = ".ward"
+STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
+ENDED_BADLY: Final = -1  # exit code of one that was not our child: nobody tells it to us
+TEXT_BYTES_MAX: Final = 400
+PR_SET_PDEATHSIG: Final = 1
+_STARTED_FIELD: Final = 19  # of /proc/PID/stat behind the name: ticks after the boot
+
+_LIBC: Final = ctypes.CDLL(None)
+
+
+class Running(Protocol):
+    """What an owner needs of a process: ``subprocess.Popen`` has it, and ``Adopted``."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    def poll(self) -> int | None:
+        """Exit code, None while it runs."""
+        ...
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; subprocess.TimeoutExpired."""
+        ...
+
+
+class Adopted:
+    """A living process that another owner started. ``ended_well`` is asked when it has ended.
+
+    ProcessLookupError when no process with this pid started at that moment.
+    """
+
+    def __init__(self, pid: int, started: int, ended_well: Callable[[], bool]) -> None:
+        self.pid = pid
+        self._ended_well = ended_well
+        self._code: int | None = None
+        self._descriptor = os.pidfd_open(pid)
+        if started_at(pid) != started:  # asked after the descriptor was had: it cannot change any more
+            os.close(self._descriptor)
+            raise ProcessLookupError(f"process {pid} is another one by now")
+
+    def poll(self) -> int | None:
+        """Exit code as far as it can be known: 0 or ENDED_BADLY; None while it runs."""
+        return self._code if self._code is not None else self._look(0)
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._descriptor, sig)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; subprocess.TimeoutExpired."""
+        code = self._code if self._code is not None else self._look(timeout)
+        if code is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        return code
+
+    def _look(self, timeout_s: float | None) -> int | None:
+        waiting = select.poll()
+        waiting.register(self._descriptor, select.POLLIN)
+        if waiting.poll(None if timeout_s is None else timeout_s * 1000):
+            self._code = 0 if self._ended_well() else ENDED_BADLY
+            os.close(self._descriptor)
+        return self._code
+
+
+@dataclass(slots=True)
+class Ward:
+    """A process that is begun again when it ends badly, later each time it does so soon."""
+
+    name: str
+    command: Sequence[str]
+    process: Running
+    said: Path  # its stderr
+    delay_s: float
+    began_s: float  # of the monotonic clock, as the others
+    due_s: float = 0.0  # 0: it runs
+    restarts: int = 0
+
+    def fell(self, now_s: float, config: SupervisorConfig) -> None:
+        """It has ended: say when it is begun again."""
+        if now_s - self.began_s > config.settled_ns / NS_PER_S:
+            self.delay_s, self.restarts = config.restart_min_ns / NS_PER_S, 0
+        self.due_s = now_s + self.delay_s
+        self.delay_s = min(2 * self.delay_s, config.restart_max_ns / NS_PER_S)
+
+    def last_line(self) -> str:
+        """What it said last."""
+        lines = self.said.read_bytes()[-TEXT_BYTES_MAX:].decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+class Wardship:
+    """Starts processes of the engine in ``directory``, finds those that live there, and ends them."""
+
+    def __init__(self, directory: Path, config: SupervisorConfig) -> None:
+        self._directory = directory
+        self._config = config
+
+    def begin(self, name: str, command: Sequence[str], *, outlives: bool = False) -> Ward:
+        """Start ``pr3dict COMMAND --run-dir ...``; unless it ``outlives`` us it ends when we do."""
+        said = self._directory / f"{name}.stderr"
+        with said.open("wb") as stderr:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "procs.cli.main", *command, "--run-dir", str(self._directory)],
+                stdin=subprocess.DEVNULL,
+                preexec_fn=None if outlives else _end_with_the_owner,  # noqa: PLW1509 - one system call
+                start_new_session=outlives,  # a terminal that closes, or its Ctrl-C, is for the owner alone
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+        with whole_file(self._directory / f"{name}{WARD_SUFFIX}") as file:
+            file.write(orjson.dumps({"pid": process.pid, "started": started_at(process.pid)}))
+        return self._ward(name, command, process)
+
+    def begin_again(self, ward: Ward, *, outlives: bool) -> None:
+        """Start another process in place of one that has ended."""
+        again = self.begin(ward.name, ward.command, outlives=outlives)
+        ward.process, ward.began_s, ward.due_s = again.process, again.began_s, 0.0
+        ward.restarts += 1
+
+    def find(self, name: str, command: Sequence[str], ended_well: Callable[[], bool]) -> Ward | None:
+        """The living process of that name; None when there is none."""
+        try:
+            noted = orjson.loads((self._directory / f"{name}{WARD_SUFFIX}").read_bytes())
+            found = Adopted(int(noted["pid"]), int(noted["started"]), ended_well)
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if found.poll() is not None else self._ward(name, command, found)
+
+    def _ward(self, name: str, command: Sequence[str], process: Running) -> Ward:
+        said = self._directory / f"{name}.stderr"
+        delay_s = self._config.restart_min_ns / NS_PER_S
+        return Ward(name, command, process, said, delay_s, time.monotonic())
+
+
+def end(process: Running) -> None:
+    """SIGTERM, and SIGKILL to what does not end within STOP_S_MAX."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def started_at(pid: int) -> int:
+    """When a process started, in ticks after the boot; 0 for one that is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    return int(stat.rpartition(")")[2].split()[_STARTED_FIELD])
+
+
+def _end_with_the_owner() -> None:
+    """In the child: SIGTERM when the owner has gone, however it went."""
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,117 @@
+"""Rows P6 and P11 of the fault matrix: an engine without its owner, and one that is told to end.
+
+The first test is the short of this file and of P5, on one engine: a start takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from procs.run_directory import living, owner_lives
+from tests.faults.live_engine import LiveEngine, trading, until
+from tests.faults.test_process_executor import (
+    SEED,
+    assert_nothing_late_or_open,
+    has_sent,
+    kill_again_and_again,
+)
+
+pytestmark = pytest.mark.compiled_only
+
+
+def kill_owner(engine: LiveEngine) -> None:
+    engine.owner.kill()
+    engine.owner.communicate()
+    until(lambda: not owner_lives(engine.run_dir), "the owner's end")
+
+
+def refused(engine: LiveEngine, *more: str) -> str:
+    """Line of a ``run`` that is refused by the state."""
+    out, err = engine.start(*more).communicate()
+    [line] = err.splitlines()
+    assert (out, line.startswith("pr3dict: ")) == ("", True), err
+    return line
+
+
+def test_p5_p6_executor_and_owner_are_killed_and_everything_adds_up(tmp_path: Path) -> None:
+    with trading(tmp_path, "two", seed=SEED) as engine:
+        kill_again_and_again(engine, "trade", 2, random.Random(SEED))
+        pids = engine.all_fit()
+        kill_owner(engine)
+        engine.trades_on()
+        os.kill(pids["trade"], signal.SIGKILL)
+        until(lambda: "trade" not in living(engine.run_dir), "a trade that is dead, and stays so")
+        engine.owner = engine.start()
+        trade = engine.fit("trade", pids["trade"])
+        assert engine.all_fit() == {**pids, "trade": trade}, "the living are kept"
+        until(lambda: has_sent(engine), "an order of the last executor")
+        engine.end()
+        assert_nothing_late_or_open(engine.past())
+
+
+@pytest.mark.soak
+def test_p6_trading_goes_on_without_the_owner_and_another_takes_over(tmp_path: Path) -> None:
+    with trading(tmp_path, "two") as engine:
+        pids = engine.all_fit()
+        assert "is running already" in refused(engine), "an owner lives"
+        kill_owner(engine)
+        engine.trades_on()
+        assert {name: row.pid for name, row in engine.rows().items()} == pids
+        code, _, err = engine.ask("pause")
+        assert (code, err.count("\n")) == (3, 1), err
+        other = refused(engine, "--set", "risk.open_orders_max=17")
+        assert f"pr3dict shutdown --confirm --run-dir {engine.run_dir}" in other
+        assert set(living(engine.run_dir)) == set(pids), "nothing was touched"
+        engine.owner = engine.start()
+        until(lambda: owner_lives(engine.run_dir), "another owner")
+        assert engine.all_fit() == pids
+        engine.trades_on()
+        os.kill(pids["market"], signal.SIGKILL)
+        engine.fit("market", pids["market"])
+        engine.trades_on()
+        engine.end()
+        assert_nothing_late_or_open(engine.past())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("topology", ["two", "split"])
+def test_p6_shutdown_ends_an_engine_without_an_owner(topology: str, tmp_path: Path) -> None:
+    with trading(tmp_path, topology) as engine:
+        kill_owner(engine)
+        code, _, err = engine.ask("shutdown")
+        assert (code, "--confirm" in err) == (4, True), err
+        assert engine.ask("shutdown", "--confirm")[0] == 0
+        until(lambda: not living(engine.run_dir), "the end of every process")
+        assert_nothing_late_or_open(engine.past())
+        assert {row.state.name for row in engine.rows().values()} == {"STOPPED"}
+        assert engine.ask("shutdown", "--confirm")[0] == 3, "nobody is left to ask"
+        engine.owner = engine.start()
+        until(lambda: set(engine.rows()) and engine.all_fit(), "a new engine in the same folder")
+        engine.end()
+
+
+@pytest.mark.soak
+def test_p6_an_engine_whose_owner_does_not_come_back_stops_by_itself(tmp_path: Path) -> None:
+    with trading(tmp_path, "split", "supervisor.orphan_max_ns=3000000000") as engine:
+        kill_owner(engine)
+        engine.trades_on(1)
+        until(lambda: not living(engine.run_dir), "the end of every process")
+        assert_nothing_late_or_open(engine.past())
+        assert {row.state.name for row in engine.rows().values()} == {"STOPPED"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("topology", ["two", "split"])
+def test_p11_a_stop_waits_for_what_is_in_flight(topology: str, tmp_path: Path) -> None:
+    """SIGTERM while an order is on its way: the run ends with 0, and every plan has come to its end."""
+    with trading(tmp_path, topology) as engine:
+        until(lambda: engine.past().open_plans, "a plan that is not done")
+        document = engine.end()
+        past = engine.past()
+    assert_nothing_late_or_open(past)
+    assert document["inputs"][0]["outcomes"][0]["fills"] == past.ledger.fills

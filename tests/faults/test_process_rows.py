@@ -1,0 +1,112 @@
+"""Rows P1 to P4, P7 and P8 of the fault matrix: each process of a trading engine killed, stopped, and woken.
+
+One engine for all of them: a start takes seconds. After each row it trades on; at the end the venues have
+what the journal has, and no order left after the deadline of its plan.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine.records import Trust
+from procs.live_view import LiveView
+from tests.faults.live_engine import LiveEngine, trading, until
+from tests.faults.test_process_executor import assert_nothing_late_or_open
+
+pytestmark = pytest.mark.compiled_only
+
+SILENT_NS = 10_000_000_000
+PAUSE_S = 0.9  # below what is taken for hanging, above the deadline of a plan
+P8_PAUSES = 3
+
+
+def kill(engine: LiveEngine, name: str) -> None:
+    pid = engine.fit(name)
+    os.kill(pid, signal.SIGKILL)
+    engine.fit(name, pid)
+
+
+def books(engine: LiveEngine) -> list[tuple[int, int]]:
+    """(epoch, trust) of each book of the session."""
+    view = LiveView(engine.run_dir)
+    rows = [view.book(market) for market in view.markets()]
+    return [(int(row["epoch"]), int(row["trust"])) for row in rows if row is not None]
+
+
+def all_live(engine: LiveEngine) -> bool:
+    found = books(engine)
+    return len(found) > 0 and all(trust == Trust.LIVE for _, trust in found)
+
+
+def p1_p2_market(engine: LiveEngine) -> None:
+    """Feed and books: every book comes back in a new epoch, by a new snapshot, and only then is traded on."""
+    before = {epoch for epoch, _ in books(engine)}
+    kill(engine, "market")
+    until(lambda: all_live(engine), "books that are LIVE again")
+    assert before.isdisjoint(epoch for epoch, _ in books(engine)), "nothing is taken from the old segment"
+
+
+def p3_strategy(engine: LiveEngine) -> None:
+    kill(engine, "strategy")
+
+
+def p4_optimizer(engine: LiveEngine) -> None:
+    kill(engine, "optimizer")
+
+
+def p5_executor(engine: LiveEngine) -> None:
+    kill(engine, "executor")
+
+
+def p7_stopped(engine: LiveEngine) -> None:
+    """SIGSTOP: whoever has no heartbeat for too long is killed and begun again."""
+    for name in ("executor", "market"):
+        pid = engine.fit(name)
+        os.kill(pid, signal.SIGSTOP)
+        engine.fit(name, pid)
+
+
+def p8_paused(engine: LiveEngine) -> None:
+    """SIGCONT after a pause longer than any deadline: the same process goes on, and sends nothing late."""
+    for _ in range(P8_PAUSES):
+        for name in ("optimizer", "executor"):
+            pid = engine.fit(name)
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(PAUSE_S)  # the pause is the fault
+            os.kill(pid, signal.SIGCONT)
+            assert engine.fit(name) == pid
+
+
+ROWS: dict[str, Callable[[LiveEngine], None]] = {
+    "P1 P2": p1_p2_market,
+    "P3": p3_strategy,
+    "P4": p4_optimizer,
+    "P5": p5_executor,
+    "P7": p7_stopped,
+    "P8": p8_paused,
+}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
+    folder = tmp_path_factory.mktemp("engine")
+    with trading(folder, "split", f"supervisor.silent_max_ns={SILENT_NS}", rounds=100) as started:
+        yield started
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("row", ROWS)
+def test_row(row: str, engine: LiveEngine) -> None:
+    ROWS[row](engine)
+    engine.trades_on()
+
+
+@pytest.mark.soak
+def test_after_all_of_it_venues_and_journal_agree(engine: LiveEngine) -> None:
+    engine.end()
+    assert_nothing_late_or_open(engine.past())

@@ -1,0 +1,109 @@
+"""Rows S4 to S7 of the fault matrix with the whole engine: shared memory that is stale, full, gone, garbage.
+
+What the transport alone shows with real processes (S1, S2, S3, and S4 to S6 at a single segment) is named in
+docs/faults-processes.md and not repeated.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from procs.run_directory import RunDirectory, living
+from shm.layout import CELL_HEADER_BYTES, SEGMENT
+from shm.ring import RefusingRing
+from shm.table import Table
+from tests.faults.live_engine import command, trading, until
+from tests.procs.test_run_directory import description
+
+SEED = 20_261_128
+PAYLOAD = np.dtype((np.void, 112))
+FULL = "mount -t tmpfs -o size=4m,mode=0700 none {where}"
+
+
+def stale_plans(run_dir: Path) -> None:
+    """A run directory whose engine, of another layout, is dead."""
+    left = RunDirectory.claim(run_dir)
+    left.describe(description())
+    table = Table.create(4, np.dtype([("a", "<i8")]), name="plans", directory=run_dir)
+    table.segment.header["version"] = 99
+    table.segment.close()
+    left.lock.release()
+
+
+@pytest.mark.soak
+@pytest.mark.compiled_only
+def test_s4_s6_a_stale_segment_is_made_anew_and_one_that_vanishes_ends_the_engine(tmp_path: Path) -> None:
+    """S4: begun afresh over what a dead engine of another layout left. S6: never a write into what is gone.
+
+    A ring cannot be attached anew in the middle of a run: who reads it would not know what it missed.
+    """
+    stale_plans(tmp_path / "run")
+    with trading(tmp_path, "split") as engine:
+        plans = engine.run_dir / "plans"
+        raw = plans.read_bytes()
+        assert int(np.frombuffer(raw[: SEGMENT.itemsize], SEGMENT)[0]["version"]) != 99
+        plans.unlink()
+        plans.write_bytes(raw)
+        until(lambda: engine.owner.poll() is not None, "the end of the engine")
+        _, err = engine.owner.communicate()
+        assert engine.owner.returncode == 1
+        assert f"{plans}: deleted or replaced under a running engine" in err
+        assert err.count("\n") == 1, err
+        assert living(engine.run_dir) == ()
+
+
+@pytest.mark.compiled_only
+def test_s5_a_full_file_system_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    """Not a SIGBUS later: everything is allocated before a process is started."""
+    where = tmp_path / "full"
+    where.mkdir(mode=0o700)
+    unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    mount = FULL.format(where=where)
+    allowed = os.geteuid() == 0 and shutil.which("unshare") is not None
+    if not allowed or subprocess.run([*unshare, mount], check=False, capture_output=True).returncode:
+        pytest.skip("no private mount is allowed here")
+    sample = Path(__file__).resolve().parents[2] / "procs" / "samples"
+    recording = sorted(sample.glob("*.zst"))[0]
+    argv = command("run", "--markets", str(recording), "--run-dir", str(where / "run"), "--port", "0")
+    argv += ["--state-dir", str(tmp_path / "state")]
+    looked = f'{mount} && "$0" "$@"; code=$?; ls {where}/run; exit $code'
+    done = subprocess.run(
+        [*unshare, looked, *argv], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 2, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("pr3dict: ")]
+    assert line.endswith("(No space left on device)")
+    assert set(done.stdout.split()) <= {"engine.lock"}, "nothing half made is left"
+
+
+def test_s7_random_bytes_in_the_head_of_a_cell_are_never_a_message(tmp_path: Path) -> None:
+    """A cell whose sequence or tag is garbage is not read, and what is behind it is not read past it."""
+    draw = random.Random(SEED)
+    for number in range(200):
+        ring = RefusingRing.create(64, 112, ("it",), name=f"ring{number}", directory=_private(tmp_path))
+        sent = np.frombuffer(draw.randbytes(8 * 112), PAYLOAD)
+        assert ring.publish_each(sent) == 8
+        broken = draw.randrange(8)
+        assert ring.segment.path is not None
+        with ring.segment.path.open("r+b") as file:
+            file.seek(ring.segment.size_bytes - 64 * 128 + broken * 128)
+            file.write(draw.randbytes(CELL_HEADER_BYTES))
+        reader = ring.reader("it", 0)
+        records = reader.records(PAYLOAD)
+        got = b""
+        while (n := reader.poll()) > 0:
+            got += records[:n].tobytes()
+        assert got == sent[:broken].tobytes(), f"seed {SEED}, ring {number}"
+
+
+def _private(tmp_path: Path) -> Path:
+    folder = tmp_path / "rings"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
