@@ -50,6 +50,20 @@ class Books(Protocol):
         ...
 
 
+def with_stakes(positions: Records) -> Callable[[int], bool]:
+    """Whether something is held in a slot, or an order in flight; ``positions``: POSITION_ROW by slot.
+
+    A sale reserves no cash, but sells what is held. The rows are another process's, and read as they are: one
+    that is being written may be taken for urgent, or for routine until the next look.
+    """
+
+    def has_orders(slot: int) -> bool:
+        row = positions[slot]
+        return bool(row["reserved_micros"] or row["yes_e6"] or row["no_e6"])
+
+    return has_orders
+
+
 class DoubtWatch:
     """Asks for books. ``rows``: BOOK_ROW by slot; ``has_orders``: whether we have some in a slot.
 

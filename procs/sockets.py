@@ -23,7 +23,7 @@ from engine.records import Venue
 from engine.venues.counts import Count
 from procs.book import BookAgent
 from procs.credentials import credentials_folder
-from procs.doubt_watch import DoubtWatch
+from procs.doubt_watch import DoubtWatch, with_stakes
 from procs.feed import FeedAgent
 from procs.feed_shell import FeedShell
 from procs.health import ProcessState
@@ -129,12 +129,17 @@ class FeedSockets:
             after_read=self._after_read,
         )
 
-    def watch(self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog) -> None:
-        """Ask for the books of a venue that fall into doubt, or are not heard of."""
+    def watch(
+        self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog, positions: Records
+    ) -> None:
+        """Ask for the books of a venue that fall into doubt, or are not heard of.
+
+        First for those of markets in which ``positions`` (POSITION_ROW by slot) shows anything at stake.
+        """
         if venue not in self.shells:
             return
         silence_ns = self._config.book.market_silence_max_ns
-        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns)
+        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns, with_stakes(positions))
         for spec in self._markets[venue]:
             ref = catalog.find(venue, spec.symbol)
             if ref is not None:
