@@ -176,15 +176,19 @@ class Eye:
         self._tables = {
             v: Table.attach(f"books.{name}", BOOK_ROW, run_dir) for v, name in VENUE_NAMES.items()
         }
-        rings = [OverwritingRing.attach(f"tops.{name}", WIDE_BYTES, run_dir) for name in VENUE_NAMES.values()]
-        self._readers = [(ring.reader(), ring) for ring in rings]
-        self._tops = [(reader, reader.records(TOP)) for reader, _ in self._readers]
+        self._rings = {
+            venue: OverwritingRing.attach(f"tops.{name}", WIDE_BYTES, run_dir)
+            for venue, name in VENUE_NAMES.items()
+        }
+        readers = [ring.reader() for ring in self._rings.values()]
+        self._tops = [(reader, reader.records(TOP)) for reader in readers]
 
     def look(self) -> None:
         """Take in what was announced since, and every row as it is."""
         for reader, tops in self._tops:
             while (n_tops := reader.poll()) > 0:
-                for top in tops[:n_tops]:
+                new = tops[:n_tops]
+                for top in new[new["trust"] != new["prev_trust"]]:
                     self._note(top)
             assert reader.lost_messages == 0, "the eye was closed for too long"
         for seen in self._by_slot.values():
@@ -192,15 +196,18 @@ class Eye:
                 self._compare(seen, self._row[0])
 
     def _note(self, top: np.void) -> None:
-        if top["trust"] != top["prev_trust"]:
-            self._by_slot[int(top["slot"])].turns.append(
-                Turn(
-                    int(top["book_ns"]),
-                    Trust(int(top["trust"])),
-                    Reason(int(top["doubt"])),
-                    int(top["epoch"]),
-                )
-            )
+        """A change of trust."""
+        trust, doubt = Trust(int(top["trust"])), Reason(int(top["doubt"]))
+        turn = Turn(int(top["book_ns"]), trust, doubt, int(top["epoch"]))
+        self._by_slot[int(top["slot"])].turns.append(turn)
+
+    def announced(self, venue: Venue) -> int:
+        """How many TOP records the book stage of a venue has published."""
+        return self._rings[venue].published_messages
+
+    def at_the_end(self) -> bool:
+        """Whether every book is LIVE and shows the last change of the recording."""
+        return self.are_live() and all(seen.number == seen.plain.changes - 1 for seen in self.seen.values())
 
     def _compare(self, seen: Seen, row: np.void) -> None:
         if row["trust"] != Trust.LIVE:

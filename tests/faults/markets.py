@@ -8,7 +8,7 @@ best prices that the venue declares: its best bid falls step by step, and then c
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.data import recordings as made
 
 SEED = 20_261_128
 BURST = 3  # changes of one market in a row: what is lost or swapped among them is of one market
+QUIET_EVERY = 50  # bursts of the others to one of a market that is not busy
 STEP_MS = 100  # of each market, on average
 A, B = "A", "B"  # sockets: the first is done something to, nothing is done to the second
 MARKETS = {
@@ -244,12 +245,24 @@ class Recorded:
     books: dict[tuple[Venue, str], PlainBook]
 
 
-def record(path: Path, steps: int, step_ms: int = STEP_MS) -> Recorded:
-    """``steps`` changes of each market at both venues, one every ``step_ms`` on average."""
-    draw = random.Random(SEED)
+def record(
+    path: Path,
+    steps: int,
+    step_ms: int = STEP_MS,
+    *,
+    lull_ms: int = 0,
+    busy: Collection[tuple[Venue, str]] = (),
+) -> Recorded:
+    """``steps`` changes of each market at both venues, one every ``step_ms`` on average.
+
+    Behind the opening books and their first changes nothing happens for ``lull_ms``. Where some markets are
+    ``busy``, the others change only once in QUIET_EVERY times.
+    """
     books = {(venue, symbol): PlainBook() for venue, symbol in _every()}
+    starts_ms = [first * step_ms + (lull_ms if first else 0) for first in range(0, steps, BURST)]
+    quiet = {name for name in books if busy and name not in busy}
     specs = tuple(spec(venue, symbol) for venue, symbol in books)
-    made.write(path, made.header("both", markets=specs), _frames(draw, steps, step_ms, books))
+    made.write(path, made.header("both", markets=specs), _frames(starts_ms, books, quiet))
     return Recorded(path, books)
 
 
@@ -260,20 +273,23 @@ def _every() -> Iterator[tuple[Venue, str]]:
 
 
 def _frames(
-    draw: random.Random, steps: int, step_ms: int, books: dict[tuple[Venue, str], PlainBook]
+    starts_ms: Sequence[int], books: dict[tuple[Venue, str], PlainBook], quiet: Collection[tuple[Venue, str]]
 ) -> Iterator[Frame]:
     """The opening books; then bursts of one market after another, a frame a millisecond."""
+    draw = random.Random(SEED)
     makers = {
         (venue, symbol): (_KalshiMaker if venue is Venue.KALSHI else _PolymarketMaker)(symbol, draw)
         for venue, symbol in books
     }
-    seq = 0
-    for first in range(0, steps, BURST):
-        at_ms = first * step_ms
+    at_ms = seq = 0
+    for burst, start_ms in enumerate(starts_ms):
+        at_ms = max(at_ms, start_ms)
         for name, maker in makers.items():
-            for number in range(first, first + BURST):
+            if name in quiet and burst % QUIET_EVERY:
+                continue
+            for _ in range(BURST):
                 seq += isinstance(maker, _KalshiMaker)
-                texts = [_frame(tree, maker, at_ms) for tree in maker.texts(number, seq, at_ms)]
+                texts = [_frame(tree, maker, at_ms) for tree in maker.texts(books[name].changes, seq, at_ms)]
                 take(books[name], texts[0].raw)
                 yield from texts
                 at_ms += 1
