@@ -1,10 +1,10 @@
 """Books of one venue that wait for a snapshot, or have not been heard of for too long, and asking for them.
 
 A book in doubt, and one that never had a snapshot, is named to the feed, which asks within its budget and not
-twice. So is a LIVE book that nothing was heard of for ``silence_ns``, for a venue can lose a single market of
-a connection that is otherwise well: the answer shows that it is still there. Without one it falls into doubt
-after twice as long. Looking costs a comparison over all rows, and a call for each book that waits, every
-LOOK_EVERY_NS.
+twice. So is one that another reader of the same updates has lost, however well ours is, and a LIVE book that
+nothing was heard of for ``silence_ns``, for a venue can lose one market of a connection that is well; the
+answer shows that it is still there, and without one it falls into doubt after twice as long. Looking costs a
+comparison over all rows, and a call for each book that waits, every LOOK_EVERY_NS.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from engine.catalog.market import MarketRef, MarketSpec
 from engine.reasons import Reason
 from engine.records import Trust
+from procs.lost_books import WANTED_ROW
 from procs.registry import market_symbols
 from shm.ring import Records
 
@@ -67,6 +68,7 @@ def with_stakes(positions: Records) -> Callable[[int], bool]:
 class DoubtWatch:
     """Asks for books. ``rows``: BOOK_ROW by slot; ``has_orders``: whether we have some in a slot.
 
+    ``wanted``: WANTED_ROW by slot, of another reader that counts there the snapshots it wants.
     ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books asked for, ``silent`` those that
     fell into doubt for silence.
     """
@@ -78,6 +80,7 @@ class DoubtWatch:
         feed: Feed,
         silence_ns: int,
         has_orders: Callable[[int], bool] | None = None,
+        wanted: Records | None = None,
     ) -> None:
         self.asked = 0
         self.silent = 0
@@ -89,6 +92,8 @@ class DoubtWatch:
         self._symbols: dict[int, tuple[str, ...]] = {}
         self._slots = np.empty(0, np.int64)
         self._waited = np.zeros(len(rows), np.bool_)  # by slot, when it was looked at last
+        self._wanted = np.zeros(len(rows), WANTED_ROW) if wanted is None else wanted
+        self._served = self._wanted["times"].copy()
         self._next_ns = 0
 
     def add(self, ref: MarketRef, spec: MarketSpec) -> None:
@@ -118,8 +123,16 @@ class DoubtWatch:
             if self._ask(slot):
                 asked += 1
                 self._books.resync_requested(slot, now_ns)
+        asked += self._serve()
         self.asked += asked
         return asked
+
+    def _serve(self) -> int:
+        """Ask for what another reader wants, until it can be asked for; how many books."""
+        wanted = self._slots[self._wanted["times"][self._slots] != self._served[self._slots]]
+        served = [slot for slot in wanted.tolist() if self._ask(slot)]
+        self._served[served] = self._wanted["times"][served]
+        return len(served)
 
     def _ask(self, slot: int) -> bool:
         urgent = self._has_orders is not None and self._has_orders(slot)

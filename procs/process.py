@@ -182,8 +182,7 @@ class EngineProcess:
             self._feeds.open()
             for books in self._stages.books:
                 store = self._parts.stores[books.venue]
-                positions = self._parts.wires.positions.rows
-                self._feeds.watch(books.venue, store.rows, books, self._parts.catalog, positions)
+                self._feeds.watch(books.venue, store.rows, books, self._parts.catalog, self._parts.wires)
         else:
             await self._feeds.open_simulated(self._path)
         await self._feeds.wait_failed()

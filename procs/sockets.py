@@ -34,6 +34,7 @@ from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.whole_file import whole_file
+from procs.wires import Wires
 from shm.ring import Records
 
 ENDPOINTS: Final = "endpoints.json"
@@ -129,17 +130,16 @@ class FeedSockets:
             after_read=self._after_read,
         )
 
-    def watch(
-        self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog, positions: Records
-    ) -> None:
-        """Ask for the books of a venue that fall into doubt, or are not heard of.
+    def watch(self, venue: Venue, rows: Records, books: BookAgent, catalog: Catalog, wires: Wires) -> None:
+        """Ask for the books of a venue that fall into doubt, are not heard of, or that somebody wants.
 
-        First for those of markets in which ``positions`` (POSITION_ROW by slot) shows anything at stake.
+        First for those of markets in which we have something at stake.
         """
         if venue not in self.shells:
             return
         silence_ns = self._config.book.market_silence_max_ns
-        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns, with_stakes(positions))
+        stakes, wanted = with_stakes(wires.positions.rows), wires.wanted[venue].rows
+        watch = DoubtWatch(rows, books, self.shells[venue], silence_ns, stakes, wanted)
         for spec in self._markets[venue]:
             ref = catalog.find(venue, spec.symbol)
             if ref is not None:

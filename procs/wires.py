@@ -6,6 +6,7 @@ ring or table         message         written by             read by
 updates[venue]        BOOK_UPDATE     feed of the venue      book of the venue, simulated venue (overwriting)
 tops[venue]           TOP             book of the venue      strategy (overwriting)
 books[venue]          BOOK_ROW        book of the venue      strategy, optimizer, executor (table by slot)
+wanted[venue]         WANTED_ROW      simulated venue        feed of the venue (table by slot)
 signals               SIGNAL          strategy               optimizer
 plans                 PLAN            optimizer              executor
 requests[venue]       ORDER_REQUEST   executor               the venue
@@ -40,6 +41,7 @@ from engine.records import (
     Venue,
 )
 from procs.catalog_segment import CatalogSegment
+from procs.lost_books import WANTED_ROW
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
 from shm.table import Table
@@ -73,6 +75,7 @@ class Wires:
     updates: dict[Venue, OverwritingRing]
     tops: dict[Venue, OverwritingRing]
     books: dict[Venue, Table]
+    wanted: dict[Venue, Table]
     signals: RefusingRing
     plans: RefusingRing
     requests: dict[Venue, RefusingRing]
@@ -93,6 +96,7 @@ class Wires:
             updates={v: where.overwriting(UPDATE_CELLS, SMALL_BYTES, f"updates.{_low(v)}") for v in venues},
             tops={v: where.overwriting(TOP_CELLS, WIDE_BYTES, f"tops.{_low(v)}") for v in venues},
             books={v: where.table(slots, BOOK_ROW, f"books.{_low(v)}") for v in venues},
+            wanted={v: where.table(slots, WANTED_ROW, f"wanted.{_low(v)}") for v in venues},
             signals=where.refusing("signals", "optimizer"),
             plans=where.refusing("plans", "executor"),
             requests={v: where.refusing(f"requests.{_low(v)}", "venue") for v in venues},
@@ -134,6 +138,7 @@ class Wires:
             updates={v: overwriting(f"updates.{_low(v)}", SMALL_BYTES, Role.FEED) for v in venues},
             tops={v: overwriting(f"tops.{_low(v)}", WIDE_BYTES, Role.BOOK) for v in venues},
             books={v: table(f"books.{_low(v)}", BOOK_ROW, Role.BOOK) for v in venues},
+            wanted={v: table(f"wanted.{_low(v)}", WANTED_ROW, Role.VENUE_SIM) for v in venues},
             signals=refusing("signals", Role.STRATEGY),
             plans=refusing("plans", Role.OPTIMIZER),
             requests={v: refusing(f"requests.{_low(v)}", Role.EXECUTOR) for v in venues},
@@ -152,7 +157,7 @@ class Wires:
         rings += self.decisions.values()
         for segment in [ring.segment for ring in rings]:
             segment.close()
-        for table in (*self.books.values(), self.positions, self.accounts):
+        for table in (*self.books.values(), *self.wanted.values(), self.positions, self.accounts):
             table.segment.close()
         self.catalog.release()
 

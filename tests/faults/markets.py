@@ -8,7 +8,7 @@ best prices that the venue declares: its best bid falls step by step, and then c
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -252,17 +252,19 @@ def record(
     *,
     lull_ms: int = 0,
     busy: Collection[tuple[Venue, str]] = (),
+    silent: Collection[tuple[Venue, str]] = (),
 ) -> Recorded:
     """``steps`` changes of each market at both venues, one every ``step_ms`` on average.
 
     Behind the opening books and their first changes nothing happens for ``lull_ms``. Where some markets are
-    ``busy``, the others change only once in QUIET_EVERY times.
+    ``busy``, the others change only once in QUIET_EVERY times, and the ``silent`` ones no more.
     """
     books = {(venue, symbol): PlainBook() for venue, symbol in _every()}
     starts_ms = [first * step_ms + (lull_ms if first else 0) for first in range(0, steps, BURST)]
-    quiet = {name for name in books if busy and name not in busy}
+    every = {name: QUIET_EVERY if busy and name not in busy else 1 for name in books}
+    every |= dict.fromkeys(silent, len(starts_ms))
     specs = tuple(spec(venue, symbol) for venue, symbol in books)
-    made.write(path, made.header("both", markets=specs), _frames(starts_ms, books, quiet))
+    made.write(path, made.header("both", markets=specs), _frames(starts_ms, books, every))
     return Recorded(path, books)
 
 
@@ -273,7 +275,9 @@ def _every() -> Iterator[tuple[Venue, str]]:
 
 
 def _frames(
-    starts_ms: Sequence[int], books: dict[tuple[Venue, str], PlainBook], quiet: Collection[tuple[Venue, str]]
+    starts_ms: Sequence[int],
+    books: dict[tuple[Venue, str], PlainBook],
+    every: Mapping[tuple[Venue, str], int],
 ) -> Iterator[Frame]:
     """The opening books; then bursts of one market after another, a frame a millisecond."""
     draw = random.Random(SEED)
@@ -285,7 +289,7 @@ def _frames(
     for burst, start_ms in enumerate(starts_ms):
         at_ms = max(at_ms, start_ms)
         for name, maker in makers.items():
-            if name in quiet and burst % QUIET_EVERY:
+            if burst % every[name]:
                 continue
             for _ in range(BURST):
                 seq += isinstance(maker, _KalshiMaker)

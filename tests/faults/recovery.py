@@ -44,8 +44,9 @@ def recoveries(
 ) -> list[Recovery]:
     """Wait until each of ``touched`` has fallen into doubt and is LIVE again; nobody else has."""
     seen = engine.eye.seen
-    for name in touched:
-        engine.until(lambda of=name: _is_back(seen[of], before[of]), f"{name} to be LIVE again")  # type: ignore[misc]
+    engine.until(
+        lambda: all(_is_back(seen[name], before[name]) for name in touched), f"{touched} to be LIVE again"
+    )
     others = {name for name in seen if name not in touched and len(seen[name].turns) > before[name]}
     assert others == set(), f"also in doubt: {[(name, seen[name].turns[before[name] :]) for name in others]}"
     return [_recovery(name, done, seen[name].turns[before[name] :]) for name in touched]

@@ -11,6 +11,7 @@ from engine.reasons import Reason
 from engine.records import BOOK_ROW, POSITION_ROW, Trust, Venue
 from procs.config_files import load_config, load_fee_table
 from procs.doubt_watch import LOOK_EVERY_NS, DoubtWatch, with_stakes
+from procs.lost_books import WANTED_ROW
 from shm.table import Table
 
 SILENCE_NS = 1_000 * LOOK_EVERY_NS
@@ -47,8 +48,11 @@ def watch(
     trusts: dict[int, Trust],
     urgent: int = -1,
     has_orders: Callable[[int], bool] | None = None,
+    wanted: Table | None = None,
 ) -> DoubtWatch:
-    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, has_orders or (lambda slot: slot == urgent))
+    rows = None if wanted is None else wanted.rows
+    has_orders = has_orders or (lambda slot: slot == urgent)
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, has_orders, rows)
     fees = load_fee_table(load_config())
     for (slot, trust), symbol in zip(trusts.items(), "ABC", strict=False):
         asked.rows[slot]["trust"] = trust
@@ -93,6 +97,23 @@ def test_what_is_closed_is_routine_again() -> None:
     closed["slot"], closed["generation"], closed["realised_micros"] = 2, 1, 5
     positions.write(2, closed)
     assert not with_stakes(positions.rows)(2)
+
+
+def test_what_another_reader_wants_is_asked_for_once_and_our_book_stays_as_it_is() -> None:
+    asked = Asked()
+    wanted = Table.create(8, WANTED_ROW)
+    wish = np.ones(1, WANTED_ROW)
+    wanted.write(1, wish)  # of before: whoever starts gets every book anyway
+    watched = watch(asked, {1: Trust.LIVE, 2: Trust.LIVE}, wanted=wanted)
+    assert watched.look(0) == 0
+    wanted.write(2, wish)
+    asked.takes = set()
+    assert watched.look(LOOK_EVERY_NS) == 0
+    asked.takes = {"A", "B"}
+    assert watched.look(2 * LOOK_EVERY_NS) == 1
+    assert watched.look(3 * LOOK_EVERY_NS) == 0
+    assert asked.wanted == [("B", False), ("B", False)]
+    assert (asked.requested, asked.doubted) == ([], [])
 
 
 def test_it_looks_now_and_then() -> None:
