@@ -99,6 +99,7 @@ class Desk:
         self._wires = wires
         self._position: Records = np.zeros(1, POSITION_ROW)
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
+        self._shown_micros: dict[int, int] = {}  # reserved, by slot, as its row has it
         self._stale = True
         self._day = 0  # since 1970, UTC
         self._sure_micros = 0  # equity when every holding was last marked on a book that is believed
@@ -183,8 +184,12 @@ class Desk:
         self.commit()
 
     def on_event(self, event: np.void) -> None:
-        """Take one ORDER_EVENT: what it took is no bid for what we still hold."""
+        """Take one ORDER_EVENT: what it took is no bid for what we still hold; what it promises is shown."""
         self._view.on_event(event)
+        slot, generation = int(event["slot"]), int(event["generation"])
+        if int(event["order_id"]) and self._shown_micros.get(slot, 0) != self._reserved_micros(slot):
+            key = (int(event["venue"]), slot, generation)
+            self._tell_position(slot, generation, self.ledger.positions.get(key, Position()))
 
     def _follow(self, report: np.void) -> None:
         self.ledger.apply_report(report)
@@ -196,12 +201,17 @@ class Desk:
         self._tell_account(venue)
         self._stale = True
 
+    def _reserved_micros(self, slot: int) -> int:
+        """What orders in flight may cost at most."""
+        return int(self.gate.markets[slot]["reserved_micros"])
+
     def _tell_position(self, slot: int, generation: int, position: Position) -> None:
         row = self._position[0]
         row["slot"], row["generation"] = slot, generation
         row["yes_e6"], row["no_e6"] = position.size_e6
         row["cost_yes_micros"], row["cost_no_micros"] = position.cost_micros
         row["realised_micros"], row["fees_micros"] = position.realised_micros, position.fees_micros
+        row["reserved_micros"] = self._shown_micros[slot] = self._reserved_micros(slot)
         self._wires.positions.write(slot, self._position)
 
     def _tell_account(self, venue: int) -> None:

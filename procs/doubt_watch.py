@@ -1,10 +1,10 @@
 """Books of one venue that wait for a snapshot, or have not been heard of for too long, and asking for them.
 
 A book in doubt, and one that never had a snapshot, is named to the feed, which asks within its budget and not
-twice. So is a LIVE book that nothing was heard of for ``silence_ns``, for a venue can lose a single market of
-a connection that is otherwise well: the answer shows that it is still there. Without one it falls into doubt
-after twice as long. Looking costs a comparison over all rows, and a call for each book that waits, every
-LOOK_EVERY_NS.
+twice. So is one that another reader of the same updates has lost, however well ours is, and a LIVE book that
+nothing was heard of for ``silence_ns``, for a venue can lose a single market of a connection that is well:
+the answer shows that it is still there. Without one it falls into doubt after twice as long. Looking costs a
+comparison over all rows, and a call for each book that waits, every LOOK_EVERY_NS.
 
 The rows may be those of another process, read from shared memory a moment ago, and what is told of a book may
 take a moment to show in its row: a silence is told once.
@@ -20,6 +20,7 @@ import numpy as np
 from engine.catalog.market import MarketRef, MarketSpec
 from engine.reasons import Reason
 from engine.records import Trust
+from procs.lost_books import WANTED_ROW
 from procs.registry import market_symbols
 from shm.ring import Records
 
@@ -53,11 +54,26 @@ class Books(Protocol):
         ...
 
 
+def with_stakes(positions: Records) -> Callable[[int], bool]:
+    """Whether something is held in a slot, or an order in flight; ``positions``: POSITION_ROW by slot.
+
+    A sale reserves no cash, but sells what is held. The rows are another process's, and read as they are: one
+    that is being written may be taken for urgent, or for routine until the next look.
+    """
+
+    def has_orders(slot: int) -> bool:
+        row = positions[slot]
+        return bool(row["reserved_micros"] or row["yes_e6"] or row["no_e6"])
+
+    return has_orders
+
+
 class DoubtWatch:
     """Asks for books. ``rows``: BOOK_ROW by slot, which ``refresh`` brings up to date before each look.
 
-    ``has_orders``: whether we have some in a slot. ``now_ns`` is of the clock that stamps receipt. ``asked``
-    counts books asked for, ``silent`` those that were told to be silent.
+    ``has_orders``: whether we have some in a slot. ``wanted``: WANTED_ROW by slot, where another reader says
+    that it wants a snapshot. ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books that were
+    asked for, ``silent`` those that were told to be silent.
     """
 
     def __init__(
@@ -68,6 +84,7 @@ class DoubtWatch:
         silence_ns: int,
         refresh: Callable[[], object] = lambda: None,
         has_orders: Callable[[int], bool] | None = None,
+        wanted: Records | None = None,
     ) -> None:
         self.asked = 0
         self.silent = 0
@@ -82,6 +99,9 @@ class DoubtWatch:
         self._slots = np.empty(0, np.int64)
         self._waited = np.zeros(len(rows), np.bool_)  # by slot, when it was looked at last
         self._lost = np.zeros(len(rows), np.bool_)  # by slot: told to be silent, and not heard of since
+        self._lost = np.zeros(len(rows), np.bool_)  # by slot: told to be silent, and not heard of since
+        self._wanted = np.zeros(len(rows), WANTED_ROW) if wanted is None else wanted
+        self._served = self._wanted["wanted_ns"].copy()
         self._next_ns = 0
 
     def add(self, ref: MarketRef, spec: MarketSpec) -> None:
@@ -115,9 +135,17 @@ class DoubtWatch:
             if self._ask(slot):
                 asked += 1
                 self._books.resync_requested(self._refs[slot], now_ns)
+        asked += self._serve()
         self.asked += asked
         self.silent += len(silent)
         return asked + len(silent)
+
+    def _serve(self) -> int:
+        """Ask for what another reader wants, until it can be asked for; how many books."""
+        wanted = self._slots[self._wanted["wanted_ns"][self._slots] != self._served[self._slots]]
+        served = [slot for slot in wanted.tolist() if self._ask(slot)]
+        self._served[served] = self._wanted["wanted_ns"][served]
+        return len(served)
 
     def _ask(self, slot: int) -> bool:
         urgent = self._has_orders is not None and self._has_orders(slot)

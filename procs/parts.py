@@ -39,6 +39,7 @@ from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
 from procs.halt import HaltSwitch
+from procs.lost_books import LostBooks
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
 from procs.sim_venue import SimVenueAgent, StoreBook
@@ -195,7 +196,8 @@ class EngineParts:
             Lognormal(latency.report_median_ns, latency.report_p99_ns),
         )
         seed = self.config.engine.seed + int(venue)
-        book = StoreBook(self.venue_stores[venue])
+        store = self.venue_stores[venue]
+        book = StoreBook(store, LostBooks(store, wires.books[venue], wires.wanted[venue]))
         sim = SimVenue(
             venue,
             self.catalog,

@@ -216,7 +216,8 @@ class EngineProcess:
             self._feeds.open()
             wires = self._parts.wires
             for venue, notes in wires.notes.items():
-                self._feeds.watch(venue, Mirror(wires.books[venue]), NoteWriter(notes), self._parts.catalog)
+                rows = Mirror(wires.books[venue])
+                self._feeds.watch(venue, rows, NoteWriter(notes), self._parts.catalog, wires)
         else:
             await self._feeds.open_simulated(self._path)
         await self._feeds.wait_failed()

@@ -1,7 +1,7 @@
 """Simulated venue stage: order requests in, venue reports out, over the market data that the feed publishes.
 
-The venue keeps its own books from the same updates; nothing that the engine believes reaches it. When the
-recording says that a market settled, the venue pays some time later.
+The venue keeps its own books from the same updates; nothing that the engine believes reaches it, but for what
+of them it has missed. When the recording says that a market settled, the venue pays some time later.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from engine.records import (
 )
 from engine.sim.venue import SimVenue
 from procs.agent import NEVER_NS, VENUE, Follow, role_at
+from procs.lost_books import LostBooks
 from procs.wires import Wires, publish_each, take
 from shm.ring import Records
 
@@ -34,10 +35,14 @@ _UNFIT: Final = int(TopFlag.SIZE_UNKNOWN | TopFlag.CROSSED)
 
 
 class StoreBook:
-    """The venue's own books: a BookStore that nobody else applies to."""
+    """The venue's own books: a BookStore that nobody else applies to.
 
-    def __init__(self, store: BookStore) -> None:
+    ``lost`` finds out what a lap has cost; without it a lap costs the trust of every book.
+    """
+
+    def __init__(self, store: BookStore, lost: LostBooks | None = None) -> None:
         self.store = store
+        self.lost = lost
 
     def apply(self, updates: Records, n: int, now_ns: int) -> int:
         """Take over ``updates[:n]``."""
@@ -53,7 +58,9 @@ class StoreBook:
         return prices.tolist(), sizes.tolist()
 
     def is_tradable(self, slot: int) -> bool:
-        """Whether the book is LIVE, with known sizes and not crossed."""
+        """Whether the book is LIVE and missed nothing, with known sizes and not crossed."""
+        if self.lost is not None and self.lost.is_undecided(slot):
+            return False
         row = self.store.rows[slot]
         return int(row["trust"]) == Trust.LIVE and not int(row["flags"]) & _UNFIT
 
@@ -78,6 +85,7 @@ class SimVenueAgent:
         self._venue = venue
         self._follow = follow
         self._book = book
+        self._lost = None if book is None else book.lost
         self._laps = 0
         self.unpaid = 0
         self._settle_ns = settle_ns
@@ -94,6 +102,8 @@ class SimVenueAgent:
     def do_work(self, now_ns: int) -> int:
         """Take market data frame by frame, then requests, then whatever is due."""
         work = self._market_data(now_ns)
+        if self._lost is not None:
+            work += self._lost.look(now_ns)
         requests = take(self._requests, "requests")
         for index in range(requests):
             self.sim.on_request(self._orders[index], now_ns)
@@ -108,7 +118,8 @@ class SimVenueAgent:
 
     def next_due_ns(self) -> int:
         """When something happens at the venue."""
-        return min(self.sim.next_due_ns(), NEVER_NS)
+        lost_ns = NEVER_NS if self._lost is None else self._lost.next_due_ns()
+        return min(self.sim.next_due_ns(), lost_ns, NEVER_NS)
 
     def _market_data(self, now_ns: int) -> int:
         """One message of the ring is one frame."""
@@ -127,10 +138,18 @@ class SimVenueAgent:
     def _doubt_gaps(self, now_ns: int) -> None:
         """What was overwritten before we read it, or what another feed never knew, may concern any book."""
         is_another_feed = self._reader.entered_epoch()
-        if self._book is not None and (is_another_feed or self._reader.laps != self._laps):
-            reason = Reason.DISCONNECTED if is_another_feed else Reason.RING_LAPPED
+        is_lapped, self._laps = self._reader.laps != self._laps, self._reader.laps
+        if is_lapped and self._lost is not None:
+            self._lost.lapped(now_ns)
+        elif is_lapped:
+            self._doubt_all(Reason.RING_LAPPED, now_ns)
+        if is_another_feed:
+            self._doubt_all(Reason.DISCONNECTED, now_ns)
+
+    def _doubt_all(self, reason: Reason, now_ns: int) -> None:
+        """Before anything from behind a gap is applied: it was received after all that is missing."""
+        if self._book is not None:
             self._book.doubt_all(reason, int(self._updates[0]["recv_ns"]), now_ns)
-        self._laps = self._reader.laps
 
     def _follow_life(self, update: np.void, now_ns: int) -> None:
         """Remember a result when it is said; pay when the market settles. Unsaid, nothing is paid."""

@@ -23,7 +23,7 @@ from engine.records import Venue
 from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.credentials import credentials_folder
-from procs.doubt_watch import DoubtWatch
+from procs.doubt_watch import DoubtWatch, with_stakes
 from procs.feed import FeedAgent
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell
@@ -35,6 +35,7 @@ from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.whole_file import whole_file
+from procs.wires import Wires
 from shm.mirror import Mirror
 
 ENDPOINTS: Final = "endpoints.json"
@@ -134,12 +135,16 @@ class FeedSockets:
             after_read=self._after_read,
         )
 
-    def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog) -> None:
-        """Ask for the books of a venue that fall into doubt, or are not heard of, from now on."""
+    def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog, wires: Wires) -> None:
+        """Ask for the books of a venue that fall into doubt, are not heard of, or that somebody wants.
+
+        First for those of markets in which we have something at stake.
+        """
         if venue not in self.shells:
             return
         silence_ns = self._config.book.market_silence_max_ns
-        watch = DoubtWatch(rows.rows, notes, self.shells[venue], silence_ns, rows.refresh)
+        stakes, wanted = with_stakes(wires.positions.rows), wires.wanted[venue].rows
+        watch = DoubtWatch(rows.rows, notes, self.shells[venue], silence_ns, rows.refresh, stakes, wanted)
         for spec in self._markets[venue]:
             ref = catalog.find(venue, spec.symbol)
             if ref is not None:

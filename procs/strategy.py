@@ -1,7 +1,8 @@
 """Strategy stage: tops of all venues in, signals and decisions out.
 
 Each top brings the row it announces; what our own orders have taken since is not on offer any more, and what
-they have bought is inventory.
+they have bought is inventory. Where tops were overwritten before they were read, the rows say what they would
+have: those that differ from what is known here are fetched and looked at as if their tops had come.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from engine.execution.outputs import is_restart, moves_position
-from engine.records import ORDER_EVENT, POSITION_ROW, TOP, DecisionStage
+from engine.records import NO_PRICE, ORDER_EVENT, POSITION_ROW, TOP, DecisionStage, TopFlag, Venue
 from engine.strategies.scanner import ArbitrageScanner
 from procs.agent import Follow
 from procs.view import BookView
@@ -39,10 +40,13 @@ class StrategyAgent:
         self._view = view
         self._follow = follow
         self._wires = wires
-        self._readers = [
-            (reader, reader.records(TOP))
-            for reader in (ring.reader(batch_cells=BATCH_CELLS) for ring in wires.tops.values())
-        ]
+        self._readers = {
+            venue: (reader, reader.records(TOP))
+            for venue, reader in (
+                (venue, ring.reader(batch_cells=BATCH_CELLS)) for venue, ring in wires.tops.items()
+            )
+        }
+        self._laps = dict.fromkeys(self._readers, 0)
         self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
         self._position: Records = np.zeros(1, POSITION_ROW)
@@ -50,7 +54,7 @@ class StrategyAgent:
     @property
     def lost(self) -> int:
         """Tops overwritten before they were read."""
-        return sum(reader.lost_messages for reader, _ in self._readers)
+        return sum(reader.lost_messages for reader, _ in self._readers.values())
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
@@ -58,10 +62,13 @@ class StrategyAgent:
     def do_work(self, now_ns: int) -> int:
         """Take in what orders did, then every top."""
         work = self._take_events()
-        for reader, tops in self._readers:
+        for venue, (reader, tops) in self._readers.items():
             n_tops = max(reader.poll(), 0)
             if n_tops and self._follow is not None:
                 self._follow()
+            if reader.laps != self._laps[venue]:
+                self._laps[venue] = reader.laps
+                work += self._catch_up(venue, now_ns)
             for index in range(n_tops):
                 top = tops[index]
                 self._view.refresh(int(top["venue"]), int(top["slot"]))
@@ -72,6 +79,18 @@ class StrategyAgent:
 
     def on_close(self) -> None:
         """Nothing to let go of."""
+
+    def _catch_up(self, venue: Venue, now_ns: int) -> int:
+        """Look at every row of a venue that is another than the one known here; how many."""
+        told, known = self._wires.books[venue].rows, self._view.rows
+        differs = (told["epoch"] != known["epoch"]) | (told["update_count"] != known["update_count"])
+        differs |= told["trust"] != known["trust"]
+        slots = np.flatnonzero(differs & (told["venue"] == venue)).tolist()
+        for slot in slots:
+            before = known[slot].copy()
+            self._view.refresh(venue, slot)
+            self._publish(*self.scanner.on_top(_top_of(known[slot], before, now_ns), now_ns))
+        return len(slots)
 
     def _take_events(self) -> int:
         n_events = take(self._events, "events")
@@ -103,3 +122,19 @@ class StrategyAgent:
             legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)
             publish(self._wires.signals, head, legs, "signals")
+
+
+def _top_of(row: np.void, before: np.void, now_ns: int) -> np.void:
+    """The TOP that would have announced ``row`` to somebody who knew ``before``; what it declared is lost."""
+    top: np.void = np.zeros(1, TOP)[0]
+    for name in ("recv_ns", "venue_ns", "epoch", "update_count", "slot", "generation", "trust", "venue"):
+        top[name] = row[name]
+    top["book_ns"], top["prev_trust"] = now_ns, before["trust"]
+    for side in ("bid", "ask"):
+        top[f"{side}_e4"], top[f"{side}_size_e6"] = row[f"{side}_e4"][0], row[f"{side}_size_e6"][0]
+        top[f"prev_{side}_e4"] = before[f"{side}_e4"][0]
+        top[f"declared_{side}_e4"] = NO_PRICE
+    moved = any(row[f"{side}_e4"][0] != before[f"{side}_e4"][0] for side in ("bid", "ask"))
+    top["flags"] = int(row["flags"]) & int(TopFlag.CROSSED | TopFlag.SIZE_UNKNOWN)
+    top["flags"] |= TopFlag.BEST_CHANGED if moved else 0
+    return top

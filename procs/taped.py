@@ -334,11 +334,15 @@ def taped_wires(wires: Wires, tape: Tape) -> Wires:
     def refusing(rings: Mapping[Venue, RefusingRing], name: str) -> dict[Venue, RefusingRing]:
         return {venue: TapedRefusingRing(ring, tape, _of(name, venue)) for venue, ring in rings.items()}
 
+    def tables(rows: Mapping[Venue, Table], name: str) -> dict[Venue, Table]:
+        return {venue: TapedTable(table, tape, _of(name, venue)) for venue, table in rows.items()}
+
     return Wires(
         updates=overwriting(wires.updates, "updates"),
         notes=overwriting(wires.notes, "notes"),
         tops=overwriting(wires.tops, "tops"),
-        books={venue: TapedTable(table, tape, _of("books", venue)) for venue, table in wires.books.items()},
+        books=tables(wires.books, "books"),
+        wanted=tables(wires.wanted, "wanted"),
         signals=TapedRefusingRing(wires.signals, tape, "signals"),
         plans=TapedRefusingRing(wires.plans, tape, "plans"),
         requests=refusing(wires.requests, "requests"),

@@ -7,6 +7,7 @@ updates[venue]        BOOK_UPDATE     feed of the venue      book of the venue, 
 notes[venue]          BOOK_NOTE       feed of the venue      book of the venue (overwriting)
 tops[venue]           TOP             book of the venue      strategy (overwriting)
 books[venue]          BOOK_ROW        book of the venue      strategy, optimizer, executor, feed (by slot)
+wanted[venue]         WANTED_ROW      simulated venue        feed of the venue (table by slot)
 signals               SIGNAL          strategy               optimizer
 plans                 PLAN            optimizer              executor
 requests[venue]       ORDER_REQUEST   executor               the venue
@@ -42,6 +43,7 @@ from engine.records import (
 )
 from procs.book_notes import NOTE_CELLS
 from procs.catalog_segment import CatalogSegment
+from procs.lost_books import WANTED_ROW
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
 from shm.segment import Segment
@@ -77,6 +79,7 @@ class Wires:
     notes: dict[Venue, OverwritingRing]
     tops: dict[Venue, OverwritingRing]
     books: dict[Venue, Table]
+    wanted: dict[Venue, Table]
     signals: RefusingRing
     plans: RefusingRing
     requests: dict[Venue, RefusingRing]
@@ -98,6 +101,7 @@ class Wires:
             notes={v: where.overwriting(NOTE_CELLS, SMALL_BYTES, f"notes.{_low(v)}") for v in venues},
             tops={v: where.overwriting(TOP_CELLS, WIDE_BYTES, f"tops.{_low(v)}") for v in venues},
             books={v: where.table(slots, BOOK_ROW, f"books.{_low(v)}") for v in venues},
+            wanted={v: where.table(slots, WANTED_ROW, f"wanted.{_low(v)}") for v in venues},
             signals=where.refusing("signals", "optimizer"),
             plans=where.refusing("plans", "executor"),
             requests={v: where.refusing(f"requests.{_low(v)}", "venue") for v in venues},
@@ -140,6 +144,7 @@ class Wires:
             notes={v: overwriting(f"notes.{_low(v)}", SMALL_BYTES, Role.FEED) for v in venues},
             tops={v: overwriting(f"tops.{_low(v)}", WIDE_BYTES, Role.BOOK) for v in venues},
             books={v: table(f"books.{_low(v)}", BOOK_ROW, Role.BOOK) for v in venues},
+            wanted={v: table(f"wanted.{_low(v)}", WANTED_ROW, Role.VENUE_SIM) for v in venues},
             signals=refusing("signals", Role.STRATEGY),
             plans=refusing("plans", Role.OPTIMIZER),
             requests={v: refusing(f"requests.{_low(v)}", Role.EXECUTOR) for v in venues},
@@ -167,7 +172,7 @@ class Wires:
         rings += [*self.tops.values(), self.signals, self.plans, self.events]
         rings += [*self.requests.values(), *self.reports.values()]
         rings += self.decisions.values()
-        tables = (*self.books.values(), self.positions, self.accounts)
+        tables = (*self.books.values(), *self.wanted.values(), self.positions, self.accounts)
         return [ring.segment for ring in rings] + [table.segment for table in tables]
 
 

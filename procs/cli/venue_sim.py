@@ -22,10 +22,12 @@ from procs.cli.exit_codes import ExitCode
 from procs.recording import SUFFIX
 from procs.venue_sim.faults import read_plan
 from procs.venue_sim.kalshi_auth import ANY_ID, PublicKey, read_public_key
+from procs.venue_sim.rehearsal import Rehearsal
 from procs.venue_sim.simulation import SimOptions, VenueSim
 from procs.venue_sim.tape import Tape, recorded_tape, seeded_tape
 
 EVERY_BOOK: Final = "all"
+FROM_STDIN: Final = Path("-")
 PORT_MAX: Final = 65_535
 
 
@@ -58,7 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait-for-readers", action="store_true", help="stand still while a venue has no subscriber"
     )
-    parser.add_argument("--faults", type=Path, metavar="PLAN.toml", help="what goes wrong, and when")
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="PLAN.toml|-",
+        help="what goes wrong, and when; -: as lines of JSON on stdin ask for it",
+    )
     parser.add_argument("--once", action="store_true", help="close with 1000 when everything was sent")
     parser.add_argument(
         "--kalshi-public-key",
@@ -89,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
         options = _options(args)
         tape = _tape(args, opened)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(tape, options))
+            return runner.run(_serve(tape, options, asked=args.faults == FROM_STDIN))
 
 
 def _options(args: argparse.Namespace) -> SimOptions:
@@ -101,7 +108,7 @@ def _options(args: argparse.Namespace) -> SimOptions:
         once=args.once,
         start_when_subscribed=args.start_when_subscribed,
         wait_for_readers=args.wait_for_readers,
-        faults=() if args.faults is None else read_plan(args.faults),
+        faults=() if args.faults in (None, FROM_STDIN) else read_plan(args.faults),
         kalshi_keys=_keys(args.kalshi_public_key),
     )
 
@@ -125,7 +132,7 @@ def _tape(args: argparse.Namespace, opened: ExitStack) -> Tape:
     return recorded_tape(files, opened, align_start=args.align == "start")
 
 
-async def _serve(tape: Tape, options: SimOptions) -> int:
+async def _serve(tape: Tape, options: SimOptions, *, asked: bool) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -133,23 +140,36 @@ async def _serve(tape: Tape, options: SimOptions) -> int:
     sim = VenueSim(tape, options)
     await sim.open()
     _say({"ready": True, "endpoints": sim.endpoints, "playing": tape.name})
-    playing = asyncio.create_task(sim.play())
-    waiting = asyncio.create_task(stopped.wait())
+    tasks = {asyncio.create_task(_play(sim, options, stopped)), asyncio.create_task(stopped.wait())}
+    if asked:
+        tasks.add(asyncio.create_task(_rehearse(sim, stopped)))
     try:
-        done, _ = await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if playing in done:
-            playing.result()  # a defect of ours keeps its traceback
-            if not options.once:
-                await waiting
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()  # a defect of ours keeps its traceback
     finally:
-        playing.cancel()
-        waiting.cancel()
+        for task in tasks:
+            task.cancel()
         sim.close()
     _say({"played": sim.played, "venues": {name: asdict(log) for name, log in sim.logs.items()}})
     if sim.damage is not None:
         sys.stderr.write(f"pr3dict: {sim.damage}\n")
         return ExitCode.FAILURE
     return ExitCode.OK
+
+
+async def _play(sim: VenueSim, options: SimOptions, stopped: asyncio.Event) -> None:
+    """Play to the end, after which the venues go on with the last books, unless it is for ``once``."""
+    await sim.play()
+    if not options.once:
+        await stopped.wait()
+
+
+async def _rehearse(sim: VenueSim, stopped: asyncio.Event) -> None:
+    """Do what stdin asks for; that it ends does not end the venues."""
+    await Rehearsal(sim, _say).follow(sys.stdin.buffer)
+    await stopped.wait()
 
 
 def _say(document: dict[str, object]) -> None:

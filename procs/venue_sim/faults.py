@@ -7,6 +7,7 @@
     kind = "close"
     at_frame = 120      # when the venue's 120th recorded frame is due; 0: when the connection subscribes
     connection = 1      # the first connection that the venue accepts; 0: every one that is subscribed then
+    symbol = "KXA-1"    # of these the one that has subscribed to this ticker or token; "": all of them
     code = 1012         # the kind's own fields
 
 A fault is done once, or with ``at_frame`` 0 once for each connection that it names.
@@ -14,7 +15,7 @@ A fault is done once, or with ``at_frame`` 0 once for each connection that it na
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -176,6 +177,7 @@ class Fault:
     kind: Kind
     at_frame: int = typed_tree.bounded(0, 0, FRAMES_MAX)
     connection: int = typed_tree.bounded(0, 0, CONNECTIONS_MAX)
+    symbol: str = ""
 
     def __post_init__(self) -> None:
         if self.at_frame == 0 and self.connection == 0:
@@ -184,6 +186,10 @@ class Fault:
             raise ValueError("only Kalshi has sequence numbers")
         if isinstance(self.kind, Refuse) and self.at_frame == 0:
             raise ValueError("at_frame says when connections are refused")
+
+    def is_of(self, number: int, symbols: Iterable[str]) -> bool:
+        """Whether it is done to connection ``number``, which has subscribed to ``symbols``."""
+        return self.connection in (0, number) and (not self.symbol or self.symbol in symbols)
 
     def __str__(self) -> str:
         when = f"frame {self.at_frame}" if self.at_frame else "its subscription"
@@ -197,9 +203,10 @@ class _When:
     venue: Venue
     at_frame: int = typed_tree.bounded(0, 0, FRAMES_MAX)
     connection: int = typed_tree.bounded(0, 0, CONNECTIONS_MAX)
+    symbol: str = ""
 
 
-_WHEN_KEYS: Final = ("venue", "at_frame", "connection")
+_WHEN_KEYS: Final = ("venue", "at_frame", "connection", "symbol")
 
 
 def read_plan(path: Path) -> tuple[Fault, ...]:
@@ -212,10 +219,12 @@ def read_plan(path: Path) -> tuple[Fault, ...]:
         raise ConfigError(f"{path}: fault: expected tables [[fault]]")
     if len(listed) > FAULTS_MAX:
         raise ConfigError(f"{path}: {len(listed)} faults, at most {FAULTS_MAX}")
-    return tuple(_fault(dict(one), f"{path}: fault {number}") for number, one in enumerate(listed, 1))
+    return tuple(fault_of(one, f"{path}: fault {number}") for number, one in enumerate(listed, 1))
 
 
-def _fault(tree: dict[str, object], place: str) -> Fault:
+def fault_of(listed: Mapping[str, object], place: str) -> Fault:
+    """A fault from the keys of its table. ConfigError names ``place`` and what is wrong."""
+    tree = dict(listed)
     name = tree.pop("kind", None)
     if not isinstance(name, str) or name not in KINDS:
         raise ConfigError(f"{place}: kind {name!r}, expected one of {', '.join(KINDS)}")
@@ -224,6 +233,12 @@ def _fault(tree: dict[str, object], place: str) -> Fault:
     when = typed_tree.build(_When, {key: tree.pop(key) for key in _WHEN_KEYS if key in tree}, place)
     kind = typed_tree.build(KINDS[name], tree, place)
     try:
-        return Fault(venue=when.venue, kind=kind, at_frame=when.at_frame, connection=when.connection)
+        return Fault(
+            venue=when.venue,
+            kind=kind,
+            at_frame=when.at_frame,
+            connection=when.connection,
+            symbol=when.symbol,
+        )
     except ValueError as error:
         raise ConfigError(f"{place}: {error}") from error

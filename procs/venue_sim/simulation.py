@@ -137,6 +137,17 @@ class VenueSim:
             self.books.feed(batch, batch.recv_ns, 0, 1)
         return self._texts_sent() - sent
 
+    def next_frame(self, venue: Venue) -> int:
+        """Number of the venue's recorded frame that is due next; the first is 1."""
+        return self._by_venue[int(venue)].log.frames + 1
+
+    def do(self, fault: Fault) -> int:
+        """Do a fault now, whatever frame it names; -> to how many connections or ports it was done."""
+        log = self._by_venue[int(fault.venue)].log
+        done = log.faults_done
+        self._by_venue[int(fault.venue)].do(fault)
+        return log.faults_done - done
+
     def _texts_sent(self) -> int:
         return sum(venue.log.texts_sent for venue in self._by_venue.values())
 

@@ -157,9 +157,10 @@ class SimulatedVenue(Generic[FrameT]):
         """A connection has its first subscription."""
         self.log.subscriptions += 1
         self.ever_subscribed += 1
+        connection = self._connections[number]
         for fault in self._at_subscription:
-            if fault.connection == number:
-                self._connections[number].suffer(fault)
+            if fault.is_of(number, connection.session.symbols()):
+                connection.suffer(fault)
         self.on_room()
 
     def on_gone(self, number: int) -> None:
@@ -171,7 +172,7 @@ class SimulatedVenue(Generic[FrameT]):
         """Send a recorded frame to whom it belongs, after the faults that are due with it."""
         self.log.frames += 1
         for fault in self._at_frame.pop(self.log.frames, ()):
-            self._do(fault)
+            self.do(fault)
         frame = self._desk.read(raw, conn)
         self.log.frames_unreadable += frame is None
         for connection in tuple(self._connections.values()):
@@ -183,13 +184,14 @@ class SimulatedVenue(Generic[FrameT]):
                 if not paced:
                     connection.cut_off_if_slow()
 
-    def _do(self, fault: Fault) -> None:
+    def do(self, fault: Fault) -> None:
+        """Do a fault now; ``log`` counts to how many it was done, or that it was missed."""
         if isinstance(fault.kind, Refuse):
             self._refuse(fault, fault.kind)
             return
         done = self.log.faults_done
         for connection in tuple(self._connections.values()):
-            if connection.watching and fault.connection in (0, connection.number):
+            if connection.watching and fault.is_of(connection.number, connection.session.symbols()):
                 connection.suffer(fault)
         self.log.faults_missed += self.log.faults_done == done
 

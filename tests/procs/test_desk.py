@@ -214,3 +214,39 @@ def test_no_check_passes_once_the_halt_word_is_stored() -> None:
     words.clear(Word.HALTED, words.read(Word.HALTED))
     assert not fresh.halted
     assert fresh.check(request, 3, 5_000_000, NOW) is Reason.NONE
+
+
+def test_the_row_of_a_position_shows_what_orders_in_flight_may_cost() -> None:
+    bench = Bench()
+    request: np.void = np.zeros(1, ORDER_REQUEST)[0]
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    for record in (request, event):
+        record["slot"], record["generation"] = bench.ref
+        record["venue"], record["order_id"] = Venue.POLYMARKET, 1
+    request["kind"], request["price_e4"], request["size_e6"] = RequestKind.NEW, 5_000, 10 * CONTRACT
+    row = bench.wires.positions.rows[bench.ref.slot]
+    version = bench.wires.positions.version(bench.ref.slot)
+    assert FreshGate(bench.gate, bench.view).check(request, 3, 5_000_000, NOW) is Reason.NONE
+    bench.desk.on_event(event)
+    assert (int(row["reserved_micros"]), int(row["generation"])) == (5_000_000, bench.ref.generation)
+    bench.desk.on_event(event)
+    assert bench.wires.positions.version(bench.ref.slot) == version + 1, "nothing new was to be told"
+    bench.desk.append(EntryKind.REPORT, bench.bought(4, 2_000_000))
+    bench.gate.on_fill(1, 4 * CONTRACT)
+    bench.desk.on_event(event)
+    assert (int(row["reserved_micros"]), int(row["yes_e6"])) == (3_000_000, 4 * CONTRACT)
+    bench.gate.release(1)
+    bench.desk.on_event(event)
+    assert (int(row["reserved_micros"]), int(row["yes_e6"])) == (0, 4 * CONTRACT)
+    assert set(bench.desk.ledger.positions) == {(Venue.POLYMARKET, *bench.ref)}
+
+
+def test_an_order_alone_makes_no_position_in_the_ledger() -> None:
+    bench = Bench()
+    event: np.void = np.zeros(1, ORDER_EVENT)[0]
+    event["slot"], event["generation"] = bench.ref
+    event["venue"], event["order_id"] = Venue.POLYMARKET, 1
+    bench.gate.markets[bench.ref.slot]["reserved_micros"] = 7
+    bench.desk.on_event(event)
+    assert int(bench.wires.positions.rows[bench.ref.slot]["reserved_micros"]) == 7
+    assert bench.desk.ledger.positions == {}

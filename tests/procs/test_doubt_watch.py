@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from engine.catalog.defaults import market_with_defaults
 from engine.catalog.market import MarketRef
 from engine.reasons import Reason
-from engine.records import BOOK_ROW, Trust, Venue
+from engine.records import BOOK_ROW, POSITION_ROW, Trust, Venue
 from procs.config_files import load_config, load_fee_table
-from procs.doubt_watch import LOOK_EVERY_NS, DoubtWatch
+from procs.doubt_watch import LOOK_EVERY_NS, DoubtWatch, with_stakes
+from procs.lost_books import WANTED_ROW
+from shm.table import Table
 
 SILENCE_NS = 1_000 * LOOK_EVERY_NS
 
@@ -43,8 +47,16 @@ class Asked:
             self.rows[ref.slot]["trust"] = Trust.SUSPECT
 
 
-def watch(asked: Asked, trusts: dict[int, Trust], urgent: int = -1) -> DoubtWatch:
-    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, has_orders=lambda slot: slot == urgent)
+def watch(
+    asked: Asked,
+    trusts: dict[int, Trust],
+    urgent: int = -1,
+    has_orders: Callable[[int], bool] | None = None,
+    wanted: Table | None = None,
+) -> DoubtWatch:
+    rows = None if wanted is None else wanted.rows
+    has_orders = has_orders or (lambda slot: slot == urgent)
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, has_orders=has_orders, wanted=rows)
     fees = load_fee_table(load_config())
     for (slot, trust), symbol in zip(trusts.items(), "ABC", strict=False):
         asked.rows[slot]["trust"] = trust
@@ -69,6 +81,43 @@ def test_those_with_open_orders_are_urgent_and_only_what_is_taken_counts() -> No
     assert asked.wanted == [("A", False), ("B", True)]
     assert asked.requested == [(2, 0)]
     assert watched.asked == 1
+
+
+@pytest.mark.parametrize("field", ["reserved_micros", "yes_e6", "no_e6"])
+def test_what_is_held_or_in_flight_makes_a_market_urgent(field: str) -> None:
+    asked = Asked()
+    positions = Table.create(8, POSITION_ROW)
+    watched = watch(asked, {1: Trust.SUSPECT, 2: Trust.SUSPECT}, has_orders=with_stakes(positions.rows))
+    held = np.zeros(1, POSITION_ROW)
+    held["slot"], held[field] = 2, 1
+    positions.write(2, held)
+    watched.look(0)
+    assert asked.wanted == [("A", False), ("B", True)]
+
+
+def test_what_is_closed_is_routine_again() -> None:
+    positions = Table.create(8, POSITION_ROW)
+    closed = np.zeros(1, POSITION_ROW)
+    closed["slot"], closed["generation"], closed["realised_micros"] = 2, 1, 5
+    positions.write(2, closed)
+    assert not with_stakes(positions.rows)(2)
+
+
+def test_what_another_reader_wants_is_asked_for_once_and_our_book_stays_as_it_is() -> None:
+    asked = Asked()
+    wanted = Table.create(8, WANTED_ROW)
+    wish = np.ones(1, WANTED_ROW)
+    wanted.write(1, wish)  # of before: whoever starts gets every book anyway
+    watched = watch(asked, {1: Trust.LIVE, 2: Trust.LIVE}, wanted=wanted)
+    assert watched.look(0) == 0
+    wanted.write(2, wish)
+    asked.takes = set()
+    assert watched.look(LOOK_EVERY_NS) == 0
+    asked.takes = {"A", "B"}
+    assert watched.look(2 * LOOK_EVERY_NS) == 1
+    assert watched.look(3 * LOOK_EVERY_NS) == 0
+    assert asked.wanted == [("B", False), ("B", False)]
+    assert (asked.requested, asked.doubted) == ([], [])
 
 
 def test_it_looks_now_and_then() -> None:

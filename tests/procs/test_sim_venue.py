@@ -25,8 +25,9 @@ from engine.sim.session.scenario import market
 from engine.sim.venue import SimVenue
 from engine.units import NS_PER_MS, NS_PER_S
 from procs.inline import InlineRunner, VirtualClock
+from procs.lost_books import COMPARE_NS_MAX, LostBooks
 from procs.sim_venue import SimVenueAgent, StoreBook
-from procs.wires import Wires, publish_each
+from procs.wires import UPDATE_CELLS, Wires, publish_each
 from shm.ring import Records
 
 NOW = 1_793_534_400 * NS_PER_S
@@ -45,18 +46,24 @@ class Floor:
         spec = self.catalog.spec(self.ref.slot)
         store.open_market(self.ref.slot, self.ref.generation, Venue.KALSHI, spec.price_ranges, mirror=True)
         millisecond = Lognormal(NS_PER_MS, NS_PER_MS)
+        self.lost = LostBooks(store, self.wires.books[Venue.KALSHI], self.wires.wanted[Venue.KALSHI])
+        self.book = StoreBook(store, self.lost)
         sim = SimVenue(
             Venue.KALSHI,
             self.catalog,
-            StoreBook(store),
+            self.book,
             LatencyModel(1, Route(millisecond, millisecond)),
             1,
             cash_micros=1_000_000_000,
             times=SettlementTimes(0, 0, 0, 0),
         )
-        self.agent = SimVenueAgent(Venue.KALSHI, sim, self.wires, SETTLE_NS)
+        self.agent = SimVenueAgent(Venue.KALSHI, sim, self.wires, SETTLE_NS, book=self.book)
         self.reports = self.wires.reports[Venue.KALSHI].reader("executor", 0)
         self.clock = VirtualClock(NOW)
+        self.open_book()
+
+    def open_book(self) -> None:
+        """A snapshot of it."""
         self.say(
             [
                 (UpdateKind.SNAPSHOT_BEGIN, Side.BID, 0, 2),
@@ -122,3 +129,23 @@ def test_the_venue_trades_only_on_a_book_it_can_trust() -> None:
     floor.say([(UpdateKind.LEVEL_ADD, Side.BID, 5_100, 10 * CONTRACT)])
     floor.run()
     assert not book.is_tradable(floor.ref.slot)
+
+
+def test_after_a_lap_a_book_that_missed_something_is_wanted_and_not_traded_on() -> None:
+    floor = Floor()
+    slot, wanted = floor.ref.slot, floor.wires.wanted[Venue.KALSHI].rows["times"]
+    floor.agent.do_work(NOW)
+    assert floor.book.is_tradable(slot)
+    for _ in range(UPDATE_CELLS // 1_000 + 1):
+        floor.say([(UpdateKind.LEVEL_SET, Side.BID, 4_700, CONTRACT)] * 1_000)
+    floor.agent.do_work(NOW + 1)
+    assert not floor.book.is_tradable(slot), "whoever was lapped believes nothing until it was compared"
+    assert floor.agent.next_due_ns() <= NOW + COMPARE_NS_MAX
+    assert wanted[slot] == 0
+    floor.agent.do_work(NOW + 1 + COMPARE_NS_MAX)
+    assert (int(wanted[slot]), floor.lost.missed) == (1, 1)
+    assert not floor.book.is_tradable(slot)
+    floor.clock.advance_to(NOW + 2 * COMPARE_NS_MAX)
+    floor.open_book()
+    floor.agent.do_work(NOW + 2 * COMPARE_NS_MAX)
+    assert floor.book.is_tradable(slot)

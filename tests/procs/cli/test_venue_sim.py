@@ -41,6 +41,7 @@ class Served:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "procs.cli.main", "venue-sim", *argv],
             cwd=PACKAGES_ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -123,6 +124,45 @@ def test_once_ends_by_itself_with_1000_and_faults_are_done(
     code, out, _ = served.end()
     assert code == 0
     assert json.loads(out)["venues"]["kalshi"]["faults"] == ["gap at frame 4, connection 1"]
+
+
+def test_faults_are_asked_for_on_stdin(serve: list[Served], recording: Path) -> None:
+    served = _start(serve, str(recording), "--start-when-subscribed", "2", "--faults", "-")
+    ready = served.line()
+    stdin = served.process.stdin
+    assert stdin is not None
+
+    async def watch() -> list[int]:
+        client = await to_kalshi(_Endpoints(ready), [made.TICKER])  # type: ignore[arg-type]
+        await client.until_texts(1)
+        stdin.write('{"venue":"kalshi","kind":"close","code":1008}\n')
+        stdin.flush()
+        await client.until_gone()
+        return client.codes
+
+    assert run(watch) == [1008]
+    assert served.line()["done"] == 1
+    stdin.close()  # who asks may go; the venues stay
+    served.process.stdin = None
+    served.process.send_signal(signal.SIGTERM)
+    code, out, err = served.end()
+    assert (code, err) == (0, "")
+    assert json.loads(out)["venues"]["kalshi"]["faults_done"] == 1
+
+
+def test_stdin_must_be_something_that_can_be_waited_for(recording: Path) -> None:
+    with recording.open("rb") as file:
+        done = subprocess.run(
+            [sys.executable, "-m", "procs.cli.main", "venue-sim", str(recording), "--faults", "-"],
+            cwd=PACKAGES_ROOT,
+            stdin=file,
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("pr3dict: <stdin>: neither a pipe nor a terminal")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_key_is_asked_for(serve: list[Served], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ venue = "kalshi"
 kind = "close"
 at_frame = 120
 connection = 1
+symbol = "KXA-1"
 code = 1012
 reason = "maintenance"
 
@@ -40,10 +41,25 @@ def plan(tmp_path: Path) -> Path:
 def test_a_plan_is_read(plan: Path) -> None:
     plan.write_text(PLAN)
     assert read_plan(plan) == (
-        Fault(venue=Venue.KALSHI, kind=Close(code=1012, reason="maintenance"), at_frame=120, connection=1),
+        Fault(
+            venue=Venue.KALSHI,
+            kind=Close(code=1012, reason="maintenance"),
+            at_frame=120,
+            connection=1,
+            symbol="KXA-1",
+        ),
         Fault(venue=Venue.POLYMARKET, kind=HalfOpen(), connection=2),
         Fault(venue=Venue.KALSHI, kind=Refuse(for_ms=60_000, status=503), at_frame=120),
     )
+
+
+@pytest.mark.parametrize(
+    ("connection", "symbol", "is_it"),
+    [(0, "", True), (3, "", True), (2, "", False), (0, "B", True), (0, "C", False), (2, "B", False)],
+)
+def test_to_whom_it_is_done(connection: int, symbol: str, is_it: bool) -> None:
+    fault = Fault(venue=Venue.KALSHI, kind=HalfOpen(), at_frame=1, connection=connection, symbol=symbol)
+    assert fault.is_of(3, iter(["A", "B"])) is is_it
 
 
 @pytest.mark.parametrize("name", KINDS)
