@@ -14,6 +14,7 @@ import numpy as np
 from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, Venue
 from procs.agent import NEVER_NS, Follow
+from procs.ladder import BookRung
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
 
@@ -54,7 +55,8 @@ class Store(Protocol):
 class BookAgent:
     """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw.
 
-    ``follow`` is called when there are updates, before they are applied: they may be of new markets.
+    ``follow`` is called when there are updates, before they are applied: they may be of new markets. ``rung``
+    stamps the tops that frames have brought.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class BookAgent:
         tops: OverwritingRing,
         table: Table,
         follow: Follow | None = None,
+        rung: BookRung | None = None,
     ) -> None:
         self.role = f"book-{venue.name.lower()}"
         self.venue = venue
@@ -72,6 +75,7 @@ class BookAgent:
         self.applied = 0
         self.laps = 0
         self._follow = follow
+        self._rung = rung
         self._tops = tops
         self._table = table
         self._reader = updates.reader(batch_cells=BATCH_CELLS)
@@ -98,7 +102,7 @@ class BookAgent:
                 self._follow()
             self._follow_laps(now_ns)
             self.applied += work
-            self._publish(self.store.apply(self._updates, work, now_ns))
+            self._publish(self.store.apply(self._updates, work, now_ns), self._rung)
         if self.store.next_due_ns() <= now_ns:
             work += 1
             self._publish(self.store.on_time(now_ns))
@@ -126,10 +130,12 @@ class BookAgent:
             at_ns = int(self._updates[0]["recv_ns"])
             self._publish(self.store.doubt_all(Reason.RING_LAPPED, at_ns, now_ns))
 
-    def _publish(self, n_tops: int) -> None:
+    def _publish(self, n_tops: int, rung: BookRung | None = None) -> None:
         if not n_tops:
             return
         tops = self.store.tops[:n_tops]
         for slot in np.unique(tops["slot"]):
             self._table.write(int(slot), self.store.rows[slot : slot + 1])
+        if rung is not None:
+            rung.published(tops)
         self._tops.publish_each(tops)

@@ -39,6 +39,7 @@ from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
 from procs.halt import HaltSwitch
+from procs.ladder import Ladder
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
 from procs.sim_venue import SimVenueAgent, StoreBook
@@ -69,12 +70,19 @@ class EngineParts:
     """Makes the stages of ``roles`` around one catalog.
 
     ``stores`` are the engine's books, ``venue_stores`` those of the simulated venues; each is there only for
-    its role. ``boot_epoch`` was never used by an earlier start.
+    its role. ``boot_epoch`` was never used by an earlier start. ``ladder``: how long the stages took.
     """
 
     def __init__(
-        self, config: Config, scene: Scene, wires: Wires, roles: Collection[Role], boot_epoch: int
+        self,
+        config: Config,
+        scene: Scene,
+        wires: Wires,
+        roles: Collection[Role],
+        boot_epoch: int,
+        ladder: Ladder | None = None,
     ) -> None:
+        self._ladder = ladder or Ladder()
         self.config = config
         self.catalog = Catalog(config.engine.market_slots)
         self.boot_epoch = boot_epoch
@@ -117,7 +125,8 @@ class EngineParts:
         """Books of a venue. ``follow`` learns of new markets before what names them is applied."""
         wires = self.wires
         tops, table = wires.tops[venue], wires.books[venue]
-        return BookAgent(venue, self.stores[venue], wires.updates[venue], tops, table, follow)
+        store, rung = self.stores[venue], self._ladder.book
+        return BookAgent(venue, store, wires.updates[venue], tops, table, follow, rung)
 
     def strategy(self, follow: Follow | None = None) -> StrategyAgent:
         """Arbitrage over all venues."""
@@ -126,14 +135,14 @@ class EngineParts:
         scanner = ArbitrageScanner(
             self.catalog, relations, view.rows, self.config.strategy, first_signal_id=self._first_id()
         )
-        return StrategyAgent(scanner, view, self.wires, follow)
+        return StrategyAgent(scanner, view, self.wires, follow, self._ladder.strategy)
 
     def optimizer(self) -> OptimizerAgent:
         """Allocation of cash and slots."""
         view, markets = self._view(), CatalogView(self.wires.catalog, OptimizerAgent.role)
         limits = AllocatorLimits.from_config(self.config)
         allocator = Allocator(markets.rows, view.rows, limits, first_plan_id=self._first_id())
-        return OptimizerAgent(allocator, view, markets, self.wires)
+        return OptimizerAgent(allocator, view, markets, self.wires, self._ladder.optimizer)
 
     def executor(
         self,
@@ -157,6 +166,7 @@ class EngineParts:
             ExecutionConfig(),
             halt,
             self.boot_epoch,
+            self._ladder.executor,
         )
         return start_executor(site, journal, past, cash, now_ns, is_full, new_venues=True)
 

@@ -14,6 +14,7 @@ from engine.execution.outputs import is_restart, moves_position
 from engine.records import ORDER_EVENT, POSITION_ROW, TOP, DecisionStage
 from engine.strategies.scanner import ArbitrageScanner
 from procs.agent import Follow
+from procs.ladder import StrategyRung
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records
@@ -22,7 +23,10 @@ BATCH_CELLS: Final = 1_024
 
 
 class StrategyAgent:
-    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads."""
+    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads.
+
+    ``rung`` counts how long decisions took, and stamps signals.
+    """
 
     role = "strategy"
 
@@ -32,9 +36,12 @@ class StrategyAgent:
         view: BookView,
         wires: Wires,
         follow: Follow | None = None,
+        rung: StrategyRung | None = None,
     ) -> None:
         self.scanner = scanner
         self.tops = 0
+        self.signals = 0
+        self._rung = rung
         self._view = view
         self._follow = follow
         self._wires = wires
@@ -65,6 +72,8 @@ class StrategyAgent:
                 top = tops[index]
                 self._view.refresh(int(top["venue"]), int(top["slot"]))
                 self._publish(*self.scanner.on_top(top, now_ns))
+                if self._rung is not None:
+                    self._rung.decided(top)
             self.tops += n_tops
             work += n_tops
         return work
@@ -96,9 +105,12 @@ class StrategyAgent:
             publish_each(
                 self._wires.decisions[DecisionStage.STRATEGY], scanner.decisions[:n_decisions], "decisions"
             )
+        self.signals += n_signals
         first = 0
         for index in range(n_signals):
             head = scanner.signal_heads[index : index + 1]
             legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)
+            if self._rung is not None:
+                self._rung.signal(head)
             publish(self._wires.signals, head, legs, "signals")

@@ -65,10 +65,11 @@ def _first_line(stream: IO[bytes] | None) -> dict[str, Any]:
 class Engine:
     """A running ``pr3dict run``, and the commands that speak to it."""
 
-    def __init__(self, recording: Path, venues: dict[str, str], tmp_path: Path) -> None:
+    def __init__(self, recording: Path, venues: dict[str, str], tmp_path: Path, *more: str) -> None:
         self.folders = ["--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")]
         urls = ["--polymarket-url", venues["polymarket"], "--kalshi-url", venues["kalshi"]]
-        self.argv = command("run", "--markets", str(recording), *self.folders, *urls, "--port", "0", "--json")
+        self.argv = command("run", "--markets", str(recording), *self.folders, *urls, "--port", "0", *more)
+        self.argv.append("--json")
         self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def ask(self, *argv: str) -> tuple[int, dict[str, Any]]:
