@@ -59,13 +59,13 @@ from shm.histogram import Histograms  # noqa: E402
 from shm.ring import OverwritingRing  # noqa: E402
 from shm.table import Table  # noqa: E402
 
-CALLS: Final = 2_000
-ROUNDS: Final = 15
-PAIRS: Final = 11
-DELTAS: Final = 4_000
+CALLS: Final = 100  # short rounds: some of them are not interrupted on a busy machine either
+ROUNDS: Final = 200
+PAIRS: Final = 31
+DELTAS: Final = 500
 MARKETS: Final = 2
 RING_CELLS: Final = 1 << 12
-FRAME_NS_MAX: Final = 5_000  # the claim: both rungs that a frame passes
+RATIO_MAX: Final = 1.25  # the claim: the book stage, one frame a pass, with and without
 
 
 def nanoseconds(act: Callable[[], object]) -> float:
@@ -135,12 +135,11 @@ class Books:
 
 
 def main() -> int:
-    """Print the costs; 1 when a frame's rungs cost more than claimed."""
+    """Print the costs; 1 when a frame's rung costs the book stage more than claimed."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     gc.freeze()
     histograms = Histograms.create(rungs_of(tuple(Role)))
-    costs = calls(histograms)
-    for what, cost_ns in costs.items():
+    for what, cost_ns in calls(histograms).items():
         print(f"  {what:<36}{cost_ns:>9,.0f} ns")
     with tempfile.TemporaryDirectory() as folder:
         recording = write_session(Path(folder) / "kalshi.ndjson.zst", load_config(), DELTAS)
@@ -152,9 +151,10 @@ def main() -> int:
     plain, laddered = (min(pair[at] for pair in pairs) for at in (0, 1))
     print(f"  book stage, a frame: {plain:,.0f} ns without, {laddered:,.0f} ns with (fastest of {PAIRS})")
     print(f"  ratio {ratio:.3f} (median of the pairs)")
-    frame_ns = costs["a frame's tops"] + costs["a top, decided"]
-    holds = frame_ns <= FRAME_NS_MAX
-    print(f"  {'holds' if holds else 'DOES NOT HOLD'}: {frame_ns:,.0f} ns a frame, at most {FRAME_NS_MAX:,}")
+    holds = ratio <= RATIO_MAX
+    print(
+        f"  {'holds' if holds else 'DOES NOT HOLD'}: the ladder is at most {RATIO_MAX - 1:.0%} of the stage"
+    )
     return 0 if holds else 1
 
 

@@ -101,6 +101,7 @@ class _Stamps(NamedTuple):
     stamp_at: int
 
 
+_NEW: Final = int(RequestKind.NEW)
 _TOP: Final = _Stamps(offset_of(TOP, "recv_ns"), offset_of(TOP, "book_ns"))
 _SIGNAL: Final = _Stamps(offset_of(SIGNAL_HEAD, "book_ns"), offset_of(SIGNAL_HEAD, "signal_ns"))
 _PLAN: Final = _Stamps(offset_of(PLAN_HEAD, "signal_ns"), offset_of(PLAN_HEAD, "plan_ns"))
@@ -176,7 +177,7 @@ class ExecutorRung:
             self._to_order.record(now_ns - int(plan["plan_ns"]))
             self._in_all.record(now_ns - int(plan["recv_ns"]))
             row = self._keep(plan, now_ns)
-        for request in requests[requests["kind"] == RequestKind.NEW]:
+        for request in requests[requests["kind"] == _NEW]:
             if len(self._waiting) >= WAITING_MAX:
                 del self._waiting[next(iter(self._waiting))]
             self._waiting[int(request["order_id"])] = _Sent(now_ns, row, int(request["plan_id"]))
