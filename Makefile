@@ -24,7 +24,7 @@ RUNTIME := $(VENV)/.runtime-stamp
 DEVELOP := $(VENV)/.develop-stamp
 INSTALLING := $(VENV).installing
 
-.PHONY: help setup kernels paper test lint format fuzz soak bench mutate lock clean interrupted
+.PHONY: help setup kernels paper test lint format fuzz soak bench docs mutate lock clean interrupted
 
 help:
 	@echo "make paper   set up, then trade on paper against simulated venues"
@@ -34,6 +34,7 @@ help:
 	@echo "make fuzz    property tests with many more examples and a random seed"
 	@echo "make soak    tests that take minutes to hours"
 	@echo "make bench   measure"
+	@echo "make docs    write the pages that are made from code: layouts, states"
 	@echo "make mutate  break the engine on purpose and see which tests notice"
 	@echo "make lock    choose versions anew and pin them with hashes"
 	@echo "make clean   remove what can be built again"
@@ -89,6 +90,9 @@ soak: $(DEVELOP) kernels
 
 bench: kernels
 	$(PY) -m bench
+
+docs: kernels
+	@$(PY) -m procs.generated_docs
 
 mutate: $(DEVELOP)
 	$(PY) -m tests.mutation.run --count $(MUTANTS) --seed $(SEED)

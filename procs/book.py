@@ -16,6 +16,7 @@ from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, Trust, Venue
 from procs.agent import BOOK, NEVER_NS, Follow, role_at
 from procs.book_notes import BOOK_NOTE
+from procs.ladder import BookRung
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
 
@@ -56,7 +57,8 @@ class Store(Protocol):
 class BookAgent:
     """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw.
 
-    ``follow`` is called when there are updates, before they are applied: they may be of new markets.
+    ``follow`` is called when there are updates, before they are applied: they may be of new markets. ``rung``
+    stamps the tops that frames have brought.
     """
 
     def __init__(
@@ -68,12 +70,15 @@ class BookAgent:
         tops: OverwritingRing,
         table: Table,
         follow: Follow | None = None,
+        rung: BookRung | None = None,
     ) -> None:
         self.role = role_at(BOOK, venue)
+        self.venue = venue
         self.store = store
         self.applied = 0
         self.laps = 0
         self._follow = follow
+        self._rung = rung
         self._tops = tops
         self._table = table
         # Where a stage before us has died, what it was sent is history: books come back by snapshots.
@@ -104,7 +109,7 @@ class BookAgent:
                 self._follow()
             self._follow_laps(now_ns)
             self.applied += work
-            self._publish(self.store.apply(self._updates, work, now_ns))
+            self._publish(self.store.apply(self._updates, work, now_ns), self._rung)
         n_notes = max(self._notes.poll(), 0)
         for index in range(n_notes):
             self._take_note(self._note_rows[index], now_ns)
@@ -139,10 +144,12 @@ class BookAgent:
             at_ns = int(self._updates[0]["recv_ns"])
             self._publish(self.store.doubt_all(Reason.RING_LAPPED, at_ns, now_ns))
 
-    def _publish(self, n_tops: int) -> None:
+    def _publish(self, n_tops: int, rung: BookRung | None = None) -> None:
         if not n_tops:
             return
         tops = self.store.tops[:n_tops]
         for slot in np.unique(tops["slot"]):
             self._table.write(int(slot), self.store.rows[slot : slot + 1])
+        if rung is not None:
+            rung.published(tops)
         self._tops.publish_each(tops)

@@ -27,6 +27,7 @@ from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Ven
 from procs.agent import NEVER_NS
 from procs.catalog_segment import CatalogView
 from procs.desk import Desk
+from procs.ladder import ExecutorRung
 from procs.wires import ReaderFenced, Wires, publish_each, take
 from shm.layout import ReaderState
 from shm.ring import Reader, Records, RefusingRing
@@ -37,7 +38,8 @@ class ExecutorAgent:
 
     ``markets`` is the view whose rows the desk's gate reads. ``restart`` drives ``executor`` until it may
     trade; ``retold``: ORDER_EVENT records of plans that ended, to be told again then. ``differences``: what
-    venues said otherwise at the end of the restart, for which the gate is halted.
+    venues said otherwise at the end of the restart, for which the gate is halted. ``rung`` counts how long
+    orders took.
     """
 
     role = "executor"
@@ -50,6 +52,7 @@ class ExecutorAgent:
         wires: Wires,
         restart: Restart | None = None,
         retold: Sequence[np.void] = (),
+        rung: ExecutorRung | None = None,
     ) -> None:
         self.executor = executor
         self.differences: list[str] = []
@@ -60,6 +63,7 @@ class ExecutorAgent:
         self.desk = desk
         self.results: list[PlanResult] = []
         self.orders = 0
+        self._rung = rung
         self.order_statuses: dict[int, int] = {}  # OrderStatus by order id, as last told
         self._plans = _join(wires.plans)
         self._heads = self._plans.records(PLAN_HEAD)
@@ -116,6 +120,8 @@ class ExecutorAgent:
         for reader, reports in self._reports.values():
             n_reports = take(reader, "reports")
             for index in range(n_reports):
+                if self._rung is not None:
+                    self._rung.heard(reports[index])
                 if self._restart is None or not self._restart.on_report(reports[index]):
                     self.executor.on_report(reports[index], now_ns)
                     self._flush()
@@ -129,7 +135,7 @@ class ExecutorAgent:
                 self._missed.remove(int(self._heads[0]["plan_id"]))
             else:
                 self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
-                self._flush()
+                self._flush(self._heads[0])
             work += 1
         return work
 
@@ -162,15 +168,18 @@ class ExecutorAgent:
                 self.executor.on_plan(heads[0], legs[1:n_cells], now_ns)
                 self._flush()
 
-    def _flush(self) -> None:
+    def _flush(self, plan: np.void | None = None) -> None:
+        """Send what the executor has to say; ``plan`` is the PLAN_HEAD that it is the first word on."""
         out = self.executor.out
         if out.n_requests:
-            self.desk.commit()
+            self._make_durable()
         self.results.extend(self.executor.finished)
         for index in range(out.n_requests):
             request = out.requests[index : index + 1]
             ring = self._wires.requests[Venue(int(request["venue"][0]))]
             self.orders += publish_each(ring, request, "requests")
+        if out.n_requests and self._rung is not None:
+            self._rung.sent(out.requests[: out.n_requests], plan)
         for event in out.events[: out.n_events]:
             self.desk.on_event(event)
             if int(event["order_id"]):
@@ -179,6 +188,14 @@ class ExecutorAgent:
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"
         )
+
+    def _make_durable(self) -> None:
+        if self._rung is None:
+            self.desk.commit()
+            return
+        began_ns = self._rung.flushing()
+        self.desk.commit()
+        self._rung.flushed(began_ns)
 
 
 def _join(ring: RefusingRing) -> Reader:

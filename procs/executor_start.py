@@ -30,6 +30,7 @@ from procs.catalog_segment import CatalogView
 from procs.desk import Desk, FreshGate
 from procs.executor import ExecutorAgent
 from procs.halt import HaltFollower, HaltSwitch
+from procs.ladder import ExecutorRung
 from procs.view import BookView
 from procs.wires import Wires
 
@@ -46,6 +47,7 @@ class Site:
     config: ExecutionConfig
     halt: HaltSwitch | None = None  # of an engine of several processes: its gate follows it, and sets it
     boot_epoch: int = 1  # of this start: ids are of it, or of the journal's next one if that is later
+    rung: ExecutorRung | None = None
 
 
 def start_executor(
@@ -80,14 +82,15 @@ def start_executor(
         site.view.refresh,
     )
     if new_venues and not past.entries:
-        return ExecutorAgent(executor, desk, site.markets, site.wires)
+        return ExecutorAgent(executor, desk, site.markets, site.wires, rung=site.rung)
     executor.restore(past, now_ns)
     desk.commit()
     restart = Restart(executor, desk.ledger, ids, list(site.wires.requests), site.config)
     # all that can have ended in the last call of the dead one, and not been told
     retold = deque(past.ends.values(), maxlen=site.config.plans_open_max + 1)
     untold = executor.out.events[: executor.out.n_events].copy()
-    return ExecutorAgent(executor, desk, site.markets, site.wires, restart, [*retold, *untold])
+    again = [*retold, *untold]
+    return ExecutorAgent(executor, desk, site.markets, site.wires, restart, again, site.rung)
 
 
 def _follow(switch: HaltSwitch, gate: Gate) -> HaltFollower | None:

@@ -41,6 +41,17 @@ class ProcessState(IntEnum):
     STOPPED = 5  # ended as asked
 
 
+_AT_WORK: Final = frozenset({ProcessState.READY, ProcessState.DEGRADED, ProcessState.STOPPING})
+NEXT_STATES: Final = {  # what a process may say next; one that is begun again is STARTING whatever it was
+    ProcessState.ABSENT: frozenset[ProcessState](),
+    ProcessState.STARTING: _AT_WORK,
+    ProcessState.READY: _AT_WORK,
+    ProcessState.DEGRADED: _AT_WORK,
+    ProcessState.STOPPING: frozenset({ProcessState.STOPPED}),
+    ProcessState.STOPPED: frozenset[ProcessState](),
+}
+
+
 HEALTH: Final = np.dtype(
     [
         ("state", "<i8"),
@@ -135,7 +146,13 @@ class HealthWriter:
         beat(self._address, self._row, now_ns, passes, work, idle_sleeps)
 
     def set_state(self, state: ProcessState, error: str = "") -> None:
-        """Say how this process is; ``error`` is cut at ERROR_BYTES, and stays when it is empty."""
+        """Say how this process is; ``error`` is cut at ERROR_BYTES, and stays when it is empty.
+
+        ValueError for what NEXT_STATES does not allow.
+        """
+        before = ProcessState(int(self._record["state"]))
+        if state not in NEXT_STATES[before]:
+            raise ValueError(f"a process that is {before.name} is not {state.name} next")
         if error:
             self._change(state=int(state), error=_cut(error, ERROR_BYTES))
         else:

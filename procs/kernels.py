@@ -45,7 +45,7 @@ WARM_GROUPS: Final = (
     ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),
     ("shm.futex", "shm.doorbell", "shm.waiting"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
-    ("procs.control_words", "procs.health"),
+    ("procs.control_words", "procs.health", "procs.ladder"),
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time

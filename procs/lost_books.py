@@ -3,8 +3,8 @@
 What was overwritten may have been of any market, so after a lap no book of that reader is believed. Once it
 has caught up, each is held against the row of the book stage, which has read everything: with the same last
 frame and as many level writes it missed nothing. The others are in doubt, and their rows of ``wanted`` say
-when a snapshot was asked for last. The feed asks the venue (``procs.doubt_watch``); its answer comes the way of
-all updates.
+when a snapshot was asked for last. The feed asks the venue (``procs.doubt_watch``); its answer comes the way
+of all updates.
 """
 
 from __future__ import annotations

@@ -22,18 +22,32 @@ from engine.records import (
     Venue,
 )
 from procs.catalog_segment import CatalogView
+from procs.ladder import OptimizerRung
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records, cell_index
 
 
 class OptimizerAgent:
-    """Runs ``allocator`` over the wires; ``view`` and ``markets`` are those whose rows it reads."""
+    """Runs ``allocator`` over the wires; ``view`` and ``markets`` are those whose rows it reads.
+
+    ``rung`` stamps plans and counts how long they took.
+    """
 
     role = "optimizer"
 
-    def __init__(self, allocator: Allocator, view: BookView, markets: CatalogView, wires: Wires) -> None:
+    def __init__(
+        self,
+        allocator: Allocator,
+        view: BookView,
+        markets: CatalogView,
+        wires: Wires,
+        rung: OptimizerRung | None = None,
+    ) -> None:
         self.allocator = allocator
+        self.signals = 0
+        self.plans = 0
+        self._rung = rung
         self._view = view
         self._markets = markets
         self._wires = wires
@@ -113,12 +127,16 @@ class OptimizerAgent:
 
     def _decide(self, n_signals: int, now_ns: int) -> None:
         n_plans, n_decisions = self.allocator.allocate(self._heads, self._legs, n_signals, now_ns)
+        self.signals += n_signals
+        self.plans += n_plans
         decisions = np.zeros(n_plans + n_decisions, DECISION)
         first = 0
         for index in range(n_plans):
             head = self.allocator.plan_heads[index : index + 1]
             legs = self.allocator.plan_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)
+            if self._rung is not None:
+                self._rung.plan(head)
             publish(self._wires.plans, head, legs, "plans")
             decisions[index] = self._planned(head[0], legs, n_signals, now_ns)
         decisions[n_plans:] = self.allocator.decisions[:n_decisions]

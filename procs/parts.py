@@ -39,6 +39,7 @@ from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
 from procs.halt import HaltSwitch
+from procs.ladder import Ladder
 from procs.lost_books import LostBooks
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
@@ -72,7 +73,7 @@ class EngineParts:
 
     ``stores`` are the engine's books, ``venue_stores`` those of the simulated venues; each is there only for
     its role. ``boot_epoch`` was never used by an earlier start. ``tapes`` may stand between an agent and the
-    wires.
+    wires. ``ladder``: how long the stages took.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class EngineParts:
         roles: Collection[Role],
         boot_epoch: int,
         tapes: Tapes | None = None,
+        ladder: Ladder | None = None,
     ) -> None:
+        self._ladder = ladder or Ladder()
         self.config = config
         self.tapes = tapes or Tapes(wires)
         self.catalog = Catalog(config.engine.market_slots)
@@ -132,7 +135,8 @@ class EngineParts:
         wires = self.tapes.wires(role)
         follow = self.tapes.follow(role, self.registry, follow)
         updates, notes, tops = wires.updates[venue], wires.notes[venue], wires.tops[venue]
-        return BookAgent(venue, self.stores[venue], updates, notes, tops, wires.books[venue], follow)
+        store, rung = self.stores[venue], self._ladder.book
+        return BookAgent(venue, store, updates, notes, tops, wires.books[venue], follow, rung)
 
     def strategy(self, follow: Follow | None = None) -> StrategyAgent:
         """Arbitrage over all venues."""
@@ -144,7 +148,7 @@ class EngineParts:
         scanner = ArbitrageScanner(
             self.catalog, relations, view.rows, self.config.strategy, first_signal_id=self._first_id()
         )
-        return StrategyAgent(scanner, view, wires, follow)
+        return StrategyAgent(scanner, view, wires, follow, self._ladder.strategy)
 
     def optimizer(self) -> OptimizerAgent:
         """Allocation of cash and slots."""
@@ -154,7 +158,7 @@ class EngineParts:
         view, markets = self._view(wires), wires.catalog.view(role)
         limits = AllocatorLimits.from_config(self.config)
         allocator = Allocator(markets.rows, view.rows, limits, first_plan_id=self._first_id())
-        return OptimizerAgent(allocator, view, markets, wires)
+        return OptimizerAgent(allocator, view, markets, wires, self._ladder.optimizer)
 
     def executor(
         self,
@@ -181,6 +185,7 @@ class EngineParts:
             ExecutionConfig(),
             halt,
             self.boot_epoch,
+            self._ladder.executor,
         )
         return start_executor(site, journal, past, cash, now_ns, is_full, new_venues=True)
 

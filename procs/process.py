@@ -34,6 +34,7 @@ from procs.health import HealthTable, ProcessState
 from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
 from procs.journal_file import JournalFile
+from procs.ladder import Ladder, make_ladder
 from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
@@ -51,6 +52,7 @@ from procs.session_watch import SessionWatch
 from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
 from procs.tapes import RecordingTapes, Tapes
+from procs.telemetry import Telemetry
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
@@ -88,7 +90,13 @@ class EngineProcess:
         start_ns = self._clock.now_ns() if self._is_live else self._given.scene.start_ns
         self._tapes = self._make_tapes(wires, boot_epoch, start_ns)
         self._parts = EngineParts(
-            description.config, self._given.scene, wires, config.roles, boot_epoch, self._tapes
+            description.config,
+            self._given.scene,
+            wires,
+            config.roles,
+            boot_epoch,
+            self._tapes,
+            self._ladder(config, boot_epoch),
         )
         self._stages = Stages(
             self._parts,
@@ -100,6 +108,7 @@ class EngineProcess:
             halt=self._halt,
             now_ns=start_ns,
         )
+        self._telemetry = Telemetry(name, self._stages, self._parts.stores, self._path, boot_epoch)
         self._seats = Seats.attach(description.seats, self._path)
         self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
         seat = self._seats.seat(name)
@@ -161,6 +170,7 @@ class EngineProcess:
                 self._run_alone()
             self._health.set_state(ProcessState.STOPPING)
             self._host.close()
+            self._tell_counts()
             self._leave(self._stages.findings().with_parts(Findings(source=self._source_found())))
         self._health.set_state(ProcessState.STOPPED)
 
@@ -175,6 +185,7 @@ class EngineProcess:
 
     async def _run_with_sockets(self, opened: ExitStack) -> None:
         def work() -> int:
+            self._slept = turns.slept
             if self._is_over():
                 turns.stop()
             return self._work()
@@ -278,6 +289,7 @@ class EngineProcess:
         lost = self._parts.wires.lost()
         if lost is not None:
             raise ConfigError(f"{lost}: deleted or replaced under a running engine")
+        self._tell_counts()
         self._tell_state()
         return self._is_live or owner_lives(self._path)
 
@@ -288,6 +300,11 @@ class EngineProcess:
 
     def _is_done(self) -> bool:
         return self._was_idle and self._stages.are_done
+
+    def _tell_counts(self) -> None:
+        if self._feeds is not None:
+            self._telemetry.sockets = self._feeds.counters
+        self._telemetry.tell()
 
     def _tell_state(self) -> None:
         """Live, a process without market data is not fit."""
@@ -318,6 +335,12 @@ class EngineProcess:
         if self._feeds is not None:
             return self._feeds.taken
         return sum(feed.frames for feed in self._stages.feeds.values())
+
+    def _ladder(self, config: ProcessConfig, boot_epoch: int) -> Ladder:
+        """Live, it is counted how long the stages take; in a replay the clock stands still meanwhile."""
+        if not self._is_live:
+            return Ladder()
+        return make_ladder(self._name, config.roles, self._path, boot_epoch, self._clock.live_now())
 
     def _journal(self, config: ProcessConfig) -> JournalFile | None:
         """Live, the executor's journal is a file of this engine: its simulated venues began with it."""

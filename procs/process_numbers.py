@@ -16,10 +16,14 @@ _USER_TICKS, _SYSTEM_TICKS, _THREADS = 11, 12, 17
 
 @dataclass(frozen=True, slots=True)
 class ProcessNumbers:
-    """``pss_bytes``: of shared pages only this process's share; None where we may not look."""
+    """``pss_bytes``: of shared pages only this process's share; ``heap_bytes``: of that, what no file has.
+
+    None where we may not look.
+    """
 
     resident_bytes: int
     pss_bytes: int | None
+    heap_bytes: int | None
     open_fds: int | None
     threads: int
     user_s: float
@@ -37,10 +41,12 @@ def process_numbers(pid: int, proc: Path = PROC) -> ProcessNumbers | None:
         switches = _switches(folder)
     except (OSError, IndexError, ValueError):
         return None
+    memory = _memory(folder)
     a_second = os.sysconf("SC_CLK_TCK")
     return ProcessNumbers(
         resident_bytes=pages * os.sysconf("SC_PAGESIZE"),
-        pss_bytes=_pss_bytes(folder),
+        pss_bytes=memory.get("Pss"),
+        heap_bytes=memory.get("Pss_Anon"),
         open_fds=_open_fds(folder),
         threads=int(fields[_THREADS]),
         user_s=int(fields[_USER_TICKS]) / a_second,
@@ -72,11 +78,12 @@ def _switches(folder: Path) -> tuple[int, int]:
     return voluntary, involuntary
 
 
-def _pss_bytes(folder: Path) -> int | None:
+def _memory(folder: Path) -> dict[str, int]:
+    """Bytes by the kernel's names; nothing where we may not look."""
     try:
-        return _keyed(folder / "smaps_rollup").get("Pss", 0) * KIB
+        return {key: kib * KIB for key, kib in _keyed(folder / "smaps_rollup").items()}
     except OSError:
-        return None
+        return {}
 
 
 def _open_fds(folder: Path) -> int | None:

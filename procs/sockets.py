@@ -25,6 +25,7 @@ from procs.book_notes import NoteWriter
 from procs.credentials import credentials_folder
 from procs.doubt_watch import DoubtWatch, with_stakes
 from procs.feed import FeedAgent
+from procs.feed_counters import FeedCounters
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell
 from procs.health import ProcessState
@@ -168,6 +169,11 @@ class FeedSockets:
                 said = next((link.last_error for link in shell.links if link.last_error), "not connected yet")
                 return ProcessState.DEGRADED, f"{VENUE_NAMES[venue]}: no market data: {said}"
         return ProcessState.READY, ""
+
+    @property
+    def counters(self) -> dict[Venue, FeedCounters]:
+        """What happened to the sockets of each venue that has any."""
+        return {venue: shell.counters for venue, shell in self.shells.items()}
 
     @property
     def taken(self) -> int:

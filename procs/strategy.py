@@ -15,6 +15,7 @@ from engine.execution.outputs import is_restart, moves_position
 from engine.records import NO_PRICE, ORDER_EVENT, POSITION_ROW, TOP, DecisionStage, TopFlag, Venue
 from engine.strategies.scanner import ArbitrageScanner
 from procs.agent import Follow
+from procs.ladder import StrategyRung
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records
@@ -23,7 +24,10 @@ BATCH_CELLS: Final = 1_024
 
 
 class StrategyAgent:
-    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads."""
+    """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads.
+
+    ``rung`` counts how long decisions took, and stamps signals.
+    """
 
     role = "strategy"
 
@@ -33,10 +37,13 @@ class StrategyAgent:
         view: BookView,
         wires: Wires,
         follow: Follow | None = None,
+        rung: StrategyRung | None = None,
     ) -> None:
         self.scanner = scanner
         self.tops = 0
         self.is_quiet = False  # the engine is ending: candidates are looked at, and no signal is given
+        self.signals = 0
+        self._rung = rung
         self._view = view
         self._follow = follow
         self._wires = wires
@@ -73,6 +80,8 @@ class StrategyAgent:
                 top = tops[index]
                 self._view.refresh(int(top["venue"]), int(top["slot"]))
                 self._publish(*self.scanner.on_top(top, now_ns))
+                if self._rung is not None:
+                    self._rung.decided(top)
             self.tops += n_tops
             work += n_tops
         return work
@@ -116,11 +125,14 @@ class StrategyAgent:
             publish_each(
                 self._wires.decisions[DecisionStage.STRATEGY], scanner.decisions[:n_decisions], "decisions"
             )
+        self.signals += n_signals
         first = 0
         for index in range(0 if self.is_quiet else n_signals):
             head = scanner.signal_heads[index : index + 1]
             legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)
+            if self._rung is not None:
+                self._rung.signal(head)
             publish(self._wires.signals, head, legs, "signals")
 
 

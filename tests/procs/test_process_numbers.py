@@ -39,7 +39,7 @@ def made(proc: Path) -> Path:
     (folder / "stat").write_text(f"7 (a) b) (c) S {rest}\n")
     (folder / "statm").write_text("100 10 5 1 0 20 0\n")
     (folder / "smaps_rollup").write_text(
-        "00400000-7fff ---p 00000000 00:00 0 [rollup]\nRss: 9 kB\nPss:   4 kB\n"
+        "00400000-7fff ---p 00000000 00:00 0 [rollup]\nRss: 9 kB\nPss:   4 kB\nPss_Anon: 3 kB\n"
     )
     for fd in range(3):
         (folder / "fd" / str(fd)).touch()
@@ -52,6 +52,7 @@ def test_fields_are_counted_from_behind_the_name(tmp_path: Path) -> None:
     assert process_numbers(7, tmp_path) == ProcessNumbers(
         resident_bytes=10 * os.sysconf("SC_PAGESIZE"),
         pss_bytes=4096,
+        heap_bytes=3072,
         open_fds=3,
         threads=20,
         user_s=14 / a_second,
