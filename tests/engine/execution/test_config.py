@@ -5,6 +5,7 @@ import pytest
 from engine import typed_tree
 from engine.errors import ConfigError
 from engine.execution.config import ExecutionConfig, LegOrder
+from engine.units import NS_PER_S
 
 
 def test_it_is_read_from_a_table_and_checked() -> None:
@@ -16,9 +17,18 @@ def test_it_is_read_from_a_table_and_checked() -> None:
         {"unwind_loss_max_e4": 10_001},
         {"leg_order": "backwards"},
         {"legs": 1},
+        {"ack_timeout_ns": 5 * NS_PER_S, "late_window_ns": 5 * NS_PER_S - 1},
+        {"ack_timeout_ns": 5 * NS_PER_S, "question_max_ns": 5 * NS_PER_S - 1},
     ):
         with pytest.raises(ConfigError):
             typed_tree.build(ExecutionConfig, wrong, "paper.toml")
+
+
+def test_its_times_may_be_equal() -> None:
+    config = ExecutionConfig(
+        ack_timeout_ns=5 * NS_PER_S, late_window_ns=5 * NS_PER_S, question_max_ns=5 * NS_PER_S
+    )
+    assert config.late_window_ns == config.question_max_ns == config.ack_timeout_ns
 
 
 def test_the_defaults_wait_longer_for_a_late_order_than_for_an_answer() -> None:
