@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from shm import adoption, cells, gating
 from shm.atomics import address_of
-from shm.layout import EPOCHS_KEPT, ORDINAL_MASK, PAYLOAD_BYTES, RING
+from shm.layout import EPOCHS_KEPT, ORDINAL_MASK, PAYLOAD_BYTES, RING, offset_of
 from shm.ring import OverwritingRing, Reader, RefusingRing, cell_index, message_cells
 from tests.plain_twin import PlainTwin
 from tests.shm.dying import dying
+from tests.shm.orders import Orders
 
 CAPACITY = 16
 LARGEST = CAPACITY // 4
@@ -309,3 +310,14 @@ def test_plain_and_compiled_leave_the_same_words(plain: Plain) -> None:
         if not any(died):
             return
     pytest.fail("the message was never finished")
+
+
+def test_readers_learn_of_a_repair_in_order(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head after the count, and a takeover after the place where it begins."""
+    ring, _ = make(OverwritingRing)
+    publish(ring, 1)
+    orders = Orders(monkeypatch, plain[2])
+    plain[2].repair(ring.address)
+    assert orders.take_all() == [("store_release", ring.address + offset_of(RING, "head"))]
+    plain[2].begin_epoch(ring.address)
+    assert orders.take_all() == [("store_release", ring.address + offset_of(RING, "adoptions"))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -21,6 +20,7 @@ from shm.layout import (
     offset_of,
 )
 from tests.plain_twin import PlainTwin
+from tests.shm.orders import Orders
 from tests.shm.weak_memory import Machine
 
 Plain = tuple[ModuleType, ModuleType]
@@ -218,33 +218,6 @@ def test_the_machine_notices_a_broken_order(plain: Plain, broken: str) -> None:
         return False
 
     assert any(fails(seed) for seed in range(SEEDS))
-
-
-class Orders:
-    """Which addresses plain kernels acquire and release, in order."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-        self.acquired: list[int] = []
-        self.released: list[int] = []
-        for module in modules:
-            for name, seen in (("load_acquire", self.acquired), ("store_release", self.released)):
-                if hasattr(module, name):
-                    monkeypatch.setattr(module, name, self._spy(getattr(module, name), seen))
-
-    @staticmethod
-    def _spy(original: Callable[..., int], seen: list[int]) -> Callable[..., int]:
-        def spy(address: int, *value: int) -> int:
-            seen.append(int(address))
-            return original(address, *value)
-
-        return spy
-
-    def take(self) -> tuple[list[int], list[int]]:
-        """Acquired and released since the last time."""
-        taken = list(self.acquired), list(self.released)
-        self.acquired.clear()
-        self.released.clear()
-        return taken
 
 
 def test_what_another_core_waits_for_is_acquired_and_released(
