@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shm import gating
 from shm.atomics import address_of
 from shm.gating import NOBODY, admit, fence_silent, gate_position
 from shm.layout import RING, ReaderState, SegmentKind, Status
@@ -149,7 +148,3 @@ def test_plain_and_compiled_leave_the_same_words(
     assert fence_silent(a, now_ns, 20) == plain.fence_silent(b, now_ns, 20)
     assert admit(a, n_cells) == plain.admit(b, n_cells)
     assert one.tobytes() == other.tobytes()
-
-
-def test_warm_compiles() -> None:
-    gating.warm()

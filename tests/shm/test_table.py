@@ -280,10 +280,6 @@ def test_records_of_another_width() -> None:
             table.read(0, wrong)
 
 
-def test_warm_compiles() -> None:
-    module.warm()
-
-
 def test_a_row_whose_writer_died_in_it_is_lost_and_readable(tmp_path: Path) -> None:
     first = Table.create_or_adopt(4, ROW, name="books", epoch=1, directory=tmp_path)
     reader = Table.attach("books", ROW, tmp_path)
