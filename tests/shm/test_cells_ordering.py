@@ -258,3 +258,25 @@ def test_what_another_core_waits_for_is_acquired_and_released(
     assert orders.take() == ([state], []), "before the heartbeat"
     assert cells.rejoin(ring.address, reader.address) == 1
     assert orders.take() == ([state, head, cell[0]], [position])
+
+
+def test_fences_stand_between_a_cell_and_its_sequence(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the words of a message are relaxed, a fence keeps them on their side of the sequence."""
+    cells, gating = plain
+    ring = rings.OverwritingRing.create(CAPACITY, PAYLOAD_BYTES[0])
+    reader = ring.reader()
+    state, epochs = reader.address + offset_of(READER, "state"), ring.address + offset_of(RING, "adoptions")
+    words, tags = np.zeros(4 * WORDS, np.int64), np.zeros(4, np.int64)
+    orders = Orders(monkeypatch, cells, gating)
+
+    cells.publish(ring.address, words.ctypes.data, 1, 0)
+    assert [name for name, _ in orders.take_all()] == ["fence_release", "store_release", "store_release"]
+    cells.poll(ring.address, reader.address, words.ctypes.data, tags.ctypes.data, 4, 1)
+    taken = [name for name, _ in orders.take_all()]
+    assert taken == ["load_acquire"] * 3 + ["fence_acquire", "store_release"]
+    cells.resolve(ring.address, 0)
+    assert [name for name, _ in orders.take_all()] == ["load_acquire", "fence_acquire"]
+    cells._recover(ring.address, reader.address)
+    assert orders.take_all()[:2] == [("fence_acquire", 0), ("load_acquire", state)]
+    cells.epoch_number(ring.address, 0)
+    assert orders.take_all() == [("load_acquire", epochs)]
