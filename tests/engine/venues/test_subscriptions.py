@@ -177,6 +177,7 @@ def test_leaving_the_middle_and_the_end_keeps_the_list_whole() -> None:
     for market, left in ((2, [0, 1, 3, 4]), (4, [0, 1, 3]), (0, [1, 3])):
         module.leave(made.words, made.table, tracker, made.row(market))
         assert made.doubted(tracker) == left
+        assert int(made.words[tracker + module.MEMBERS]) == len(left)
     module.join(made.words, made.table, tracker, made.row(5))
     module.join(made.words, made.table, tracker, made.row(0))
     assert made.doubted(tracker) == [1, 3, 5, 0]
