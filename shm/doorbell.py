@@ -188,7 +188,7 @@ class Doorbell:
 
 
 def _has_fifo(segment: Segment) -> bool:
-    return bool(segment.bytes_at(0, DOORBELL.itemsize).view(DOORBELL)["by_pipe"][0])
+    return bool(segment.bytes_at(0, DOORBELL.itemsize).view(DOORBELL)["by_pipe"].item())
 
 
 def _open_fifo(path: Path) -> int:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from engine import typed_tree
@@ -22,6 +26,13 @@ def test_it_is_read_from_a_table_and_checked() -> None:
     ):
         with pytest.raises(ConfigError):
             typed_tree.build(ExecutionConfig, wrong, "paper.toml")
+
+
+def test_the_shipped_file_says_what_the_code_does_without_one() -> None:
+    shipped = Path(__file__).resolve().parents[3] / "config" / "default.toml"
+    tree = tomllib.loads(shipped.read_text(encoding="utf-8"))["execution"]
+    assert set(tree) == {field.name for field in fields(ExecutionConfig)}
+    assert typed_tree.build(ExecutionConfig, tree, shipped.name) == ExecutionConfig()
 
 
 def test_its_times_may_be_equal() -> None:
