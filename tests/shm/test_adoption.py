@@ -91,6 +91,15 @@ def is_whole(ring: Ring, position: int) -> bool:
     return bool(object_words[(RING.itemsize + position % CAPACITY * 64) >> 3] == 2 * position + 2)
 
 
+def unwritten(ring: Ring, head: int) -> bool:
+    """Whether the cells behind ``head`` are each being written, or as the lap before left them."""
+    for position in range(head, head + LARGEST):
+        sequence = int(ring.segment.words()[(RING.itemsize + position % CAPACITY * 64) >> 3])
+        if sequence != 2 * position + 1 and sequence > max(2 * (position - CAPACITY) + 2, 0):
+            return False
+    return True
+
+
 @pytest.mark.parametrize("kind", [OverwritingRing, RefusingRing])
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("size", [1, 2, LARGEST])
@@ -112,6 +121,7 @@ def test_a_producer_that_dies_anywhere(plain: Plain, kind: type[Ring], before: i
         begins = before + size * was_published
         assert ring.published_cells == begins
         assert ring.published_messages == before + was_published
+        assert unwritten(ring, begins)
         for _ in range(3):
             publish(ring, 1)
         expected = [list(range(before, begins))] if was_published else []

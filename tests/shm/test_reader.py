@@ -144,6 +144,14 @@ def test_a_new_producer_is_noticed_when_there_is_nothing_to_read(tmp_path: Path,
     assert reader.entered_epoch()
 
 
+def test_a_new_producer_is_noticed_before_the_first_poll(tmp_path: Path) -> None:
+    first = start(tmp_path, 1)
+    reader = attached(tmp_path).resume("executor", 0)
+    first.segment.close()  # died without a word
+    start(tmp_path, 2)
+    assert reader.entered_epoch()
+
+
 def test_a_reader_that_comes_later_belongs_to_the_epoch_it_comes_in(tmp_path: Path) -> None:
     first = start(tmp_path, 1)
     publish(first, 0)
