@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple, cast
 
 from engine import typed_tree
+from engine.execution.config import ExecutionConfig
 from engine.records import LEGS_MAX, SignalKind, Venue
 from engine.typed_tree import required
 from engine.units import CASH_MAX_MICROS, NS_PER_DAY, NS_PER_S, PPM, SIDE_SIZE_MAX_E6
@@ -293,6 +294,7 @@ class Config:
     risk: RiskConfig
     strategy: StrategyConfig
     optimizer: OptimizerConfig
+    execution: ExecutionConfig
     venues: VenuesConfig
     paths: PathsConfig
     monitor: MonitorConfig

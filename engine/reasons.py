@@ -54,6 +54,7 @@ class Reason(IntEnum):
     ALREADY_SIGNALLED = 218
     RING_FULL = 219
     NO_INVENTORY = 220
+    RELATION_OTHER_RULER = 221
 
     # optimizer: why a signal did not become a plan
     CASH_EXHAUSTED = 300

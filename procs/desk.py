@@ -56,6 +56,14 @@ class FreshGate:
         self._follow()
         return self._gate.check(request, epoch, worst_cash_micros, now_ns)
 
+    def orders_at_once(self, venue: int) -> int:
+        """Most orders that a venue's rate ever lets leave together."""
+        return self._gate.orders_at_once(venue)
+
+    def rate_ready_ns(self, venue: int, orders: int, now_ns: int) -> int:
+        """When a venue's rate has let that many more leave."""
+        return self._gate.rate_ready_ns(venue, orders, now_ns)
+
     def on_fill(self, order_id: int, size_e6: int) -> None:
         """Shrink a reservation."""
         self._gate.on_fill(order_id, size_e6)

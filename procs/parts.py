@@ -16,7 +16,6 @@ from engine.catalog.defaults import FeeTable
 from engine.catalog.market import MarketSpec
 from engine.catalog.relations import Relation, RelationTable, Screened, screen
 from engine.config import Config, Role, VenueConfig
-from engine.execution.config import ExecutionConfig
 from engine.execution.recovery import Past
 from engine.ids import IdSource
 from engine.ledger.journal import Journal
@@ -182,7 +181,7 @@ class EngineParts:
             self._view(wires),
             wires,
             limits,
-            ExecutionConfig(),
+            self.config.execution,
             halt,
             self.boot_epoch,
             self._ladder.executor,

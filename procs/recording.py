@@ -6,8 +6,10 @@ A file is zstd-compressed NDJSON. The first line is the header; every other line
      "markets":[{...}],"provenance":{"source":...,"licence":...,"date":...},"lacks":[...],"synthetic":false}
     {"recv_ns":1782872888379000000,"venue":"kalshi","conn":0,"raw":"{\"type\":\"orderbook_delta\",...}"}
 
-The text is cut at line ends into zstd frames of about BLOCK_BYTES, each with its checksum, so that a damaged
-file is read up to the damage and no altered line is ever handed out. The same input gives the same bytes.
+The text is cut at line ends into zstd frames: the header is one, what follows goes into frames of about
+BLOCK_BYTES. Each has its checksum, so that a damaged file is read up to the damage, no altered line is ever
+handed out, and damage among the first frames leaves the header. Files whose first block has the header in it
+are read the same. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -148,8 +150,9 @@ class RecordingWriter:
         self._file = file
         self._block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, threads=0)
-        self._lines: list[bytes] = [header.to_line()]
-        self._pending = len(self._lines[0])
+        self._header = header.to_line()
+        self._lines: list[bytes] = []
+        self._pending = 0
         self.frames = 0
 
     def write(self, recv_ns: int, venue: Venue, conn: int, raw: str) -> None:
@@ -176,10 +179,11 @@ class RecordingWriter:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is pending, as a block of its own."""
-        if not self._pending:
-            return
-        self._file.write(self._compressor.compress(b"".join(self._lines)))
+        """Write what is pending, as a block of its own; before the first of them the header, likewise."""
+        for text in (self._header, b"".join(self._lines)):
+            if text:
+                self._file.write(self._compressor.compress(text))
+        self._header = b""
         self._lines.clear()
         self._pending = 0
 

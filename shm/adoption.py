@@ -5,12 +5,14 @@ published: readers may have it already, so the head moves over it. Anything else
 never will be: its cells are marked odd again, because the next message may be shorter, and a whole cell
 behind it would be taken for a message of its own.
 
-All of it can be done twice, for who repairs may die as well.
+All of it can be done twice, for who repairs may die as well. What the dead one wrote is read without an order
+of its own: taking the owner's lock, which the kernel took from it, has ordered it. What readers follow is
+released.
 """
 
 from __future__ import annotations
 
-from shm.atomics import load_acquire, load_relaxed, store_relaxed, store_release
+from shm.atomics import load_relaxed, store_relaxed, store_release
 from shm.cells import (
     ADOPTIONS_AT,
     CELL_SHIFT_AT,
@@ -48,10 +50,10 @@ def _messages_before(ring: int, head: int) -> int:
 @kernel
 def repair(ring: int) -> int:
     """Take over the ring of a producer that is gone; answers the cells of a message it had just published."""
-    head = load_acquire(ring + HEAD_AT)
+    head = load_relaxed(ring + HEAD_AT)
     messages = _messages_before(ring, head)
     rolled = 0
-    if load_acquire(_cell(ring, head)) == 2 * head + 2:
+    if load_relaxed(_cell(ring, head)) == 2 * head + 2:
         rolled = load_relaxed(_cell(ring, head) + TAG_AT) & COUNT_MASK
         messages += 1
     store_relaxed(ring + MESSAGES_AT, messages)

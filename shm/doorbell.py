@@ -76,7 +76,7 @@ def prepare(bell: int) -> int:
 @kernel
 def sleep(bell: int, seen: int, timespec: int) -> int:
     """Sleep until the bell rings or the time is over, then be awake; 1 when it has rung since ``prepare``."""
-    if load_acquire(bell + SEQUENCE_AT) == seen:
+    if load_relaxed(bell + SEQUENCE_AT) == seen:  # saves a system call; who waits looks again
         futex_wait(bell + SEQUENCE_AT, seen, timespec)
     store_release(bell + SLEEPING_AT, 0)
     return 0 if load_acquire(bell + SEQUENCE_AT) == seen else 1
@@ -188,7 +188,7 @@ class Doorbell:
 
 
 def _has_fifo(segment: Segment) -> bool:
-    return bool(segment.bytes_at(0, DOORBELL.itemsize).view(DOORBELL)["by_pipe"][0])
+    return bool(segment.bytes_at(0, DOORBELL.itemsize).view(DOORBELL)["by_pipe"].item())
 
 
 def _open_fifo(path: Path) -> int:

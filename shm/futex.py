@@ -29,6 +29,7 @@ NUMBERS: Final = {"x86_64": (202, 24), "aarch64": (98, 124)}  # futex, sched_yie
 FUTEX_WAIT: Final = 0
 FUTEX_WAKE: Final = 1
 LOW_HALF: Final = 0xFFFFFFFF
+UNUSED: Final = 0  # an argument that the call does not look at
 NS_PER_S: Final = 1_000_000_000
 WAIT_NS_MAX: Final = 1_000_000_000  # whoever sleeps longer sees neither heartbeats nor a stop
 
@@ -55,19 +56,19 @@ _call: Final[Callable[..., int]] = (
 @kernel
 def futex_wait(address: int, seen: int, timespec: int) -> int:
     """Sleep while the low half of the word is ``seen``'s: 0 woken, -1 another value, timeout or signal."""
-    return _call(_SYS_FUTEX, address, FUTEX_WAIT, seen & LOW_HALF, timespec, 0, 0)
+    return _call(_SYS_FUTEX, address, FUTEX_WAIT, seen & LOW_HALF, timespec, UNUSED, UNUSED)
 
 
 @kernel
 def futex_wake(address: int, sleepers_max: int) -> int:
     """Wake up to ``sleepers_max`` sleepers; how many there were."""
-    return _call(_SYS_FUTEX, address, FUTEX_WAKE, sleepers_max, 0, 0, 0)
+    return _call(_SYS_FUTEX, address, FUTEX_WAKE, sleepers_max, UNUSED, UNUSED, UNUSED)
 
 
 @kernel
 def yield_core() -> int:
     """Let another runnable thread have this core; 0."""
-    return _call(_SYS_YIELD, 0, 0, 0, 0, 0, 0)
+    return _call(_SYS_YIELD, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED, UNUSED)
 
 
 def timespec_of(timeout_ns: int) -> NDArray[np.int64]:

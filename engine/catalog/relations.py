@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from engine import typed_tree
 from engine.catalog.catalog import Catalog
-from engine.catalog.market import MarketRef
-from engine.catalog.rules import fingerprint, is_fingerprint
+from engine.catalog.market import MarketRef, MarketSpec
+from engine.catalog.proposition import read_proposition
+from engine.catalog.rules import fingerprint, is_fingerprint, normalised
 from engine.reasons import Reason
 from engine.records import LEGS_MAX, Venue
 
@@ -58,16 +59,22 @@ class RelationKind(IntEnum):
     IMPLICATION = 4  # if the first wins, so does the second
 
 
+# Members that must all win or lose by one measurement.
+_ONE_RULER: Final = (RelationKind.SAME, RelationKind.COMPLEMENT)
 _PAIRS: Final = (RelationKind.SAME, RelationKind.COMPLEMENT, RelationKind.IMPLICATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One market of a relation, and the fingerprint of the rules as they were read; "" not read yet."""
+    """One market of a relation, and the fingerprint of the rules as they were read; "" not read yet.
+
+    ``ruler``: whose word settles it, as a person found; counts where the rule text names nobody we know.
+    """
 
     venue: Venue
     symbol: str
     rules_sha256: str = ""
+    ruler: str = ""
 
     def __post_init__(self) -> None:
         if self.rules_sha256 and not is_fingerprint(self.rules_sha256):
@@ -148,8 +155,9 @@ def screen(relations: Sequence[Relation], catalog: Catalog) -> Screened:
     """Part ``relations`` into those that may reach a strategy and those that may not.
 
     In this order: RELATION_UNAPPROVED, UNKNOWN_MARKET (a member is not in the catalog), RELATION_STALE_RULES
-    (its rule text is absent or not the one that was read). Must run again whenever ``catalog.version``
-    changes.
+    (its rule text is absent or not the one that was read), RELATION_OTHER_RULER (two markets that are said to
+    be one proposition are settled by different sources, or at different stations; what nobody names is not
+    held against them). Must run again whenever ``catalog.version`` changes.
     """
     accepted: list[Accepted] = []
     refused: list[Refused] = []
@@ -176,7 +184,26 @@ def _objection(relation: Relation, catalog: Catalog) -> tuple[Reason, str]:
             return Reason.RELATION_STALE_RULES, f"{place} has no rule text to compare"
         if now != member.rules_sha256:
             return Reason.RELATION_STALE_RULES, f"the rules of {place} are not those that were approved"
+    return _objection_to_rulers(relation, catalog) if relation.kind in _ONE_RULER else (Reason.NONE, "")
+
+
+def _objection_to_rulers(relation: Relation, catalog: Catalog) -> tuple[Reason, str]:
+    """Whatever was approved: equal words measured by two thermometers are two propositions."""
+    specs = [catalog.spec(catalog.symbols[member.venue, member.symbol]) for member in relation.member]
+    for rulers in zip(*map(_rulers, relation.member, specs), strict=True):
+        if len({ruler for ruler in rulers if ruler}) > 1:
+            said = (
+                f"{spec.venue.name.lower()}:{spec.symbol} by {ruler}"
+                for spec, ruler in zip(specs, rulers, strict=True)
+            )
+            return Reason.RELATION_OTHER_RULER, f"settled {', '.join(said)}"
     return Reason.NONE, ""
+
+
+def _rulers(member: Member, spec: MarketSpec) -> tuple[str, str]:
+    """Source and station that decide a market; "" where neither the rules nor the relation name one."""
+    found = read_proposition(spec)
+    return found.source or normalised(member.ruler), found.station
 
 
 class RelationTable:

@@ -15,10 +15,12 @@ from engine.catalog.catalog import Catalog
 from engine.execution.config import ExecutionConfig, LegOrder
 from engine.execution.intake import index_of_conversion, leg_size_e6
 from engine.execution.plan import Leg, Plan, PlanInput, PlanState
+from engine.execution.ports import Rate
 from engine.execution.sender import Sender, Wish
 from engine.execution.tracked import Role, TrackedOrder
 from engine.execution.unwind import exit_price_e4, tradable_surplus_e6, unwind_wish
 from engine.execution.visible import depth_within_e6
+from engine.execution.waves import fits_at_once, last_leg_ns, next_wave
 from engine.ids import index_set
 from engine.reasons import Reason
 
@@ -36,6 +38,7 @@ class PlanWorker:
         catalog: Catalog,
         books: Rows,
         sender: Sender,
+        rate: Rate,
         config: ExecutionConfig,
         watch: Watch,
         refresh: Refresh | None = None,
@@ -43,6 +46,7 @@ class PlanWorker:
         self._catalog = catalog
         self._books = books
         self._sender = sender
+        self._rate = rate
         self._config = config
         self._watch = watch
         self._refresh = refresh
@@ -62,7 +66,7 @@ class PlanWorker:
         plan.unsent = plan.mains
         for leg in plan.mains:
             leg.exit_e4 = exit_price_e4(self._book(leg), leg)
-        if not self._together:
+        if not self._leaves_at_once(plan):
             plan.unsent.sort(key=lambda leg: (self._visible_e6(leg), leg.index))
 
     def advance(self, plan: Plan, now_ns: int) -> None:
@@ -76,7 +80,7 @@ class PlanWorker:
 
     def _book(self, leg: Leg) -> np.void:
         if self._refresh is not None:
-            self._refresh(int(leg.record["venue"]), leg.slot)
+            self._refresh(leg.venue, leg.slot)
         row: np.void = self._books[leg.slot]
         return row
 
@@ -84,16 +88,30 @@ class PlanWorker:
         outcome = int(leg.record["outcome"])
         return depth_within_e6(self._book(leg), leg.direction, outcome, leg.limit_e4)
 
+    def _leaves_at_once(self, plan: Plan) -> bool:
+        return self._together and fits_at_once(self._rate, plan.mains)
+
     def _send_legs(self, plan: Plan, now_ns: int) -> None:
-        while plan.unsent and plan.stopped == Reason.NONE and (self._together or plan.is_closed()):
-            if now_ns > int(plan.head["deadline_ns"]):
+        while plan.unsent and plan.stopped == Reason.NONE and plan.is_closed():
+            deadline_ns = int(plan.head["deadline_ns"])
+            if now_ns > deadline_ns:
                 plan.stopped = Reason.DEADLINE
-                break
-            legs = plan.unsent if self._together else plan.unsent[:1]
-            plan.unsent = plan.unsent[len(legs) :]
-            plan.stopped = self._send_sized(plan, legs, now_ns)
+            elif self._leaves_at_once(plan):
+                self._send_first(plan, plan.unsent, now_ns)
+            elif not plan.orders and last_leg_ns(self._rate, plan.mains, now_ns) > deadline_ns:
+                plan.stopped = Reason.ORDER_RATE
+            else:
+                wave = next_wave(self._rate, plan.unsent if self._together else plan.unsent[:1], now_ns)
+                if not wave.legs:
+                    plan.wake_ns = min(plan.wake_ns, wave.next_ns, deadline_ns + 1)
+                    return
+                self._send_first(plan, wave.legs, now_ns)
         if plan.is_closed():
             plan.move(PlanInput.CLOSED)
+
+    def _send_first(self, plan: Plan, legs: list[Leg], now_ns: int) -> None:
+        plan.unsent = [leg for leg in plan.unsent if leg not in legs]
+        plan.stopped = self._send_sized(plan, legs, now_ns)
 
     def _send_sized(self, plan: Plan, legs: list[Leg], now_ns: int) -> Reason:
         """Send legs, none larger than what every leg before them was filled."""
@@ -167,7 +185,7 @@ def _leg_wish(leg: Leg, size_e6: int, role: Role, epoch: int | None = None) -> W
         leg=leg.index,
         slot=leg.slot,
         generation=int(leg.record["generation"]),
-        venue=int(leg.record["venue"]),
+        venue=leg.venue,
         direction=leg.direction,
         outcome=int(leg.record["outcome"]),
         tif=int(leg.record["tif"]),

@@ -44,3 +44,9 @@ class ExecutionConfig:
     unwind_retry_ns: int = bounded(NS_PER_S, NS_PER_MS, _HOUR_NS)
     unwind_loss_max_e4: int = bounded(300, 0, PRICE_ONE_E4)
     plans_open_max: int = bounded(64, 1, 4 * LEGS_MAX)
+
+    def __post_init__(self) -> None:
+        if self.late_window_ns < self.ack_timeout_ns:
+            raise ValueError("late_window_ns is below ack_timeout_ns: no order is late before it is unknown")
+        if self.question_max_ns < self.ack_timeout_ns:
+            raise ValueError("question_max_ns is below ack_timeout_ns, the distance of the first question")

@@ -93,7 +93,7 @@ class Executor:
         self._journal = journal
         self._config = config
         self._sender = Sender(catalog, gate, journal, ids, self.out)
-        self._worker = PlanWorker(catalog, book_rows, self._sender, config, self._watch, refresh_book)
+        self._worker = PlanWorker(catalog, book_rows, self._sender, gate, config, self._watch, refresh_book)
         self._plans: dict[int, Plan] = {}
         self._orders: dict[int, tuple[Plan, TrackedOrder]] = {}
         self._old_orders: deque[int] = deque()

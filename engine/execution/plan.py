@@ -95,6 +95,11 @@ class Leg:
         return int(self.record["slot"])
 
     @property
+    def venue(self) -> int:
+        """Venue of its market."""
+        return int(self.record["venue"])
+
+    @property
     def token(self) -> Token:
         """What it trades."""
         return self.slot, int(self.record["generation"]), int(self.record["outcome"])
@@ -107,7 +112,7 @@ class Leg:
     @property
     def rules(self) -> VenueRules:
         """Order semantics of its venue."""
-        return RULES[Venue(int(self.record["venue"]))]
+        return RULES[Venue(self.venue)]
 
     @property
     def is_sale(self) -> bool:
@@ -159,7 +164,7 @@ class Plan:
     conversion: TrackedOrder | None = None
     sales_sent: bool = False
     stopped: Reason = Reason.NONE  # why not every leg was sent, or filled
-    wake_ns: int = INT64_MAX  # when an unwind is to be tried again
+    wake_ns: int = INT64_MAX  # when an unwind is to be tried again, or the rate admits the next leg
 
     @property
     def plan_id(self) -> int:

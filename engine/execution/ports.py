@@ -9,7 +9,19 @@ import numpy as np
 from engine.reasons import Reason
 
 
-class Gate(Protocol):
+class Rate(Protocol):
+    """How fast orders may leave (``engine.risk.gate``)."""
+
+    def orders_at_once(self, venue: int) -> int:
+        """Most orders that a venue's rate ever lets leave together."""
+        ...
+
+    def rate_ready_ns(self, venue: int, orders: int, now_ns: int) -> int:
+        """When a venue's rate has let ``orders`` more leave, each as soon as it may; INT64_MAX: never."""
+        ...
+
+
+class Gate(Rate, Protocol):
     """The last check before an order leaves (``engine.risk.gate``)."""
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.catalog.catalog import Catalog
 from engine.execution.config import ExecutionConfig
 from engine.execution.order import TERMINAL
@@ -10,6 +12,7 @@ from engine.execution.tracked import Role, TrackedOrder
 from engine.records import OrderStatus, TimeInForce
 from engine.units import INT64_MAX
 
+DOUBLINGS_MAX: Final = 32
 _RESTING_TIFS = (TimeInForce.GTC, TimeInForce.GTC_POST_ONLY)
 
 
@@ -40,4 +43,4 @@ def next_check_ns(
 
 def question_wait_ns(config: ExecutionConfig, questions: int) -> int:
     """Distance to the next question after so many in a row: doubles, up to a bound, without end."""
-    return min(config.ack_timeout_ns << min(questions, 32), config.question_max_ns)
+    return min(config.ack_timeout_ns << min(questions, DOUBLINGS_MAX), config.question_max_ns)

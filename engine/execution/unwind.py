@@ -66,7 +66,7 @@ def unwind_wish(
         leg=leg.index,
         slot=leg.slot,
         generation=int(leg.record["generation"]),
-        venue=int(leg.record["venue"]),
+        venue=leg.venue,
         direction=direction,
         outcome=outcome,
         tif=TimeInForce.FAK,

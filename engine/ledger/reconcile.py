@@ -26,21 +26,19 @@ class Statement:
         self.resting = 0
         self.held_e6: dict[Token, int] = {}
         self._venue = venue
-        self._lines: set[int] = set()
-        self._lines_in_all = 0
+        self._lines: dict[int, int] = {}  # number to how many it says there are
 
     @property
     def is_complete(self) -> bool:
         """Whether every line has come."""
-        return 0 < self._lines_in_all <= len(self._lines)
+        return any(0 < in_all <= len(self._lines) for in_all in self._lines.values())
 
     def take(self, line: np.void) -> None:
         """Take one BALANCE report; a repetition and the line of another query change nothing."""
         number = int(line["trade_id"])
         if int(line["order_id"]) != self.query_id or number in self._lines:
             return
-        self._lines.add(number)
-        self._lines_in_all = int(line["remaining_e6"])
+        self._lines[number] = int(line["remaining_e6"])
         if int(line["slot"]) == NO_SLOT:
             self.cash_micros, self.resting = int(line["cash_micros"]), int(line["fill_size_e6"])
         else:

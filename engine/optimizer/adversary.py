@@ -59,7 +59,10 @@ def worst_loss_micros(
     levels: Ints,
     count: Ints,
 ) -> int:
-    """Most that a plan of this size, priced as ``priced``, can lose by filling in part; at least 0."""
+    """Most that a plan of this size, priced as ``priced``, can lose by filling in part: at least 0.
+
+    A leg's loss is never below 0, so that of all purchases but one is not either.
+    """
     job = jobs[index]
     losses = 0
     least = INT64_MAX
@@ -81,5 +84,5 @@ def worst_loss_micros(
     if converts:
         missed = losses - least
         refused = losses - (purchases - 1) * stuck_e6  # a contract of 1e6 pays 1e6 micro-dollars
-        return max(missed, refused, sales - profit_micros, 0)
-    return max(losses - least, 0)
+        return max(missed, refused, sales - profit_micros)
+    return losses - least

@@ -33,24 +33,20 @@ class Solution:
 
 def solve(problem: Problem, free_slots: int) -> Solution:
     """Sizes for all jobs of a loaded problem. They are whole lots and still have to be priced exactly."""
-    n_jobs = problem.n_jobs
-    solution = Solution([0] * n_jobs, [Reason.NONE] * n_jobs, [0] * n_jobs, [0] * n_jobs, 0)
-    profits = [0] * n_jobs
-    for index in range(n_jobs):
-        solution.reasons[index] = _alone(problem, index, solution, profits)
+    alone = [problem.size_alone(index) for index in range(problem.n_jobs)]
+    sizes, profits, bounds, peaks = ([row[column] for row in alone] for column in range(4))
+    reasons = [_reason_alone(problem.batch.jobs[index], size) for index, size in enumerate(sizes)]
+    solution = Solution(sizes, reasons, bounds, peaks, sum(bounds))
     _choose_slots(problem, free_slots, solution, profits)
     solution.bound_micros = sum(solution.bounds)
-    active = [index for index in range(n_jobs) if solution.sizes[index] > 0]
+    active = [index for index, size in enumerate(solution.sizes) if size > 0]
     if active and not _fit(problem, solution, active):
         _search(problem, solution, active)
     return solution
 
 
-def _alone(problem: Problem, index: int, solution: Solution, profits: list[int]) -> Reason:
-    """Best size with the books to itself; a reason when there is none."""
-    job = problem.batch.jobs[index]
-    size, profits[index], solution.bounds[index], solution.peaks[index] = problem.size_alone(index)
-    solution.sizes[index] = size
+def _reason_alone(job: np.void, size: int) -> Reason:
+    """Why ``size``, the best with the books to itself, is none; NONE when it is some."""
     if size > 0:
         return Reason.NONE
     return Reason.EXPOSURE_EXHAUSTED if job["cap_e6"] < job["smallest_e6"] else Reason.CROWDED_OUT

@@ -166,6 +166,19 @@ def _refill(limits: np.void, state: np.void, venue: int, now_ns: int) -> None:
 
 
 @kernel
+def rate_ready_ns(limits: np.void, state: np.void, venue: int, orders: int, now_ns: int) -> int:
+    """When a venue's rate has let ``orders`` more leave, each as soon as it may; INT64_MAX: never."""
+    _refill(limits, state, venue, now_ns)
+    missing = orders * TOKEN_ONE - int(state["tokens"][venue])
+    rate = int(limits["orders_per_second"][venue])
+    if missing <= 0:
+        return now_ns
+    if rate <= 0:
+        return INT64_MAX
+    return int(state["tokens_ns"][venue]) + muldiv_ceil(missing, NS_PER_S // TOKEN_ONE, rate)
+
+
+@kernel
 def _check_flow(limits: np.void, state: np.void, venue: int, worst_micros: int, now_ns: int) -> int:
     if state["open_orders"] >= limits["open_orders_max"]:
         return _OPEN_ORDERS
@@ -298,6 +311,14 @@ class Gate:
             return self._denied(Reason(code))
         self._reserve(request, slot, group, max(worst_cash_micros, 0))
         return Reason.NONE
+
+    def orders_at_once(self, venue: int) -> int:
+        """Most orders that a venue's rate ever lets leave together."""
+        return int(self.limits["orders_burst"][venue])
+
+    def rate_ready_ns(self, venue: int, orders: int, now_ns: int) -> int:
+        """When a venue's rate has let ``orders`` more leave, each as soon as it may; INT64_MAX: never."""
+        return int(rate_ready_ns(self.limits, self.state, venue, orders, now_ns))
 
     def restore(self, request: np.void, worst_cash_micros: int) -> None:
         """Reserve for an order of an earlier run that may still fill. It is not asked for: it has left."""
@@ -457,3 +478,4 @@ def warm() -> None:
     limits, state = np.zeros(1, GATE_LIMITS), np.zeros(1, GATE_STATE)
     book, request, held = np.zeros(1, BOOK_ROW), np.zeros(1, ORDER_REQUEST), np.zeros(1, GATE_MARKET)
     check(limits[0], state[0], market[0], held[0], book[0], request[0], 0, 0, 0, 0)
+    rate_ready_ns(limits[0], state[0], 0, 1, 0)

@@ -7,6 +7,7 @@ it is exhaustive when either says so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -85,16 +86,15 @@ class CandidateTable:
     def _bounded(self, candidates: Iterator[Candidate]) -> list[Candidate]:
         """Those within CANDIDATES_MAX, and within PER_MARKET_MAX for each of their markets."""
         kept: list[Candidate] = []
-        of_market: dict[int, int] = {}
+        of_market: Counter[int] = Counter()
         for one in candidates:
             slots = {leg.slot for leg in one.legs}
-            full = any(of_market.get(slot, 0) >= PER_MARKET_MAX for slot in slots)
+            full = any(of_market[slot] >= PER_MARKET_MAX for slot in slots)
             if full or len(kept) == CANDIDATES_MAX:
                 self.refused += 1
                 continue
             kept.append(one)
-            for slot in slots:
-                of_market[slot] = of_market.get(slot, 0) + 1
+            of_market.update(slots)
         return kept
 
     def _index(self, capacity: int) -> None:

@@ -130,7 +130,7 @@ def _count(words: Words, counter: int) -> None:
 def _append_doubt(words: Words, table: Words, out: Records, at: int, reason: int) -> None:
     """Write a DOUBT about the frame's own market."""
     row = int(words[ROW])
-    put_doubt(out, at, int(table[row, SLOT]), int(table[row, GENERATION]), reason, max(int(words[SEQ]), 0))
+    put_doubt(out, at, int(table[row, SLOT]), int(table[row, GENERATION]), reason, int(words[SEQ]))
 
 
 @kernel

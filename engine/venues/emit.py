@@ -68,12 +68,12 @@ def address(
 
 @inlined
 def put_doubt(out: Records, at: int, slot: int, generation: int, reason: int, seq: int) -> None:
-    """Write a DOUBT about a market."""
+    """Write a DOUBT about a market; ``seq`` below 0: the frame has no number."""
     put(out, at, DOUBT, 0, 0, 0, reason)
     out[at]["slot"] = slot
     out[at]["generation"] = generation
     out[at]["venue_ns"] = 0
-    out[at]["wire_seq"] = seq & 0xFFFFFFFF
+    out[at]["wire_seq"] = max(seq, 0) & 0xFFFFFFFF
 
 
 @kernel

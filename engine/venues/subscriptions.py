@@ -186,7 +186,7 @@ def doubt_members(words: Words, table: Words, out: Records, start: int, tracker:
         if _is_current(words, table, member) and int(words[member + MEMBER_ROW]) != spared:
             slot = int(words[member + MEMBER_SLOT])
             generation = int(words[member + MEMBER_GENERATION])
-            put_doubt(out, start + written, slot, generation, reason, max(int(words[SEQ]), 0))
+            put_doubt(out, start + written, slot, generation, reason, int(words[SEQ]))
             written += 1
         member = int(words[member + MEMBER_NEXT])
     return written

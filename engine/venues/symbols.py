@@ -110,7 +110,7 @@ class SymbolTable:
     def __init__(self, capacity: int) -> None:
         if not 0 < capacity <= CAPACITY_MAX:
             raise ValueError(f"capacity {capacity} is not between 1 and {CAPACITY_MAX}")
-        rows = 2
+        rows = 1
         while rows < 2 * capacity:
             rows *= 2
         self.table: Words = np.zeros((rows, SYMBOL_WORDS), np.int64)

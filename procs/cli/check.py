@@ -14,13 +14,14 @@ from typing import Final
 from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from engine.errors import RecordingDamaged
+from engine.errors import RecordingDamaged, RecordingFormat
 from procs.check import BookDump, Check, CheckReport
-from procs.cli.exit_codes import ExitCode
+from procs.cli.exit_codes import EXIT_CODES, ExitCode
 from procs.cli.render_table import Column, paragraph, right, show, table
 from procs.whole_file import refuse_overwriting, whole_file
 
 UNREADABLE: Final = "unreadable"  # kind of a file that is damaged from the start
+UNKNOWN: Final = "unknown"  # kind of a file in a format that nobody here knows
 _BREAKS_SHOWN: Final = 20
 _NAME_CHARS: Final = 24  # of a file in the tables: its end says more than its beginning
 
@@ -37,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check each file; exit 1 when one is damaged, or holds something rejected or unexplained."""
+    """Check each file; the exit code is that of the worst.
+
+    1 when one is damaged, or holds something rejected or unexplained; 2 when one is of an unknown format.
+    """
     for path in args.files:
         path.open("rb").close()  # said now, and not after the files before it have been read
     began_s = time.perf_counter()
@@ -61,17 +65,24 @@ def run(args: argparse.Namespace) -> int:
     for report in reports:
         if report.damage is not None:
             sys.stderr.write(f"pr3dict: {report.damage}\n")
-    return ExitCode.FAILURE if any(report.failed for report in reports) else ExitCode.OK
+    return max(map(_exit_code, reports))
+
+
+def _exit_code(report: CheckReport) -> ExitCode:
+    if report.kind == UNKNOWN:
+        return EXIT_CODES[RecordingFormat]
+    return ExitCode.FAILURE if report.failed else ExitCode.OK
 
 
 def _check(files: Sequence[Path], books: dict[str, BookDump], *, quiet: bool) -> list[CheckReport]:
-    """Report on each file, and put its books into ``books``; damage ends its own file only."""
+    """Report on each file, and put its books into ``books``; what is wrong with one ends that one only."""
     reports: list[CheckReport] = []
     for path in files:
         try:
             check = Check(path)
-        except RecordingDamaged as error:
-            reports.append(CheckReport(str(path), UNREADABLE, damage=str(error)))
+        except (RecordingDamaged, RecordingFormat) as error:
+            kind = UNKNOWN if isinstance(error, RecordingFormat) else UNREADABLE
+            reports.append(CheckReport(str(path), kind, damage=str(error)))
             continue
         reports.append(_run_with_progress(check, quiet=quiet))
         books.update(check.dump())

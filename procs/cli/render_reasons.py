@@ -44,6 +44,7 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.CLOSE_TIME_UNKNOWN: "nobody knows when it pays, so the capital cannot be priced",
     Reason.RELATION_UNAPPROVED: "no person has approved that these markets belong together",
     Reason.RELATION_STALE_RULES: "the rule text has changed since a person approved the relation",
+    Reason.RELATION_OTHER_RULER: "the markets are settled by different sources, whoever approved it",
     Reason.NOT_EXHAUSTIVE: "another outcome could win: the legs do not cover everything",
     Reason.LEGS_TOO_FAR_APART: "the books of two legs are too far apart in time",
     Reason.TOO_MANY_LEGS: "there are more legs than configured",

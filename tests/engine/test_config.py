@@ -18,6 +18,7 @@ from engine.config import (
     merge,
 )
 from engine.errors import ConfigError
+from engine.execution.config import ExecutionConfig, LegOrder
 from engine.records import SignalKind, Venue
 
 FOLDER = Path(__file__).resolve().parents[2] / "config"
@@ -38,6 +39,12 @@ def test_the_shipped_default_is_whole() -> None:
     assert (config.risk.drawdown_warn_ppm, config.risk.drawdown_stop_ppm) == (200_000, 250_000)
     assert config.topologies["inline"].processes[0].wait is Wait.VIRTUAL
     assert set(config.topologies["inline"].processes[0].roles) == set(Role)
+
+
+def test_the_shipped_file_says_what_execution_does_without_one() -> None:
+    assert effective().execution == ExecutionConfig()
+    chosen = effective({"execution": {"leg_order": "least_liquid_first"}}).execution
+    assert chosen == ExecutionConfig(leg_order=LegOrder.LEAST_LIQUID_FIRST)
 
 
 def test_a_venue_may_be_without_cash() -> None:
@@ -145,6 +152,7 @@ def test_mistakes_name_the_file_they_are_in(change: dict[str, object], message: 
             {"venues": {"kalshi": {"latency": {"report_p99_ns": 1}}}},
             "venues.kalshi.latency: a 99th percentile is below its median",
         ),
+        ({"execution": {"late_window_ns": 1_000_000}}, "execution: late_window_ns is below ack_timeout_ns"),
         ({"topologies": {"t": {"processes": []}}}, "topologies.t: processes need names"),
         (
             {"topologies": {"t": {"processes": [{"name": "a", "roles": ["feed", "feed"]}]}}},

@@ -144,7 +144,3 @@ def test_the_estimate_is_within_one_unit_of_what_is_charged(
     for direction in (BUY, SELL):
         fee, _ = either.realised_fee_micros(row, direction, 0, price_e4, size_e6, account)
         assert 0 <= estimate - fee <= 2 * max(spec.precision_micros, 1)
-
-
-def test_warming_needs_nothing(either: ModuleType) -> None:
-    either.warm()

@@ -53,7 +53,8 @@ def test_blocks_are_cut_at_line_ends_and_carry_checksums(monkeypatch: pytest.Mon
     assert blocks > 5
     assert zstandard.get_frame_parameters(data).has_checksum
     decoder = zstandard.ZstdDecompressor().decompressobj()
-    assert decoder.decompress(data).endswith(b"\n")
+    assert decoder.decompress(data) == made.header().to_line()
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(decoder.unused_data).endswith(b"\n")
 
 
 def test_what_is_flushed_is_in_the_file_as_a_block_of_its_own() -> None:
@@ -63,10 +64,11 @@ def test_what_is_flushed_is_in_the_file_as_a_block_of_its_own() -> None:
     assert out.getvalue() == b""
     writer.flush()
     writer.flush()  # nothing waits: nothing is written
+    assert out.getvalue().count(b"\x28\xb5\x2f\xfd") == 2, "the header has a block of its own"
     assert _text(out.getvalue()).count(b"\n") == 2
     writer.write(made.START_NS, Venue.KALSHI, 3, "b")
     writer.close()
-    assert out.getvalue().count(b"\x28\xb5\x2f\xfd") == 2
+    assert out.getvalue().count(b"\x28\xb5\x2f\xfd") == 3
     assert _text(out.getvalue()).count(b"\n") == 3
 
 

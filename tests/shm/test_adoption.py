@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from shm import adoption, cells, gating
 from shm.atomics import address_of
-from shm.layout import EPOCHS_KEPT, ORDINAL_MASK, PAYLOAD_BYTES, RING
+from shm.layout import EPOCHS_KEPT, ORDINAL_MASK, PAYLOAD_BYTES, RING, offset_of
 from shm.ring import OverwritingRing, Reader, RefusingRing, cell_index, message_cells
 from tests.plain_twin import PlainTwin
 from tests.shm.dying import dying
+from tests.shm.orders import Orders
 
 CAPACITY = 16
 LARGEST = CAPACITY // 4
@@ -90,6 +91,15 @@ def is_whole(ring: Ring, position: int) -> bool:
     return bool(object_words[(RING.itemsize + position % CAPACITY * 64) >> 3] == 2 * position + 2)
 
 
+def unwritten(ring: Ring, head: int) -> bool:
+    """Whether the cells behind ``head`` are each being written, or as the lap before left them."""
+    for position in range(head, head + LARGEST):
+        sequence = int(ring.segment.words()[(RING.itemsize + position % CAPACITY * 64) >> 3])
+        if sequence != 2 * position + 1 and sequence > max(2 * (position - CAPACITY) + 2, 0):
+            return False
+    return True
+
+
 @pytest.mark.parametrize("kind", [OverwritingRing, RefusingRing])
 @pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("size", [1, 2, LARGEST])
@@ -111,6 +121,7 @@ def test_a_producer_that_dies_anywhere(plain: Plain, kind: type[Ring], before: i
         begins = before + size * was_published
         assert ring.published_cells == begins
         assert ring.published_messages == before + was_published
+        assert unwritten(ring, begins)
         for _ in range(3):
             publish(ring, 1)
         expected = [list(range(before, begins))] if was_published else []
@@ -309,3 +320,14 @@ def test_plain_and_compiled_leave_the_same_words(plain: Plain) -> None:
         if not any(died):
             return
     pytest.fail("the message was never finished")
+
+
+def test_readers_learn_of_a_repair_in_order(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head after the count, and a takeover after the place where it begins."""
+    ring, _ = make(OverwritingRing)
+    publish(ring, 1)
+    orders = Orders(monkeypatch, plain[2])
+    plain[2].repair(ring.address)
+    assert orders.take_all() == [("store_release", ring.address + offset_of(RING, "head"))]
+    plain[2].begin_epoch(ring.address)
+    assert orders.take_all() == [("store_release", ring.address + offset_of(RING, "adoptions"))]

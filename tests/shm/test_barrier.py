@@ -228,10 +228,6 @@ def test_states_of_readers_are_those_of_rings() -> None:
     )
 
 
-def test_warm_compiles() -> None:
-    module.warm()
-
-
 def test_a_new_writer_goes_on_and_its_readers_hold_it_back(tmp_path: Path) -> None:
     first = Barrier.create_or_adopt(NAMES[:2], name="catalog", epoch=1, directory=tmp_path)
     quick, slow = (Barrier.attach("catalog", tmp_path).reader(name) for name in NAMES[:2])

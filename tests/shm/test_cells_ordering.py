@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -21,6 +20,7 @@ from shm.layout import (
     offset_of,
 )
 from tests.plain_twin import PlainTwin
+from tests.shm.orders import Orders
 from tests.shm.weak_memory import Machine
 
 Plain = tuple[ModuleType, ModuleType]
@@ -220,33 +220,6 @@ def test_the_machine_notices_a_broken_order(plain: Plain, broken: str) -> None:
     assert any(fails(seed) for seed in range(SEEDS))
 
 
-class Orders:
-    """Which addresses plain kernels acquire and release, in order."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-        self.acquired: list[int] = []
-        self.released: list[int] = []
-        for module in modules:
-            for name, seen in (("load_acquire", self.acquired), ("store_release", self.released)):
-                if hasattr(module, name):
-                    monkeypatch.setattr(module, name, self._spy(getattr(module, name), seen))
-
-    @staticmethod
-    def _spy(original: Callable[..., int], seen: list[int]) -> Callable[..., int]:
-        def spy(address: int, *value: int) -> int:
-            seen.append(int(address))
-            return original(address, *value)
-
-        return spy
-
-    def take(self) -> tuple[list[int], list[int]]:
-        """Acquired and released since the last time."""
-        taken = list(self.acquired), list(self.released)
-        self.acquired.clear()
-        self.released.clear()
-        return taken
-
-
 def test_what_another_core_waits_for_is_acquired_and_released(
     plain: Plain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,3 +258,25 @@ def test_what_another_core_waits_for_is_acquired_and_released(
     assert orders.take() == ([state], []), "before the heartbeat"
     assert cells.rejoin(ring.address, reader.address) == 1
     assert orders.take() == ([state, head, cell[0]], [position])
+
+
+def test_fences_stand_between_a_cell_and_its_sequence(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the words of a message are relaxed, a fence keeps them on their side of the sequence."""
+    cells, gating = plain
+    ring = rings.OverwritingRing.create(CAPACITY, PAYLOAD_BYTES[0])
+    reader = ring.reader()
+    state, epochs = reader.address + offset_of(READER, "state"), ring.address + offset_of(RING, "adoptions")
+    words, tags = np.zeros(4 * WORDS, np.int64), np.zeros(4, np.int64)
+    orders = Orders(monkeypatch, cells, gating)
+
+    cells.publish(ring.address, words.ctypes.data, 1, 0)
+    assert [name for name, _ in orders.take_all()] == ["fence_release", "store_release", "store_release"]
+    cells.poll(ring.address, reader.address, words.ctypes.data, tags.ctypes.data, 4, 1)
+    taken = [name for name, _ in orders.take_all()]
+    assert taken == ["load_acquire"] * 3 + ["fence_acquire", "store_release"]
+    cells.resolve(ring.address, 0)
+    assert [name for name, _ in orders.take_all()] == ["load_acquire", "fence_acquire"]
+    cells._recover(ring.address, reader.address)
+    assert orders.take_all()[:2] == [("fence_acquire", 0), ("load_acquire", state)]
+    cells.epoch_number(ring.address, 0)
+    assert orders.take_all() == [("load_acquire", epochs)]

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shm import counters as module
 from shm.atomics import address_of
 from shm.counters import Counters, add_to, set_to
 from shm.errors import LayoutMismatch, RingRefused, SegmentExists
@@ -93,10 +92,6 @@ def test_unknown_labels() -> None:
         counters.set("nothing", 1)
     with pytest.raises(RingRefused):
         Counters.create(("a", "a"))
-
-
-def test_warm_compiles() -> None:
-    module.warm()
 
 
 def test_a_restarted_writer_counts_on(tmp_path: Path) -> None:

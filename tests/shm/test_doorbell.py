@@ -200,7 +200,3 @@ def test_plain_and_compiled_leave_the_same_words(plain_twin: PlainTwin, steps: s
                 said.append(getattr(kernels, step)(bell.address))
         answers.append((said, bell.segment.words().tolist()))
     assert answers[0] == answers[1]
-
-
-def test_warm_compiles() -> None:
-    module.warm()

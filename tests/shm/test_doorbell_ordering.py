@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from shm.atomics import address_of
-from shm.doorbell import SEQUENCE_AT, Doorbell
+from shm.doorbell import SEQUENCE_AT, SLEEPING_AT, Doorbell
+from shm.futex import timespec_of
 from shm.layout import DOORBELL
 from tests.plain_twin import PlainTwin
+from tests.shm.orders import Orders
 from tests.shm.weak_memory import Machine
 
 SEEDS = 300
@@ -79,3 +81,24 @@ def test_no_wake_is_lost(plain: ModuleType) -> None:
 
 def test_without_its_fences_a_wake_is_lost(plain: ModuleType) -> None:
     assert any(Trial(plain, seed, "fence_seq_cst").run().lost for seed in range(SEEDS))
+
+
+def test_what_the_other_side_follows_is_ordered(plain: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine above runs loads in order; a processor that does not needs these orders as well."""
+    owned = Doorbell.create()
+    bell = owned.address
+    sequence, sleeping = bell + SEQUENCE_AT, bell + SLEEPING_AT
+    orders = Orders(monkeypatch, plain)
+    plain.ring_bell(bell)
+    assert orders.take_all() == [("fence_seq_cst", 0)], "what was published, before the look at the flag"
+    seen = plain.prepare(bell)
+    assert orders.take_all() == [
+        ("load_acquire", sequence),
+        ("store_seq_cst", sleeping),
+        ("fence_seq_cst", 0),
+    ], "the flag, before the look at the rings"
+    timespec = timespec_of(1)
+    plain.sleep(bell, seen, address_of(timespec))
+    assert orders.take_all() == [("store_release", sleeping), ("load_acquire", sequence)], "what was rung for"
+    plain.stay_awake(bell)
+    assert orders.take_all() == [("store_release", sleeping)]

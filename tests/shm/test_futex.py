@@ -74,7 +74,3 @@ def test_plain_and_compiled_answer_alike(plain_twin: PlainTwin) -> None:
         assert kernels.futex_wait(address_of(word), 5, address_of(wait_ns)) == -1
         assert kernels.futex_wake(address_of(word), 1) == 0
         assert kernels.yield_core() == 0
-
-
-def test_warm_compiles() -> None:
-    futex.warm()

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shm import gating
 from shm.atomics import address_of
-from shm.gating import NOBODY, admit, fence_silent, gate_position
-from shm.layout import RING, ReaderState, SegmentKind, Status
+from shm.gating import NOBODY, POSITION_AT, READERS_AT, STATE_AT, admit, fence_silent, gate_position
+from shm.layout import HOT_BYTES, RING, ReaderState, SegmentKind, Status
 from tests.plain_twin import PlainTwin
+from tests.shm.orders import Orders
 
 CAPACITY = 16
 STATES = st.sampled_from([ReaderState.DECLARED, ReaderState.JOINED, ReaderState.FENCED])
@@ -151,5 +151,18 @@ def test_plain_and_compiled_leave_the_same_words(
     assert one.tobytes() == other.tobytes()
 
 
-def test_warm_compiles() -> None:
-    gating.warm()
+def test_readers_are_acquired_and_a_fence_follows_who_is_left_behind(
+    plain_twin: PlainTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place is read behind its state, a heartbeat too; who is left behind is told before."""
+    plain = plain_twin("shm.gating")
+    header = header_of([(ReaderState.JOINED, 30, 0), (ReaderState.JOINED, 31, 0)])
+    ring = address_of(header)
+    blocks = [ring + READERS_AT + reader * HOT_BYTES for reader in range(2)]
+    orders = Orders(monkeypatch, plain)
+    plain.gate_position(ring)
+    asked = [(block + STATE_AT, block + POSITION_AT) for block in blocks]
+    assert orders.take_all() == [("load_acquire", address) for pair in asked for address in pair]
+    assert plain.fence_silent(ring, 10, 5) == 2
+    states = [("load_acquire", block + STATE_AT) for block in blocks]
+    assert orders.take_all() == [*states, ("fence_release", 0)]

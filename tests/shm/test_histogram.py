@@ -11,7 +11,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shm import histogram as module
 from shm.errors import LayoutMismatch
 from shm.histogram import Histogram, Histograms, bucket_of, bucket_top, record
 from shm.jit import kernel
@@ -154,10 +153,6 @@ def test_labelled_histograms_are_apart(tmp_path: Path) -> None:
         other["nothing"]
     with pytest.raises(LayoutMismatch):
         Histograms.attach("ladder", tmp_path, epoch=3)
-
-
-def test_warm_compiles() -> None:
-    module.warm()
 
 
 def test_a_restarted_writer_records_on(tmp_path: Path) -> None:

@@ -26,32 +26,64 @@ def test_the_tag_word_is_the_header_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "fields"),
+    ("made", "size", "fields"),
     [
         (
             layout.SEGMENT,
-            {"magic": 0, "version": 8, "kind": 16, "layout_hash": 24, "epoch": 32, "size_bytes": 40},
+            256,
+            ("magic@0 version@8 kind@16 layout_hash@24 epoch@32 size_bytes@40 owner_pid@48 attached@128"),
+        ),
+        (layout.CELL, 16, "sequence@0 n_cells@8 index@10 flags@12 ordinal@13"),
+        (
+            layout.READER,
+            128,
+            (
+                "position@0 ordinal@8 state@16 heartbeat_ns@24 joined_position@32 "
+                "joined_ordinal@40 lost_cells@48 lost_messages@56 laps@64 name@72"
+            ),
         ),
         (
             layout.RING,
-            {"kind": 0, "capacity": 8, "adoptions": 40, "epoch_begins": 48, "head": 128, "readers": 256},
+            256 + 8 * 128,
+            (
+                "kind@0 capacity@8 cell_shift@16 message_cells_max@24 n_gating@32 "
+                "adoptions@40 epoch_begins@48 head@128 messages@136 gate_position@144 refused_size@152 "
+                "refused_full@160 refused_fenced@168 fenced@176 readers@256"
+            ),
         ),
-        (layout.READER, {"position": 0, "ordinal": 8, "state": 16, "heartbeat_ns": 24, "name": 72}),
-        (layout.TABLE, {"n_rows": 0, "row_words": 8, "stride_bytes": 16, "lost_rows": 24}),
-        (layout.DOORBELL, {"sequence": 0, "sleeping": 8, "by_pipe": 16}),
-        (layout.HISTOGRAM, {"max": 0, "below_zero": 8, "counts": 64}),
+        (layout.TABLE, 128, "n_rows@0 row_words@8 stride_bytes@16 lost_rows@24"),
+        (layout.BARRIER_READER, 128, "confirmed@0 state@8 name@16"),
+        (layout.BARRIER, 256 + 32 * 128, "n_readers@0 version@128 readers@256"),
+        (layout.DOORBELL, 128, "sequence@0 sleeping@8 by_pipe@16"),
+        (layout.LABELLED, 128, "n_labels@0"),
+        (layout.HISTOGRAM, 64 + 3712 * 8, "max@0 below_zero@8 counts@64"),
     ],
 )
-def test_offsets_are_what_others_have_mapped(made: np.dtype[np.void], fields: dict[str, int]) -> None:
+def test_layouts_are_what_others_have_mapped(made: np.dtype[np.void], size: int, fields: str) -> None:
     """Changing one of these is a new LAYOUT_VERSION."""
     assert layout.LAYOUT_VERSION == 2
-    assert {name: layout.offset_of(made, name) for name in fields} == fields
+    assert layout.SEGMENT_MAGIC.to_bytes(8, "big") == b"PR3DICT1"
+    offsets = [f"{name}@{layout.offset_of(made, name)}" for name in made.names or ()]
+    assert (" ".join(offsets), made.itemsize) == (fields, size)
 
 
-def test_sizes_are_what_others_have_mapped() -> None:
-    made = (layout.SEGMENT, layout.RING, layout.READER, layout.TABLE, layout.LABELLED)
-    assert [item.itemsize for item in made] == [256, 1280, 128, 128, 128]
-    assert layout.HISTOGRAM.itemsize == 64 + 3712 * 8
+def test_words_are_as_wide_as_others_have_mapped() -> None:
+    whole = {
+        made[name].itemsize
+        for made in (layout.SEGMENT, layout.TABLE, layout.DOORBELL)
+        for name in made.names or ()
+    }
+    assert whole == {8}
+    assert [layout.READER["name"].itemsize, layout.BARRIER_READER["name"].itemsize] == [32, 32]
+    assert [layout.CELL[name].itemsize for name in layout.CELL.names or ()] == [8, 2, 2, 1, 3]
+    assert layout.RING["epoch_begins"].shape == (8,)
+    assert layout.HISTOGRAM["counts"].shape == (3712,)
+    assert (layout.LABEL_BYTES, layout.HISTOGRAM_SUB, layout.LINE_BYTES, layout.HOT_BYTES) == (
+        64,
+        64,
+        64,
+        128,
+    )
 
 
 def test_hot_words_of_two_writers_are_apart() -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shm import mirror as module
 from shm.mirror import Mirror
 from shm.table import READ_TRIES_MAX, Table, begin_row, end_row
 from tests.plain_twin import PlainTwin
@@ -91,7 +90,3 @@ def test_a_torn_row_is_not_taken_over(plain_twin: PlainTwin, monkeypatch: pytest
     monkeypatch.setattr(tables, "copy_words", original)
     assert mirror.refresh()
     assert mirror.rows[0] == record_of(2 + READ_TRIES_MAX)[0]
-
-
-def test_warm_compiles() -> None:
-    module.warm()

@@ -10,9 +10,11 @@ import pytest
 
 from shm import cells
 from shm.errors import LayoutMismatch, RingRefused, SegmentExists
-from shm.layout import PAYLOAD_BYTES, ReaderState, Status
+from shm.layout import PAYLOAD_BYTES, READER, ReaderState, Status, offset_of
 from shm.reader import private_block
 from shm.ring import OverwritingRing, Reader, RefusingRing
+from tests.plain_twin import PlainTwin
+from tests.shm.orders import Orders
 
 WIDTH = PAYLOAD_BYTES[0]
 RECORD = np.dtype([("number", "<i8"), ("rest", "V40")])
@@ -139,6 +141,14 @@ def test_a_new_producer_is_noticed_when_there_is_nothing_to_read(tmp_path: Path,
     start(tmp_path, 2)
     assert not reader.entered_epoch(), "what is being used is still of the first one"
     assert reader.poll() == 0
+    assert reader.entered_epoch()
+
+
+def test_a_new_producer_is_noticed_before_the_first_poll(tmp_path: Path) -> None:
+    first = start(tmp_path, 1)
+    reader = attached(tmp_path).resume("executor", 0)
+    first.segment.close()  # died without a word
+    start(tmp_path, 2)
     assert reader.entered_epoch()
 
 
@@ -292,3 +302,23 @@ def test_a_batch_that_was_handed_out_counts_although_its_reader_is_fenced_meanwh
     assert kept.poll() == Status.READER_FENCED, "not done, so it comes to nobody"
     assert kept.rejoin(0)
     assert (kept.received_messages, kept.lost_messages) == (0, 1)
+
+
+def test_what_is_done_is_released_after_its_count(
+    plain_twin: PlainTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The producer that sees the place may overwrite what was read, and who resumes there has its count."""
+    plain = plain_twin("shm.reader")
+    shared, private = private_block(), private_block()
+    block = private.view(READER)[0]
+    block["position"], block["ordinal"] = 7, 5
+    orders = Orders(monkeypatch, plain)
+    plain.mark_done(shared.ctypes.data, private.ctypes.data)
+    assert orders.take_all() == [("store_release", shared.ctypes.data + offset_of(READER, "position"))]
+    assert np.array_equal(shared, private)
+
+
+def test_a_poll_for_no_message_brings_none() -> None:
+    ring = OverwritingRing.create(16, WIDTH)
+    publish(ring, 0)
+    assert ring.reader().poll(0) == 0

@@ -443,10 +443,6 @@ def test_cells_start_on_a_hot_boundary() -> None:
     assert (ring.address + RING.itemsize) % 128 == 0
 
 
-def test_warm_compiles() -> None:
-    module.warm()
-
-
 def test_every_reader_has_its_own_hot_line() -> None:
     ring = RefusingRing.create(8, SMALL.itemsize, ("executor", "ledger"))
     readers = [ring.observer(), ring.observer(), ring.reader("executor", 0), ring.reader("ledger", 0)]

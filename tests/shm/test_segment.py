@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from shm import segment as segments
+from shm.barrier import Barrier
 from shm.counters import Counters
+from shm.doorbell import Doorbell
 from shm.errors import LayoutMismatch, RingRefused, SegmentExists, SegmentRefused
 from shm.histogram import Histograms
 from shm.layout import LAYOUT_VERSION, SEGMENT, SEGMENT_MAGIC, SegmentKind
@@ -377,3 +379,21 @@ def test_a_claim_is_for_the_file_that_was_mapped(tmp_path: Path) -> None:
     make(tmp_path)
     with pytest.raises(RingRefused, match="books: replaced since it was mapped"):
         made.claim(128, 128)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: OverwritingRing.create(16, 48),
+        lambda: RefusingRing.create(16, 48, ("reader",)),
+        lambda: Table.create(1, np.dtype([("a", "<i8")])),
+        lambda: Barrier.create(["reader"]),
+        lambda: Doorbell.create(),
+        lambda: Counters.create(["a"]),
+        lambda: Histograms.create(["a"]),
+    ],
+)
+def test_what_is_made_without_an_epoch_is_of_the_first(
+    made: Callable[[], OverwritingRing | RefusingRing | Table | Barrier | Doorbell | Counters | Histograms],
+) -> None:
+    assert made().segment.epoch == 0

@@ -93,6 +93,7 @@ def test_links_fifos_and_open_modes_are_refused(tmp_path: Path) -> None:
 def test_the_owner_is_the_one_with_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "books"
     descriptor = create_locked(path, 4096)
+    assert path.stat().st_size == 4096
     with pytest.raises(SegmentExists, match="its owner lives"):
         lock_as_owner(path)
     with pytest.raises(SegmentExists, match="its owner lives"):

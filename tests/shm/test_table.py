@@ -19,6 +19,7 @@ from shm.layout import ROW_BYTES_MAX, TABLE_ROWS_MAX, Status
 from shm.table import READ_TRIES_MAX, Table, begin_row, end_row, read_row, row_address, write_row
 from tests.plain_twin import PlainTwin
 from tests.shm.dying import dying
+from tests.shm.orders import Orders
 from tests.shm.weak_memory import Machine
 
 ROW = np.dtype([("epoch", "<i8"), ("price_e4", "<i4", (3,)), ("n", "<i2"), ("flags", "<u2")])
@@ -280,10 +281,6 @@ def test_records_of_another_width() -> None:
             table.read(0, wrong)
 
 
-def test_warm_compiles() -> None:
-    module.warm()
-
-
 def test_a_row_whose_writer_died_in_it_is_lost_and_readable(tmp_path: Path) -> None:
     first = Table.create_or_adopt(4, ROW, name="books", epoch=1, directory=tmp_path)
     reader = Table.attach("books", ROW, tmp_path)
@@ -322,6 +319,16 @@ def test_who_repairs_a_row_may_die_in_it(plain_twin: PlainTwin) -> None:
         if finished:
             return
     pytest.fail("the repair never ended")
+
+
+def test_a_repaired_row_is_released_behind_its_zeros(
+    plain_twin: PlainTwin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, table = plain_twin("shm.table"), Table.create(2, ROW)
+    begin_row(table.address, 1)
+    orders = Orders(monkeypatch, plain)
+    plain.repair(table.address)
+    assert orders.take_all() == [("store_release", row_address(table.address, 1))]
 
 
 def test_only_the_table_that_was_declared_is_adopted(tmp_path: Path) -> None:

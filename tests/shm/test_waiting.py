@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from shm import waiting as module
 from shm.doorbell import Doorbell
 from shm.waiting import ANY_CORE, YIELDS_BEFORE_PARK, Idler, Policy, Wish, choose, pause_some
 
@@ -108,10 +107,6 @@ def test_a_signal_ends_every_way_to_wait(tmp_path: Path, way: str) -> None:
         finally:
             process.kill()
     print(f"{way}: {(ended_ns - asked_ns) / 1e6:.2f} ms from SIGTERM to the end of the loop")
-
-
-def test_warm_compiles() -> None:
-    module.warm()
 
 
 @pytest.mark.parametrize(("park_ns", "due_in_ns", "asked"), [(500, 70, 70), (500, 900, 500), (500, -3, 1)])

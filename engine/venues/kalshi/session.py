@@ -25,7 +25,7 @@ CHANNELS: Final = (BOOKS, "trade")
 LIFECYCLE: Final = ("market_lifecycle_v2",)
 RESUBSCRIBES_MAX: Final = 8
 BUSY_CODES: Final = frozenset({18, 27})  # command timeout, too many requests: ask again later
-REQUESTS_KEPT: Final = 256  # requests for snapshots whose refusal is still understood
+REQUESTS_KEPT_MAX: Final = 256  # requests for snapshots whose refusal is still understood
 USE_YES_PRICE: Final = False  # what ``KalshiCodec`` takes for granted until it is told otherwise
 
 # Beginnings of what comes a thousand times for each answer, in the venue's order of keys: not parsed here.
@@ -129,7 +129,7 @@ class KalshiSession:
             if wish in self._sids:
                 command = self._next_command()
                 self._requests[command] = wish
-                if len(self._requests) > REQUESTS_KEPT:
+                if len(self._requests) > REQUESTS_KEPT_MAX:
                     del self._requests[next(iter(self._requests))]
                 yield get_snapshot(command, self._sids[wish], named)
 

@@ -103,7 +103,9 @@ def test_an_empty_pool_refuses_and_leaves_the_ladder_as_it_was() -> None:
     ladders = make_ladders(2, 1)
     for word in range(LINES_PER_PAGE):
         assert set_level(ladders, 0, word * WORD, 5) == Status.OK
+    before = ladders.sides.tobytes(), ladders.dirs.tobytes(), ladders.cells.tobytes()
     assert set_level(ladders, 0, 1_000, 5) == Status.POOL_EXHAUSTED
+    assert before == (ladders.sides.tobytes(), ladders.dirs.tobytes(), ladders.cells.tobytes())
     for tick in range(1, LINE_LEVELS):
         assert set_level(ladders, 0, tick, 5) == Status.OK
     assert set_level(ladders, 0, 10, 5) == Status.OK  # the only page

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.book.pool import CHANGES
 from engine.records import NO_PRICE, TOP_LEVELS, Side, UpdateFlag, UpdateKind
 from tests.engine.book.one_market import OneMarket
 from tests.engine.book.plain_books import average_e6
@@ -20,6 +21,7 @@ NAMES = {Side.BID: "bid", Side.ASK: "ask"}
 def compare(market: OneMarket, side: Side) -> None:
     """The row against the full depth of the same book."""
     row, name = market.store.rows[0], NAMES[side]
+    assert market.store.state.ladders.sides[side, CHANGES] == 0, "what is published is no change any more"
     held = list(market.levels(side).items())
     best = held[:TOP_LEVELS]
     assert row[f"n_{name}s"] == len(best)

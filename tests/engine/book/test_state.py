@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.book.grid import Grids
+from engine.book.grid import FINEST_GRID, Grids
+from engine.book.pool import NO_TICK
 from engine.book.state import (
     APPLY_UPDATES_MAX,
     COUNTS,
@@ -53,6 +54,8 @@ def test_a_reset_book_shows_nothing() -> None:
     reset_book(state, 1)
     book, row = state.books[1], state.rows[1]
     assert (book["epoch"], book["crossed_at"], book["trust"]) == (0, NOT_LISTED, Trust.UNSYNCED)
+    assert (book["bid_e4"], book["ask_e4"], book["grid"]) == (NO_PRICE, NO_PRICE, FINEST_GRID)
+    assert np.all(book["reach"] == NO_TICK)
     for name in ("bid_e4", "ask_e4", "vwap_buy_e6", "vwap_sell_e6"):
         assert np.all(row[name] == NO_PRICE)
     assert row["n_bids"] == row["n_asks"] == 0

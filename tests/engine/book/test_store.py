@@ -8,7 +8,6 @@ from random import Random
 import numpy as np
 import pytest
 
-from engine.book import store as book_store
 from engine.book.state import APPLY_UPDATES_MAX, Count
 from engine.book.store import BookStore
 from engine.book.vwap import Impact, Walk
@@ -204,10 +203,6 @@ def test_what_a_book_costs() -> None:
     market.open_live()
     assert market.store.book_bytes(0) == empty + 2 * 64
     assert market.store.book_bytes(0) <= 4_096
-
-
-def test_warming_needs_nothing() -> None:
-    book_store.warm()
 
 
 @pytest.mark.compiled_only

@@ -86,4 +86,4 @@ def test_epochs_are_boot_and_counter() -> None:
     assert epoch_of(0, 1) == 1
     assert epoch_of(3, EPOCH_COUNTER_MAX) < epoch_of(4, 1)
     assert epoch_of(BOOT_EPOCH_MAX, EPOCH_COUNTER_MAX) == 2**63 - 1
-    assert epoch_of(3, EPOCH_COUNTER_MAX + 1) == NO_EPOCH
+    assert epoch_of(3, EPOCH_COUNTER_MAX + 1) == NO_EPOCH == -1

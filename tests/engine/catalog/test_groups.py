@@ -66,3 +66,7 @@ def test_members_must_agree_on_the_kind() -> None:
     groups.check(member("b"))
     with pytest.raises(ConfigError, match="exactly_one"):
         groups.check(member("b", kind=GroupKind.AT_MOST_ONE))
+
+
+def test_no_group_is_what_rows_say() -> None:
+    assert NO_GROUP == -1

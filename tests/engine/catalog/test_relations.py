@@ -84,6 +84,69 @@ def test_a_market_without_rule_text_matches_no_approval(catalog: Catalog) -> Non
     assert refused.detail == "kalshi:a has no rule text to compare"
 
 
+NWS = "Settles by the National Weather Service, as recorded at the Central Park station."
+PAGE = "Settles by Wunderground, as recorded at the LaGuardia station."
+ELSEWHERE = "Settles by the National Weather Service, as recorded at the LaGuardia station."
+KINDS = RelationKind.SAME, RelationKind.COMPLEMENT
+
+
+def ruled(
+    texts: tuple[str, str], rulers: tuple[str, str] = ("", ""), kind: RelationKind = RelationKind.SAME
+) -> list[Reason]:
+    """Why an approved relation between markets of two rule texts is refused; empty when it is not."""
+    held = Catalog(8)
+    for symbol, text in zip("ab", texts, strict=True):
+        held.add_market(market(symbol, rules_text=text))
+    members = tuple(
+        replace(member(symbol, text), ruler=ruler)
+        for symbol, text, ruler in zip("ab", texts, rulers, strict=True)
+    )
+    return [
+        entry.reason
+        for entry in screen([replace(relation("r", "a", "b", kind=kind), member=members)], held).refused
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("texts", [(NWS, PAGE), (PAGE, NWS), (NWS, ELSEWHERE)])
+def test_different_rulers_are_refused_whoever_approved(kind: RelationKind, texts: tuple[str, str]) -> None:
+    assert ruled(texts, kind=kind) == [Reason.RELATION_OTHER_RULER]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RelationKind if kind not in KINDS])
+def test_what_joins_different_questions_may_have_different_rulers(kind: RelationKind) -> None:
+    assert ruled((NWS, PAGE), kind=kind) == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "rulers", "refused"),
+    [
+        ((NWS, NWS), ("", ""), False),
+        ((RULES, RULES), ("", ""), False),
+        ((NWS, RULES), ("", ""), False),
+        ((NWS, RULES), ("", "National  Weather Service"), False),
+        ((NWS, RULES), ("", "Wunderground"), True),
+        ((RULES, RULES), ("the Met Office", "MeteoSwiss"), True),
+        ((RULES, RULES), ("the Met Office", "the met office"), False),
+        ((RULES, RULES), ("the Met Office", ""), False),
+        ((NWS, PAGE), ("same", "same"), True),
+    ],
+)
+def test_a_ruler_that_nobody_names_is_not_held_against_it(
+    texts: tuple[str, str], rulers: tuple[str, str], refused: bool
+) -> None:
+    assert ruled(texts, rulers) == [Reason.RELATION_OTHER_RULER] * refused
+
+
+def test_the_refusal_names_both_rulers() -> None:
+    held = Catalog(8)
+    for symbol, text in (("a", NWS), ("b", PAGE)):
+        held.add_market(market(symbol, rules_text=text))
+    pair = replace(relation("r", "a", "b"), member=(member("a", NWS), member("b", PAGE)))
+    (refused,) = screen([pair], held).refused
+    assert refused.detail == "settled kalshi:a by national weather service, kalshi:b by wunderground"
+
+
 def test_every_relation_ends_on_one_side(catalog: Catalog) -> None:
     relations = [
         relation("1", "a", "b"),

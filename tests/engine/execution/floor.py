@@ -71,6 +71,12 @@ class OpenGate:
             self.open[int(request["order_id"])] = int(request["size_e6"])
         return reason
 
+    def orders_at_once(self, venue: int) -> int:
+        return 1_000
+
+    def rate_ready_ns(self, venue: int, orders: int, now_ns: int) -> int:
+        return now_ns
+
     def restore(self, request: np.void, worst_cash_micros: int) -> None:
         assert worst_cash_micros > 0 or int(request["direction"]) == SELL
         self.open[int(request["order_id"])] = int(request["size_e6"])

@@ -114,6 +114,7 @@ def test_what_is_in_doubt_stays_reserved_and_is_asked_about_at_once() -> None:
     floor.plan(CROSS, 100 * ONE)
     orders = {int(r["order_id"]) for r in floor.journal.of(EntryKind.INTENT)}
     assert set(floor.gate.open) == orders
+    assert floor.executor.counts.unknown == len(orders)
     asked_at = floor.now_ns
     floor.run(S)
     asked = {int(r["order_id"]) for r in floor.requests if int(r["kind"]) == RequestKind.CANCEL}

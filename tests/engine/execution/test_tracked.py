@@ -7,6 +7,7 @@ from engine.execution.order import OrderInput
 from engine.execution.tracked import Role, TrackedOrder, TradeState, Verdict
 from engine.reasons import Reason
 from engine.records import ORDER_REQUEST, VENUE_REPORT, OrderStatus, ReportKind
+from engine.units import INT64_MAX
 from tests.engine.sim.world import S
 
 LATE = 15 * S
@@ -160,3 +161,9 @@ def test_a_conversion_is_done_when_all_its_lines_are_here_in_any_order() -> None
 def test_an_impossible_step_of_ours_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="SIGN cannot follow SENT"):
         order().move(OrderInput.SIGN)
+
+
+def test_of_a_new_order_nothing_has_been_heard_or_asked() -> None:
+    made = TrackedOrder(np.zeros(1, ORDER_REQUEST)[0], Role.LEG, 0, confirms=False)
+    assert (made.filled_e6, made.ended_e6, made.lines, made.sent_ns, made.questions) == (0, 0, 0, 0, 0)
+    assert (made.status, made.check_ns, made.trades) == (OrderStatus.INTENT, INT64_MAX, {})

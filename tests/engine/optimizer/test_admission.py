@@ -43,10 +43,11 @@ def test_no_legs_and_too_many_are_refused(number: int) -> None:
     assert asked.answer() is Reason.TOO_MANY_LEGS
 
 
-def test_as_many_legs_as_allowed() -> None:
+@pytest.mark.parametrize("number", [1, LEGS_MAX])
+def test_as_few_and_as_many_legs_as_allowed(number: int) -> None:
     asked = Asked()
     asked.desk = Desk(LEGS_MAX)
-    asked.legs = asked.desk.legs(*((slot, BUY, YES) for slot in range(LEGS_MAX)))
+    asked.legs = asked.desk.legs(*((slot, BUY, YES) for slot in range(number)))
     assert asked.answer() is Reason.NONE
 
 

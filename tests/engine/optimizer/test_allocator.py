@@ -10,6 +10,7 @@ import pytest
 from engine.catalog.catalog import MarketFlag
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator, AllocatorLimits
 from engine.optimizer.levels import Rows
+from engine.optimizer.shadow import BookSide
 from engine.reasons import Reason
 from engine.records import (
     ORDER_EVENT,
@@ -17,6 +18,7 @@ from engine.records import (
     DecisionStage,
     Direction,
     Outcome,
+    Side,
     SignalKind,
     TimeInForce,
     TopFlag,
@@ -319,3 +321,13 @@ def test_the_same_signals_give_the_same_plans() -> None:
         world.allocate(allocator)
         plans.append(allocator.plan_legs[:2].copy())
     assert plans[0].tobytes() == plans[1].tobytes()
+
+
+def test_what_a_plan_takes_is_in_shadow_at_the_size_its_side_shows() -> None:
+    """A level that shows another size than when it was taken has changed, and leaves the shadow."""
+    world = pair_world(100, 90)
+    allocator = world.allocator()
+    assert world.allocate(allocator) == (1, 0)
+    size = int(allocator.plan_heads[0]["size_e6"])
+    for side, price, shown in ((BookSide(0, 1, Side.ASK), 5_500, 100), (BookSide(1, 1, Side.BID), 6_000, 90)):
+        assert allocator.shadows.left_e6(side, price, shown * SIZE_ONE_E6) == shown * SIZE_ONE_E6 - size

@@ -7,7 +7,7 @@ import pytest
 
 from engine.optimizer import fill
 from engine.optimizer.batch import Problem
-from engine.optimizer.fill import SIZE_E6, WORTH, exchange, fill_batch, mark_ties
+from engine.optimizer.fill import PRICE_SCALES, SIZE_E6, WORTH, exchange, fill_batch, mark_ties
 from engine.optimizer.holds import Holds
 from engine.optimizer.levels import UNIT
 from engine.records import Venue
@@ -68,6 +68,19 @@ def test_cheap_cash_goes_to_the_later_passes() -> None:
     first, second = filled(problem)
     assert second == 100
     assert first == pytest.approx(10 / 0.99, abs=0.001)
+
+
+@pytest.mark.parametrize("scale", [1_026, 1_022, 896, 640, 256, 0])
+def test_each_pass_takes_what_earns_more_than_its_share_of_the_price_of_cash(scale: int) -> None:
+    """A micro-dollar above the price of a pass decides who gets the last cash, though it comes second."""
+    assert scale in PRICE_SCALES
+    world = World()
+    for above in (0, 1):
+        number = world.signal([Leg(world.market(asks=[(price, 100)])) for price in (".20", ".30")])
+        world.heads[number]["payoff_micros"] = 500_000 + 50 * scale + above
+    problem = world.problem(holds=purse(50))
+    problem.fill.price_ppm[0:2] = 102_400  # 100 ppm a scale: 50 micro-dollars on 50 cents
+    assert filled(problem) == [0, pytest.approx(100, abs=0.001)]
 
 
 @pytest.mark.parametrize(("at_limit", "contracts"), [(False, 60 + 3.5 / 0.7), (True, 60)])

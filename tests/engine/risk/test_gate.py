@@ -22,7 +22,6 @@ from engine.records import (
     Trust,
     Venue,
 )
-from engine.risk import gate as gate_module
 from engine.risk.gate import Gate, check, on_grid
 from engine.risk.limits import GATE_LIMITS
 from engine.units import INT64_MAX, NS_PER_S
@@ -492,7 +491,3 @@ def test_the_first_limit_that_was_reached_stays_the_reason() -> None:
     desk.gate.stop(Reason.DAILY_LOSS)
     desk.gate.stop(Reason.DRAWDOWN)
     assert (desk.gate.stopped_by, desk.latched) == (Reason.DAILY_LOSS, [Reason.DAILY_LOSS])
-
-
-def test_warming_needs_nothing() -> None:
-    gate_module.warm()

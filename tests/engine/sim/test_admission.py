@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,8 @@ def fault(
         (POLY, BUY, YES, 5300, 5 * ONE + 10_000, Reason.VENUE_BAD_SIZE),  # 2.6553 dollars
         (POLY, SELL, YES, 5300, 5 * ONE + 10_000, Reason.NONE),
         (POLY, SELL, YES, 5300, 5 * ONE + 5_000, Reason.VENUE_BAD_SIZE),
+        (replace(POLY, price_ranges=((0, 10_000, 1),)), SELL, YES, 1, 6 * ONE, Reason.NONE),
+        (replace(POLY, price_ranges=((0, 10_000, 1),)), SELL, YES, 9_999, 6 * ONE, Reason.NONE),
         (KALSHI, BUY, YES, 5300, 10_000, Reason.NONE),
         (KALSHI, BUY, YES, 5300, 15_000, Reason.VENUE_BAD_SIZE),
         (KALSHI, BUY, YES, 5300, 0, Reason.VENUE_BAD_SIZE),

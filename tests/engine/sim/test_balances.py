@@ -164,3 +164,11 @@ def test_kalshi_is_one_signed_position_fully_collateralised(
         raw += -yes_cash if up else yes_cash
     assert account.holding(HERE).size_e6 == [max(position, 0), max(-position, 0)]
     assert account.cash_micros == raw - max(-position, 0)
+
+
+def test_a_sale_needs_no_cash_also_where_there_is_less_than_none() -> None:
+    account = Balances(nets_pairs=False, cash_micros=100 * DOLLAR)
+    account.trade(HERE, BUY, YES, 10 * ONE, 100 * DOLLAR, 1)
+    assert account.free_cash_micros == -1
+    assert account.reserve(HERE, SELL, YES, ONE, 5000, 0) is not None
+    assert account.reserve(HERE, BUY, YES, ONE, 5000, 0) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields as fields_of
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,12 @@ def test_kalshi_takers_pay_what_the_venue_documents(price: int, lots: int, fee: 
     desk.show(snapshot(0, asks=[(price, lots * ONE)]))
     assert fees(desk.buy(price, lots * ONE)) == [fee]
     assert desk.venue.cash_micros == 1_000 * DOLLAR - lots * price * 100 - fee
+
+
+@pytest.mark.parametrize("name", ["final_min_ns", "final_max_ns", "convert_min_ns", "convert_max_ns"])
+def test_settlement_takes_a_day_at_most(name: str) -> None:
+    bounds = {field.name: dict(field.metadata) for field in fields_of(SettlementTimes)}
+    assert bounds[name] == {"low": 0, "high": 86_400 * S}
 
 
 def test_kalshi_keeps_one_rounding_account_per_order() -> None:

@@ -12,6 +12,7 @@ from tests.plain_twin import PlainTwin
 
 
 def test_what_a_frame_is_about() -> None:
+    assert (TOUCHES_WATCHED, SAYS_STATE) == (1, 2)
     watched = np.array([False, True, False])
     assert scan_frame(level(0, Side.ASK, 5000, ONE), 1, watched) == 0
     assert scan_frame(level(1, Side.ASK, 5000, ONE), 1, watched) == TOUCHES_WATCHED

@@ -18,6 +18,7 @@ def test_a_walk_stops_at_the_limit_and_at_the_size() -> None:
     assert walk(asks, 5200, 100, takes_bids=False) == [(5000, 3), (5200, 4)]
     assert walk(asks, 5300, 5, takes_bids=False) == [(5000, 3), (5200, 2)]
     assert walk(asks, 4999, 5, takes_bids=False) == []
+    assert walk([Level(5000, 1)], 5000, 1, takes_bids=False) == [(5000, 1)]
     bids = [Level(4800, 3), Level(4700, 4)]
     assert walk(bids, 4700, 5, takes_bids=True) == [(4800, 3), (4700, 2)]
     assert walk(bids, 4800, 5, takes_bids=True) == [(4800, 3)]

@@ -28,6 +28,7 @@ def test_an_order_in_yes_terms(
     one = order(direction, outcome)
     assert (one.yes_limit_e4, one.takes_bids, one.buys) == (yes_limit, takes_bids, direction == Direction.BUY)
     assert (one.slot, one.outcome, one.state) == (0, outcome, VenueState.ARRIVED)
+    assert one.accumulator_micros == 0
 
 
 def test_what_is_left_was_not_filled() -> None:

@@ -121,3 +121,8 @@ def test_without_cancels_we_are_served_exactly_as_the_true_queue_does(
     kept = [step for step in script if step[0] != "leave"]
     true, judged = replay(ahead, want, kept, level_first=level_first)
     assert judged == true
+
+
+def test_nothing_is_owed_to_a_new_place() -> None:
+    place = QueuePlace(10)
+    assert (place.owed_e6, place.owed_ns) == (0, 0)

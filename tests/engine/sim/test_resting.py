@@ -69,3 +69,12 @@ def test_the_bound_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = RestingOrders()
     assert orders.add(bid(4800, 1))
     assert not orders.add(bid(4800, 1))
+
+
+def test_a_level_that_is_gone_has_nobody_ahead() -> None:
+    orders = RestingOrders()
+    waiting = bid(4800, 4, ahead=2)
+    assert orders.add(waiting)
+    orders.on_levels(0, Side.BID, {4900: 7}, 5)
+    assert waiting.place is not None
+    assert waiting.place.ahead_e6 == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from engine.sim import clearing, faults, latency, venue
 from engine.sim.seeded import below, between, chance, draw, mix
 
 
@@ -28,3 +29,16 @@ def test_chance_and_between_respect_their_ends() -> None:
     assert all(chance(draw(1, n), 1_000_000) for n in range(200))
     assert {between(draw(1, n), 3, 5) for n in range(200)} == {3, 4, 5}
     assert between(0, 4, 4) == between(2**64 - 1, 4, 4) == 4
+
+
+def test_everything_that_is_drawn_has_a_word_of_its_own_and_keeps_it() -> None:
+    """Two of one word would share their luck; another word would give every seed another run."""
+    assert (latency._REQUEST_WORD, latency._REPORT_WORD) == (1, 2)
+    assert (faults._REQUEST_WORD, faults._REPORT_WORD, faults._TRADE_WORD, faults._SHARE_WORD) == (
+        11,
+        12,
+        13,
+        14,
+    )
+    assert (clearing._FINALITY_WORD, clearing._CONVERSION_WORD) == (21, 22)
+    assert venue._QUERY_NUMBERS == 2**32

@@ -123,6 +123,15 @@ def test_partial_leaves_only_part_for_us() -> None:
     assert kinds(desk.buy(5000, 100 * ONE, TimeInForce.GTC)) == [FILLED]
 
 
+@pytest.mark.parametrize(("before_ns", "fills"), [(0, False), (1, True)])
+def test_an_order_meets_the_book_as_it_was_when_it_came(before_ns: int, fills: bool) -> None:
+    """A frame comes before orders of its own nanosecond, and after all earlier ones."""
+    desk = deep(latency=constant(5 * MS, 0))
+    desk.buy(5000, ONE)
+    desk.show(snapshot(0, bids=[(4900, ONE)]), after_ns=5 * MS + before_ns)
+    assert (FILLED in kinds(desk.read(MS))) is fills
+
+
 def test_a_late_frame_is_counted() -> None:
     desk = deep()
     desk.venue.on_update(level(0, Side.ASK, 5000, ONE), 1, desk.now_ns - 1)

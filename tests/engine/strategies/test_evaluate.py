@@ -74,6 +74,13 @@ def test_the_documented_cross_venue_pair() -> None:
     assert trial.number_of(PROFIT) == 2_330_000
 
 
+def test_legs_show_the_best_price_and_size_they_would_take() -> None:
+    trial = Trial(cross(((5_500, 90),), ((6_000, 80),)), SignalKind.CROSS_VENUE)
+    trial.run()
+    shown = {(int(leg["best_e4"]), int(leg["best_size_e6"]) // SIZE_ONE_E6) for leg in trial.desk.legs[:2]}
+    assert shown == {(5_500, 90), (4_000, 80)}
+
+
 def test_the_edge_shown_is_net_of_fees_rounded_up() -> None:
     """9,899.6 micro-dollars at Polymarket and 16,800 at Kalshi."""
     trial = Trial(cross(ask_p=((5_501, 100),)), SignalKind.CROSS_VENUE, capital_cost_rate_ppm=0)
@@ -243,6 +250,8 @@ def test_conversion_buys_the_dear_and_sells_the_cheap() -> None:
     assert trial.number_of(GROSS) == 3 * CENT
     assert [int(leg["convert"]) for leg in trial.desk.legs[:3]] == [1, 1, 2]
     assert int(trial.desk.legs[2]["slot"]) == stage.slots["m2"]
+    found = evaluate(trial.table.rows[trial.number], trial.table.legs, trial.state, trial.desk, NOW)
+    assert int(found[2]) == 0, "what locks nothing costs no capital"
 
 
 def test_implication() -> None:

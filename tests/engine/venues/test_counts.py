@@ -22,6 +22,7 @@ def test_every_kind_of_record_has_its_counter() -> None:
         int(kind) for kind in UpdateKind if kind is not UpdateKind.CONNECTED
     }
     assert RECORDS_OF_KIND + max(UpdateKind) < COUNTS_SIZE
+    assert (RECORDS_OF_KIND, COUNTS_SIZE) == (32, 64)
 
 
 def test_level_updates_are_the_three_kinds_of_level_writes() -> None:

@@ -49,6 +49,13 @@ def test_a_doubt_is_written_alike_by_kernel_and_row() -> None:
     ] * 2
 
 
+@pytest.mark.parametrize(("seq", "shown"), [(-1, 0), (0, 0), (1, 1), (2**32 + 8, 8)])
+def test_a_doubt_bears_the_number_of_its_frame(seq: int, shown: int) -> None:
+    out = blank(1)
+    emit.put_doubt(out, 0, 4, 5, Reason.SEQUENCE_GAP, seq)
+    assert int(out[0]["wire_seq"]) == shown
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 6), st.sampled_from(UpdateKind), st.booleans()), min_size=1, max_size=30

@@ -27,6 +27,7 @@ def test_a_refused_frame_keeps_only_what_it_was() -> None:
 def test_a_frame_begins_empty() -> None:
     frame = GeneralFrame()
     assert (frame.sid, frame.seq, frame.row, frame.action) == (NONE, NONE, NONE, Action.PASS)
+    assert (frame.reason, frame.old_shapes, frame.sizes_cut) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"PONG", b"1e999", b'{"a":1}x', b'"\\ud800"'])

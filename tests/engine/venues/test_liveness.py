@@ -124,4 +124,5 @@ def test_without_a_connection_nothing_is_late(vitals: Vitals, state: LinkState) 
 def test_before_a_connection_is_opened_the_clock_counts_from_nothing() -> None:
     assert Vitals(PATIENCE).event(S.LIVE, 99) is None
     assert Vitals(PATIENCE).event(S.LIVE, 100) is E.QUIET
+    assert [Vitals(PATIENCE).ping_due(at) for at in (9, 10)] == [False, True]
     assert NEVER_NS == 2**63 - 1

@@ -116,3 +116,7 @@ def test_texts() -> None:
 @given(st.integers(0, 10_000))
 def test_every_price_survives_a_float(price_e4: int) -> None:
     assert numbers.price(price_e4 / 10_000, "p") == price_e4
+
+
+def test_an_unknown_size_is_the_least_that_is_not_nothing() -> None:
+    assert numbers.UNKNOWN_SIZE_E6 == 1

@@ -115,6 +115,7 @@ def test_the_time_between_requests_is_rounded_against_us() -> None:
     resyncs = queue(per_second=3, batch=1)
     for symbol in "AB":
         resyncs.want(symbol, 0, 0)
+    assert resyncs.take(-1) is None  # a clock begins at nought
     assert resyncs.take(0) is not None
     assert resyncs.take(333_333_333) is None
     assert resyncs.take(333_333_334) is not None

@@ -177,6 +177,17 @@ def test_leaving_the_middle_and_the_end_keeps_the_list_whole() -> None:
     for market, left in ((2, [0, 1, 3, 4]), (4, [0, 1, 3]), (0, [1, 3])):
         module.leave(made.words, made.table, tracker, made.row(market))
         assert made.doubted(tracker) == left
+        assert int(made.words[tracker + module.MEMBERS]) == len(left)
     module.join(made.words, made.table, tracker, made.row(5))
     module.join(made.words, made.table, tracker, made.row(0))
     assert made.doubted(tracker) == [1, 3, 5, 0]
+
+
+@pytest.mark.parametrize(("seq", "shown"), [(9, 9), (1, 1), (0, 0), (NONE, 0)])
+def test_a_doubt_bears_the_sequence_number_that_raised_it(seq: int, shown: int) -> None:
+    made = Subscriptions()
+    tracker = module.open_tracker(made.words, 0, 1)
+    module.join(made.words, made.table, tracker, made.row(2))
+    made.words[layout.SEQ], made.words[layout.SPARED] = seq, NONE
+    assert module.doubt_members(made.words, made.table, made.space.out, 0, tracker) == 1
+    assert int(made.space.out[0]["wire_seq"]) == shown

@@ -148,3 +148,8 @@ def test_a_full_table_of_removed_rows_still_answers() -> None:
     assert table.find(b"X") is None
     assert table.add(b"X", 1, 1)
     assert table.find(b"X") is not None
+
+
+@pytest.mark.parametrize(("capacity", "rows"), [(1, 2), (2, 4), (3, 8), (4, 8), (5, 16)])
+def test_a_table_is_at_most_half_full(capacity: int, rows: int) -> None:
+    assert len(SymbolTable(capacity).table) == rows

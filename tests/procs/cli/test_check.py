@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from procs.cli import main as cli
-from procs.cli.check import UNREADABLE
+from procs.cli.check import UNKNOWN, UNREADABLE
 from procs.recording_frames import Frame
 from tests.data import recordings as made
 
@@ -28,9 +29,9 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def headless(good: Path) -> Path:
-    """A recording that is damaged before its first frame."""
+    """A recording whose header is damaged."""
     content = bytearray(good.read_bytes())
-    content[len(content) // 2] ^= 0xFF
+    content[20] ^= 0xFF
     path = good.with_name("headless.ndjson.zst")
     path.write_bytes(content)
     return path
@@ -63,6 +64,34 @@ def test_a_file_that_is_damaged_from_the_start_costs_only_itself(
     assert str(headless) in err
     assert cli.main(["check", str(headless)]) == 1
     assert UNREADABLE in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_a_file_of_another_format_costs_only_itself(
+    good: Path,
+    headless: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    order: tuple[int, ...],
+) -> None:
+    """Exit 2 is said for it whatever else is wrong, and the others are checked."""
+    later = tmp_path / "later.ndjson.zst"
+    later.write_bytes(zstandard.compress(b'{"pr3dict_recording":2}\n'))
+    strange = tmp_path / "strange.txt"
+    strange.write_text("hello\n")
+    files = [str((good, headless, later)[at]) for at in order]
+    assert cli.main(["check", *files, str(strange), "--json"]) == 2
+    out, err = capsys.readouterr()
+    reports = {report["path"]: report for report in json.loads(out)["files"]}
+    assert [reports[str(path)]["kind"] for path in (good, headless, later, strange)] == [
+        "stream", UNREADABLE, UNKNOWN, UNKNOWN,
+    ]  # fmt: skip
+    assert reports[str(good)]["frames"] == 2
+    assert "line 1: format version 2, this build reads 1" in reports[str(later)]["damage"]
+    assert err.splitlines() == [
+        f"pr3dict: {report['damage']}" for report in reports.values() if report["damage"]
+    ]
+    assert err.count("\n") == 3
 
 
 def test_a_file_that_is_not_there_is_said_before_any_is_read(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple
 from itertools import pairwise
 
 import pytest
@@ -186,3 +189,52 @@ def test_quotes_answer_the_change_of_a_level() -> None:
 def test_dice_stay_below_their_bound_and_use_all_of_it() -> None:
     dice = Dice(1)
     assert {dice.below(6) for _ in range(200)} == set(range(6))
+
+
+def _digest(rows: Iterable[object]) -> str:
+    """Of rows of numbers and texts."""
+    return hashlib.sha256("\n".join(map(repr, rows)).encode()).hexdigest()[:16]
+
+
+def test_the_session_of_a_seed_is_what_it_always_was() -> None:
+    """Whoever compares two runs compares the same session: a change of it is meant, and written down here."""
+    session = build_session(1)
+    frames = [(frame.recv_ns, int(frame.venue), frame.conn, frame.raw) for frame in session.frames]
+    plantings = [
+        (
+            planting.name,
+            planting.at_ns,
+            planting.until_ns,
+            planting.gone_ns,
+            [(int(venue), symbol) for venue, symbol in planting.markets],
+            [int(kind) for kind in planting.expected.kinds],
+            planting.expected.optimum and astuple(planting.expected.optimum),
+            [int(reason) for reason in planting.expected.reasons],
+            planting.expected.payoff_micros,
+            [tuple(trip) for trip in planting.expected.round_trips],
+        )
+        for planting in session.plantings
+    ]
+    markets = [
+        (
+            int(spec.venue),
+            spec.symbol,
+            spec.price_ranges,
+            spec.lot_e6,
+            spec.min_size_e6,
+            spec.min_notional_micros,
+            spec.close_ns,
+            spec.group,
+            spec.group_size,
+            spec.yes_token,
+            spec.no_token,
+            spec.rules_text,
+        )
+        for spec in session.markets
+    ]
+    assert (len(frames), len(plantings), len(markets)) == (17_290, 42, 115)
+    assert [_digest(rows) for rows in (frames, plantings, markets)] == [
+        "dd1eee56ce399f66",
+        "349bb38d68935924",
+        "694370ea675a47cc",
+    ]

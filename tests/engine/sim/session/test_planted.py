@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine.catalog.relations import RelationKind
 from engine.records import Side, SignalKind
 from engine.sim.session.planted import TIERS, planted_scenarios
 from engine.sim.session.scenario import Scenario
-from engine.units import SIZE_ONE_E6
+from engine.units import PRICE_ONE_E4, SIZE_ONE_E6
 
 CLOSE = 1_793_793_600 * 10**9
 SCENARIOS = planted_scenarios(CLOSE)
@@ -51,3 +52,17 @@ def test_a_sale_follows_its_purchase_and_sells_what_it_bought() -> None:
             assert bought.expected.optimum is not None
             assert scenario.expected.optimum is not None
             assert bought.expected.optimum.size_e6 == scenario.expected.optimum.size_e6
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_markets_settle_as_their_relations_say(scenario: Scenario) -> None:
+    values = scenario.settles_at_e4
+    assert set(values.values()) <= {0, PRICE_ONE_E4}
+    for relation in scenario.relations:
+        ends = [values[name] for name in relation.members]
+        if relation.kind is RelationKind.PARTITION:
+            assert sorted(ends) == [0] * (len(ends) - 1) + [PRICE_ONE_E4]
+        else:
+            assert relation.kind is not RelationKind.IMPLICATION or ends == sorted(ends)
+            assert relation.kind is not RelationKind.SAME or len(set(ends)) == 1
+            assert relation.kind is not RelationKind.COMPLEMENT or sorted(ends) == [0, PRICE_ONE_E4]

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.records import Outcome
+from engine.records import Direction, Outcome
 from engine.strategies.arbitrage.cross_venue import of_pair
+from engine.strategies.candidate import CandidateLeg
 
 
 @pytest.mark.parametrize(
@@ -14,5 +15,10 @@ def test_no_is_for_sale_only_where_the_book_mirrors_it(
     one_mirrors: bool, other_mirrors: bool, yes_at: list[int]
 ) -> None:
     found = list(of_pair(1, 2, 0, one_mirrors=one_mirrors, other_mirrors=other_mirrors))
-    assert [candidate.legs[0].slot for candidate in found] == yes_at
-    assert all([leg.outcome for leg in candidate.legs] == [Outcome.YES, Outcome.NO] for candidate in found)
+    assert [candidate.legs for candidate in found] == [
+        (
+            CandidateLeg(slot, Direction.BUY, Outcome.YES),
+            CandidateLeg(3 - slot, Direction.BUY, Outcome.NO),
+        )
+        for slot in yes_at
+    ]

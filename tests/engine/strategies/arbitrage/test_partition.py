@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.execution.plan import LegUse
+from engine.optimizer import adversary, verify
 from engine.records import BOOK_ROW, SIGNAL_LEG, Direction, Outcome, SignalKind
 from engine.strategies.arbitrage.partition import (
     FOR_CONVERSION,
@@ -35,6 +37,19 @@ def test_a_set_gives_yes_and_no_or_the_conversion() -> None:
     assert kinds(converts=False, mirrored=True) == [SignalKind.PARTITION_BUY_YES, SignalKind.PARTITION_BUY_NO]
     assert kinds(converts=True, mirrored=True) == [SignalKind.PARTITION_BUY_YES, SignalKind.NEG_RISK_CONVERT]
     assert kinds(converts=False, mirrored=False) == [SignalKind.PARTITION_BUY_YES]
+
+
+def test_legs_of_a_conversion_are_marked_as_execution_and_optimizer_read_them() -> None:
+    assert (FOR_CONVERSION, FROM_CONVERSION) == (LegUse.TO_CONVERT, LegUse.FROM_CONVERSION)
+    assert (verify._FOR_CONVERSION, verify._FROM_CONVERSION) == (FOR_CONVERSION, FROM_CONVERSION)
+    assert adversary.FROM_CONVERSION == FROM_CONVERSION
+
+
+def test_yes_of_all_is_bought_or_no_of_all() -> None:
+    yes, no = of_set((1, 2, 3), 0, exhaustive=True, converts=False, mirrored=True)
+    for candidate, outcome in ((yes, Outcome.YES), (no, Outcome.NO)):
+        assert candidate.legs == tuple((slot, Direction.BUY, outcome) for slot in (1, 2, 3))
+    assert (yes.payoff_micros, no.payoff_micros) == (1_000_000, 2_000_000)
 
 
 def test_members_without_a_bid_are_left_out_in_order() -> None:

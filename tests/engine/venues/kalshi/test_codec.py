@@ -11,7 +11,6 @@ import pytest
 
 from engine.records import UpdateKind
 from engine.venues.counts import Count
-from engine.venues.kalshi import codec as module
 from engine.venues.kalshi.codec import KalshiCodec
 from engine.venues.symbols import SymbolTable
 from engine.venues.workspace import CONNS_MAX
@@ -111,7 +110,3 @@ def test_how_the_no_side_is_priced_can_be_said_for_all_and_for_one() -> None:
             assert codec.out[0]["price_e4"] == price_e4
     with pytest.raises(ValueError, match="connection"):
         codec.set_use_yes_price(CONNS_MAX, True)
-
-
-def test_warm_compiles_without_a_trace() -> None:
-    module.warm()

@@ -40,7 +40,10 @@ def test_a_delta() -> None:
     frame = read(frames.delta(3))
     assert (frame.action, frame.sid, frame.seq) == (Action.DELTA, 2, 3)
     assert said(frame) == [(UpdateKind.LEVEL_ADD, Side.ASK, 2_400, -50_000_000, 0)]
-    assert frame.rows[0][1] == 1_778_703_636_621_000_000
+    symbol = frames.kalshi_symbols().find(frames.TICKERS[0].encode())
+    assert symbol is not None
+    time, place = 1_778_703_636_621_000_000, (symbol.slot, symbol.generation)
+    assert frame.rows == [(0, time, -50_000_000, *place, 2_400, 0, 3, UpdateKind.LEVEL_ADD, Side.ASK, 0, 0)]
     assert said(read(frames.delta(3), yes_scale=True))[0][2] == 7_600
     assert said(read(frames.delta(3, side="yes")))[0][:3] == (UpdateKind.LEVEL_ADD, Side.BID, 7_600)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.venues.kalshi.session import CHANNELS, REQUESTS_KEPT, RESUBSCRIBES_MAX, KalshiSession
+from engine.venues.kalshi.session import CHANNELS, REQUESTS_KEPT_MAX, RESUBSCRIBES_MAX, KalshiSession
 from engine.venues.session import Seen
 from engine.venues.shards import SocketPlan
 
@@ -157,6 +157,23 @@ def test_a_refused_subscription_breaks_the_connection_and_a_refused_request_does
     assert session.is_broken
 
 
+@pytest.mark.parametrize("code", [18, 27])
+def test_a_venue_that_is_busy_is_asked_again_later(session: KalshiSession, code: int) -> None:
+    session.opening()
+    confirm(session, 1, "orderbook_delta", 11)
+    (asked,) = session.snapshot_requests(["KXA"])
+    say(session, id=json.loads(asked)["id"], type="error", msg={"code": code})
+    assert session.replies() == []
+    assert session.snapshot_requests(["KXA"]) != []
+
+
+@pytest.mark.parametrize(("sid", "counts"), [(-1, False), (0, True)])
+def test_a_sid_is_a_number_from_nought(session: KalshiSession, sid: int, counts: bool) -> None:
+    session.opening()
+    confirm(session, 1, "orderbook_delta", sid)
+    assert bool(session.snapshot_requests(["KXA"])) is counts
+
+
 @pytest.mark.parametrize("code", [7, 13])
 def test_a_subscription_that_gives_no_snapshots_is_ended_and_begun_again(
     session: KalshiSession, code: int
@@ -188,7 +205,7 @@ def test_the_protocols_own_ping_serves(session: KalshiSession) -> None:
     assert CHANNELS[0] == "orderbook_delta"
 
 
-@pytest.mark.parametrize(("later", "understood"), [(REQUESTS_KEPT - 1, True), (REQUESTS_KEPT, False)])
+@pytest.mark.parametrize(("later", "understood"), [(REQUESTS_KEPT_MAX - 1, True), (REQUESTS_KEPT_MAX, False)])
 def test_refusals_of_requests_are_understood_for_a_bounded_number(
     session: KalshiSession, later: int, understood: bool
 ) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from engine.records import UpdateKind
 from engine.venues.counts import Count
-from engine.venues.polymarket import codec as module
 from engine.venues.polymarket.codec import PolymarketCodec
 from engine.venues.symbols import SymbolTable
 from tests.engine.venues import frames
@@ -74,7 +73,3 @@ def test_hashes_are_counted() -> None:
     codec.feed(frames.compact(frames.book(**full)), 1, 0)
     assert codec.counts[Count.HASH_DIFFERS] == 1
     assert codec.counts[Count.BOOK_HASHES] == 1
-
-
-def test_warm_compiles_without_a_trace() -> None:
-    module.warm()

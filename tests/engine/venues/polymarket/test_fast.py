@@ -35,6 +35,7 @@ def test_what_the_venue_sends_is_read_by_the_compiled_parser(make: Any) -> None:
     records, fast = polymarket_pair().feed(compact(make()))
     assert fast
     assert len(records)
+    assert not records["wire_seq"].any(), "the venue has no numbers"
 
 
 @given(st.integers(0, 2**32))
@@ -135,6 +136,13 @@ def test_events_about_one_price() -> None:
     assert said(frames.best_bid_ask(NO_TOKEN)) == [(UpdateKind.TICKER, 3, 0, 2_300, 0, 2_700)]
     empty = frames.best_bid_ask(NO_TOKEN) | {"best_bid": "0", "best_ask": "0.9"}
     assert said(empty) == [(UpdateKind.TICKER, 3, 0, 1_000, 0, NO_PRICE)]
+
+
+@pytest.mark.parametrize("absent", ["best_bid", "best_ask"])
+def test_half_a_declaration_declares_nothing_and_is_sure(absent: str) -> None:
+    whole = frames.entry(YES_TOKEN, "0.5", "1", "BUY", ("0.5", "0.6"))
+    half = {name: value for name, value in whole.items() if name != absent}
+    assert [kind for kind, *_ in said(frames.price_change(half))] == [SET]
 
 
 def test_arrays_may_be_empty() -> None:

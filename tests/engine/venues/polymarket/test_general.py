@@ -100,6 +100,14 @@ def test_sizes_are_cut_and_counted() -> None:
     assert frame.sizes_cut == 1
 
 
+@pytest.mark.parametrize("absent", ["best_bid", "best_ask"])
+def test_half_a_declaration_declares_nothing(absent: str) -> None:
+    whole = entry(YES_TOKEN, "0.5", "1", "BUY", ("0.5", "0.6"))
+    assert len(said(read(frames.price_change(whole)))) == 2
+    half = {name: value for name, value in whole.items() if name != absent}
+    assert said(read(frames.price_change(half))) == [(SET, BID, 5_000, 1_000_000, 0)]
+
+
 def test_events_about_one_price() -> None:
     assert said(read(frames.last_trade(NO_TOKEN, "SELL"))) == [(UpdateKind.TRADE, ASK, 5_090, 85_360_000, 0)]
     assert said(read(frames.tick_size())) == [(UpdateKind.GRID_CHANGE, 0, 10, 0, 100)]

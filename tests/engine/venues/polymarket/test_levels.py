@@ -32,6 +32,13 @@ def read(text: str, limit: int = 50) -> tuple[int, list[tuple[int, int]]]:
     return cursor, [(int(record["price_e4"]), int(record["size_e6"])) for record in found]
 
 
+def test_the_usual_spelling_takes_the_short_way() -> None:
+    raw = b'{"price":"0.48","size":"30.5"}'
+    SPACE.memory[: len(raw)] = raw
+    seal(SPACE.words, len(raw))
+    assert module._usual(SPACE.words, 0) == (len(raw), 4_800, 30_500_000)
+
+
 levels = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 10**13)), max_size=8)
 
 

@@ -41,3 +41,25 @@ def test_types() -> None:
     assert code(wire.TYPE_NAMES, b"best_bid_ask") == wire.TYPE_BEST_BID_ASK
     assert code(wire.TYPE_NAMES, b"market_resolved") == NO_NAME
     assert "market_resolved" not in wire.IGNORED_TYPES
+
+
+def test_every_name_has_a_number_of_its_own() -> None:
+    message = (
+        "event_type asset_id timestamp bids asks price_changes price size side best_bid best_ask "
+        "old_tick_size new_tick_size hash min_order_size tick_size neg_risk last_trade_price"
+    )
+    entry, level = "asset_id price size side best_bid best_ask", "price size"
+    numbers = [
+        code(table, name.encode())
+        for table, names in (
+            (wire.MESSAGE_NAMES, message),
+            (wire.ENTRY_NAMES, entry),
+            (wire.LEVEL_NAMES, level),
+        )
+        for name in names.split()
+    ]
+    assert numbers == list(range(1, 27))
+    types = "book price_change last_trade_price tick_size_change best_bid_ask"
+    assert [code(wire.TYPE_NAMES, name.encode()) for name in types.split()] == [1, 2, 3, 4, 5]
+    assert (wire.BIDS, wire.ASKS, wire.BEST_BID, wire.BEST_ASK) == (4, 5, 10, 11)
+    assert (wire.ENTRY_BEST_BID, wire.ENTRY_BEST_ASK) == (23, 24)
