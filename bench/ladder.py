@@ -42,6 +42,7 @@ from engine.records import (  # noqa: E402
 from engine.venues.kalshi.codec import KalshiCodec  # noqa: E402
 from engine.venues.symbols import SymbolTable  # noqa: E402
 from procs.book import BookAgent  # noqa: E402
+from procs.book_notes import NOTE_CELLS  # noqa: E402
 from procs.config_files import load_config, load_fee_table  # noqa: E402
 from procs.feed import FeedAgent  # noqa: E402
 from procs.ladder import (  # noqa: E402
@@ -114,8 +115,9 @@ class Books:
         symbols, store = SymbolTable(2 * MARKETS), BookStore(MARKETS, 1, 64, config.book.crossed_max_ns)
         updates = OverwritingRing.create(RING_CELLS, SMALL_BYTES)
         tops, table = OverwritingRing.create(RING_CELLS, WIDE_BYTES), Table.create(MARKETS, BOOK_ROW)
+        notes = OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
         self._feed = FeedAgent(Venue.KALSHI, KalshiCodec(symbols), updates)
-        self._book = BookAgent(Venue.KALSHI, store, updates, tops, table, rung=rung)
+        self._book = BookAgent(Venue.KALSHI, store, updates, notes, tops, table, rung=rung)
         with RecordingReader(recording) as reader:
             markets, self.frames = reader.header.markets, list(reader.frames())
         fees, at_ns = load_fee_table(config), self.frames[0].recv_ns
