@@ -77,9 +77,7 @@ class EngineProcess:
         self._is_live = description.input.live
         self._files = ExitStack()
         if self._is_live:
-            # no other engine may begin with this state while one goes on without its owner
-            held = FolderLock(Path(description.state_dir) / PROCESSES_LOCK, "another engine", shared=True)
-            self._files.callback(held.release)
+            self._hold_state()
         self._halt = HaltSwitch.attach(self._path, Path(description.state_dir))
         if self._halt.words is None:
             raise ConfigError(f"{self._path}: the control words are missing: nobody could halt this process")
@@ -89,15 +87,9 @@ class EngineProcess:
         wires = Wires.join(VENUES, self._path, config.roles, boot_epoch)
         start_ns = self._clock.now_ns() if self._is_live else self._given.scene.start_ns
         self._tapes = self._make_tapes(wires, boot_epoch, start_ns)
-        self._parts = EngineParts(
-            description.config,
-            self._given.scene,
-            wires,
-            config.roles,
-            boot_epoch,
-            self._tapes,
-            self._ladder(config, boot_epoch),
-        )
+        ladder = self._ladder(config, boot_epoch)
+        scene, roles = self._given.scene, config.roles
+        self._parts = EngineParts(description.config, scene, wires, roles, boot_epoch, self._tapes, ladder)
         self._stages = Stages(
             self._parts,
             config.roles,
@@ -133,6 +125,11 @@ class EngineProcess:
         self._ending: Ending | None = None
         if self._is_live:
             self._ending = Ending(description, name, self._path, self._halt.words, self._leave_off)
+
+    def _hold_state(self) -> None:
+        """No other engine may begin with this state while we go on without our owner."""
+        lock = Path(self._description.state_dir) / PROCESSES_LOCK
+        self._files.callback(FolderLock(lock, "another engine", shared=True).release)
 
     def _make_tapes(self, wires: Wires, boot_epoch: int, start_ns: int) -> Tapes:
         """Logs of what the agents here read, where they are asked for."""

@@ -52,6 +52,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """Mark and skip what cannot run here."""
     plain = pytest.mark.skip(reason="means nothing when kernels run as plain Python")
+    compiled = pytest.mark.skip(reason="runs plain twins of kernels: once, in the plain half, is enough")
     absent = pytest.mark.skip(reason="../shared/data is absent")
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
@@ -60,6 +61,8 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
             item.add_marker(absent)
         if item.get_closest_marker("compiled_only") and kernels_are_plain():
             item.add_marker(plain)
+        if item.get_closest_marker("plain_only") and not kernels_are_plain():
+            item.add_marker(compiled)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -27,6 +27,8 @@ Plain = tuple[ModuleType, ModuleType]
 Ring = rings.OverwritingRing | rings.RefusingRing
 Words = NDArray[np.int64]
 
+pytestmark = pytest.mark.plain_only
+
 CAPACITY = 8
 WORDS = PAYLOAD_BYTES[0] // 8
 SEEDS = 100
