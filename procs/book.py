@@ -104,7 +104,8 @@ class BookAgent:
         work = self._reader.poll()
         if work > 0:
             if self._reader.entered_epoch():  # another feed: what the one before knew it does not
-                self._publish(self.store.doubt_all(Reason.DISCONNECTED, now_ns, now_ns))
+                at_ns = int(self._updates[0]["recv_ns"])  # its own first snapshots are newer than the doubt
+                self._publish(self.store.doubt_all(Reason.DISCONNECTED, at_ns, now_ns))
             if self._follow is not None:
                 self._follow()
             self._follow_laps(now_ns)

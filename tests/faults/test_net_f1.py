@@ -10,7 +10,7 @@ import pytest
 from engine.reasons import Reason
 from engine.records import Venue
 from tests.faults.engine import Engine, on_socket, running
-from tests.faults.markets import MARKETS, SEED, STEP_MS, A, record
+from tests.faults.markets import MARKETS, SEED, A, record
 from tests.faults.recovery import Recovery, marks, recoveries, told
 
 pytestmark = pytest.mark.compiled_only
@@ -19,13 +19,15 @@ RECOVERED_MS_MAX = 5_000  # what the fault matrix asks for
 HELD_S = 5.5  # venues.NAME.feed.hold_ns, and a bit
 CODES = (1000, 1006, 1008, 1012)
 ROUNDS = 3  # of all codes, at each venue
+STEP_MS = 200
+TAPE_MS = 420_000
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     print(f"seed {SEED}")
     folder = tmp_path_factory.mktemp("f1")
-    recorded = record(folder / "markets.ndjson.zst", 300_000 // STEP_MS)
+    recorded = record(folder / "markets.ndjson.zst", TAPE_MS // STEP_MS, STEP_MS)
     with running(folder, recorded, options=("--speed", "1")) as engine:
         yield engine
 
@@ -74,3 +76,12 @@ def test_f1_measured(engine: Engine) -> None:
             f"after {median(times_ms):.1f} ms at the median, {max(times_ms):.1f} ms at most"
         )
         assert max(times_ms) <= RECOVERED_MS_MAX
+
+
+def test_the_engine_ends_well_and_has_counted_what_was_done(engine: Engine) -> None:
+    """Last: nobody else's numbers were missed, nothing was unreadable."""
+    gaps = sum(line.startswith("gap ") for line in engine.venues.counts(Venue.KALSHI)["faults"])
+    engine.until(engine.eye.are_live, "every book LIVE")
+    engine.check()
+    data = engine.end()["data"]
+    assert (data["seq_gaps"], data["rejected_frames"]) == (gaps, 0)
