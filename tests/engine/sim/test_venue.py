@@ -59,6 +59,17 @@ def test_an_identity_works_once_even_under_another_order_id() -> None:
     [again] = desk.send(request)
     assert int(again["reason"]) == Reason.VENUE_DUPLICATE
     assert desk.venue.position_e6(0) == (ONE, 0)
+    assert desk.venue.repeated == 2
+    assert desk.venue.taken() == [int(request["order_id"]) - 1_000], "each order once"
+    assert desk.venue.held_e6() == [(0, 1, YES, ONE)]
+
+
+def test_a_refused_order_was_taken_and_holds_nothing() -> None:
+    desk = deep(faults=FaultPlan(1, FaultRates(), {1: Fault.REJECT}))
+    request = desk.request(BUY, YES, 5000, ONE)
+    desk.send(request)
+    assert desk.venue.taken() == [int(request["order_id"])]
+    assert (desk.venue.held_e6(), desk.venue.repeated) == ([], 0)
 
 
 @pytest.mark.parametrize(

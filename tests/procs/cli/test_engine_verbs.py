@@ -151,6 +151,11 @@ def test_shutdown_and_health(engine: Engine, capsys: pytest.CaptureFixture[str])
         said = capsys.readouterr().out
         for word in ("running, epoch 7", "answers", "feed, book", "spin", "one socket was slow"):
             assert word in said
+        assert "gone: it ends by itself" in said, "nobody owns it"
+        owner = FolderLock(engine.run_dir / "engine.lock", "an engine")
+        assert main(["status", *engine.dirs]) == 0
+        assert "gone: it ends by itself" not in capsys.readouterr().out
+        owner.release()
         assert main(["shutdown", *engine.dirs]) == 4
         assert main(["shutdown", *engine.dirs, "--confirm", "--expected-epoch", "6"]) == 5
         assert not engine.words().is_set(Word.STOPPING)
