@@ -22,6 +22,7 @@ from engine.book.vwap import (
     walk_size,
 )
 from engine.records import NO_PRICE, VWAP_NOTIONALS_MICROS
+from engine.units import LEVEL_SIZE_MAX_E6
 from tests.engine.book.plain_books import average_e6
 
 UNIT = 10**6
@@ -92,6 +93,7 @@ def test_any_notional(levels: dict[int, int], ladder: int, notional: int) -> Non
     ended, size, cash, average, worst = walk_notional(ladders, ladder, TABLE, FINEST_GRID, notional)
     if ended == Walk.BOUND:
         assert sum(size for _, size in ranked) > WALK_SIZE_MAX_E6
+        assert (size, cash, average, worst) == (0, 0, NO_PRICE, NO_TICK)
         return
     value = sum(price * size for price, size in ranked)
     if value < notional * 10_000:
@@ -170,6 +172,12 @@ def test_amounts_out_of_bounds_get_no_answer(amount: int) -> None:
     refused = (Walk.BOUND, 0, 0, NO_PRICE, NO_TICK)
     assert walk_notional(ladders, BUY, TABLE, FINEST_GRID, amount) == refused
     assert walk_size(ladders, BUY, TABLE, FINEST_GRID, amount) == refused
+
+
+def test_a_walk_beyond_what_can_be_counted_gets_no_answer() -> None:
+    ladders, _ = book(dict.fromkeys(range(1, 6), LEVEL_SIZE_MAX_E6), BUY)
+    walked = walk_notional(ladders, BUY, TABLE, FINEST_GRID, WALK_CASH_MAX_MICROS)
+    assert walked == (Walk.BOUND, 0, 0, NO_PRICE, NO_TICK)
 
 
 def test_slippage() -> None:

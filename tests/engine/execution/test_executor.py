@@ -366,6 +366,7 @@ def test_open_plans_are_bounded() -> None:
     floor.plan(CROSS, 10 * ONE)
     floor.plan(CROSS, 10 * ONE)
     assert last_decision(floor)[1] == Reason.OPEN_ORDER_LIMIT
+    assert (floor.executor.counts.plans, floor.executor.counts.refused_plans) == (2, 1)
 
 
 def test_a_level_gone_before_arrival_is_a_missed_leg_not_an_error() -> None:

@@ -211,3 +211,16 @@ def test_a_payment_is_taken_over_once() -> None:
     floor.hear(paid)
     assert floor.executor.counts.repeated_reports == 1
     floor.assert_books_agree()
+
+
+def test_silence_is_asked_about_ever_more_rarely_and_every_question_is_counted() -> None:
+    floor = cross()
+    floor.plan(CROSS, 100 * ONE)
+    executor, began_ns = floor.executor, floor.now_ns
+    times = []
+    for _ in range(8):  # nobody answers: the venues' clock stands still
+        times.append((executor.next_due_ns() - began_ns) // S)
+        executor.on_time(executor.next_due_ns())
+    assert times == [2, 15, 17, 21, 29, 45, 77, 137]
+    assert (executor.counts.unknown, executor.counts.questions) == (2, 2 * 7)
+    assert executor.counts.plans == 1

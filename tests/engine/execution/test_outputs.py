@@ -138,6 +138,11 @@ def test_a_decision_says_what_of_the_plan_came_true() -> None:
         int(decision(plan().head, [leg], DecisionStage.GATE, Reason.NONE, 900, 9)["profit_micros"]) == 1_000
     )
     head = plan().head
+    head["size_e6"] = 0
+    assert int(decision(head, [leg], DecisionStage.GATE, Reason.NONE, 7, 9)["profit_micros"]) == 0
+    head["size_e6"], head["profit_micros"] = 1, 1_000
+    assert int(decision(head, [leg], DecisionStage.GATE, Reason.NONE, 1, 9)["profit_micros"]) == 1_000
+    head = plan().head
     head["profit_micros"] = 1_005
     assert int(decision(head, [leg], DecisionStage.GATE, Reason.NONE, 7, 9)["profit_micros"]) == 70  # down
 

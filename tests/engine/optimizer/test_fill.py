@@ -9,7 +9,7 @@ from engine.optimizer import fill
 from engine.optimizer.batch import Problem
 from engine.optimizer.fill import PRICE_SCALES, SIZE_E6, WORTH, exchange, fill_batch, mark_ties
 from engine.optimizer.holds import Holds
-from engine.optimizer.levels import UNIT
+from engine.optimizer.levels import SIZE, UNIT
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, SIZE_ONE_E6
 from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World
@@ -144,6 +144,9 @@ def test_ties_are_the_jobs_that_prices_do_not_decide() -> None:
     problem.fill.price_ppm[:] = 1_000
     problem.fill.opening[:2] = 10**12
     assert mark_ties(2, 4, problem.batch, problem.fill, chosen) == 0  # both are taken whole
+    problem.fill.price_ppm[:] = 52_600
+    problem.batch.levels[SIZE, :4, 0] = 1
+    assert mark_ties(2, 4, problem.batch, problem.fill, chosen) == 2, "the least there can be is something"
 
 
 def test_exchange_finds_the_split_that_uses_both_cashes() -> None:

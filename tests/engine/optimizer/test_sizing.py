@@ -336,3 +336,20 @@ def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
         answers.append((tuple(map(int, module.best_size(*given_))), segments[:8].tolist()))
     assert answers[0] == answers[1]
     assert answers[0][0][0] > 0
+
+
+def test_a_common_lot_is_the_least_that_all_lots_divide() -> None:
+    world = pair_at(".50", ".25", 0)
+    problem = world.problem()
+    job, legs, levels, count = (
+        problem.batch.jobs[0],
+        problem.batch.legs,
+        problem.batch.levels,
+        problem.batch.depth,
+    )
+    markets, work = world.markets.copy(), np.zeros((2, 2), np.int64)
+    markets["lot_e6"][:2] = 3, 5
+    assert sizing.lot_e6(job, legs, markets, levels, work) == 15
+    assert sizing.whole_lots_e6(job, 100, legs, markets, levels, count) == 90
+    markets["min_size_e6"][:2] = markets["min_notional_micros"][:2] = 0
+    assert sizing.smallest_size_e6(job, legs, markets, levels) == 1
