@@ -32,6 +32,7 @@ from procs.process import JOURNAL_SUFFIX
 from procs.run_directory import Description, FolderLock, RunDirectory
 from procs.session_watch import SessionWatch
 from procs.supervisor import ProcessFailed, Supervisor
+from procs.tapes import describe_logs
 from procs.wires import Wires
 
 CONTROL: Final = "control"
@@ -108,20 +109,19 @@ def run_processes(
     watch = SessionWatch(given.plantings, catalog)
     with _engine_at(where) as (directory, state_dir):
         log = where.decisions or directory.path / DECISIONS
-        supervisor = Supervisor(
-            directory,
-            Description(
-                build=build_id(),
-                boot_epoch=next_boot_epoch(state_dir),
-                state_dir=str(state_dir),
-                config=config,
-                input=given.named,
-                latency_scale=latency_scale,
-                decisions=str(log) if decisions is not None or where.decisions is not None else "",
-                record_inputs="" if where.record_inputs is None else str(where.record_inputs),
-            ),
-            given.scene.start_ns,
+        description = Description(
+            build=build_id(),
+            boot_epoch=next_boot_epoch(state_dir),
+            state_dir=str(state_dir),
+            config=config,
+            input=given.named,
+            latency_scale=latency_scale,
+            decisions=str(log) if decisions is not None or where.decisions is not None else "",
+            record_inputs="" if where.record_inputs is None else str(where.record_inputs),
         )
+        if where.record_inputs is not None:
+            describe_logs(where.record_inputs, description)
+        supervisor = Supervisor(directory, description, given.scene.start_ns)
         eye = _Eye(supervisor)
         began_s = time.perf_counter()
         try:
