@@ -104,8 +104,7 @@ class BookAgent:
         work = self._reader.poll()
         if work > 0:
             if self._reader.entered_epoch():  # another feed: what the one before knew it does not
-                at_ns = int(self._updates[0]["recv_ns"])  # its own first snapshots are newer than the doubt
-                self._publish(self.store.doubt_all(Reason.DISCONNECTED, at_ns, now_ns))
+                self._doubt_before(Reason.DISCONNECTED, now_ns)
             if self._follow is not None:
                 self._follow()
             self._follow_laps(now_ns)
@@ -142,8 +141,11 @@ class BookAgent:
         """Before anything from behind a gap is applied: it was received after all that is missing."""
         if self._reader.laps != self.laps:
             self.laps = self._reader.laps
-            at_ns = int(self._updates[0]["recv_ns"])
-            self._publish(self.store.doubt_all(Reason.RING_LAPPED, at_ns, now_ns))
+            self._doubt_before(Reason.RING_LAPPED, now_ns)
+
+    def _doubt_before(self, reason: Reason, now_ns: int) -> None:
+        """Doubt every book until a snapshot at least as new as the first update that waits here."""
+        self._publish(self.store.doubt_all(reason, int(self._updates[0]["recv_ns"]), now_ns))
 
     def _publish(self, n_tops: int, rung: BookRung | None = None) -> None:
         if not n_tops:

@@ -46,6 +46,7 @@ from procs.run_directory import (
 )
 from procs.session_watch import SessionWatch
 from procs.supervisor import ProcessFailed, Supervisor
+from procs.tapes import describe_logs
 from procs.wires import Wires
 
 CONTROL: Final = "control"
@@ -174,8 +175,10 @@ def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int) -> 
         Path(wanted.decisions).write_bytes(b"")
     state_dir = Path(wanted.state_dir)
     FolderLock(state_dir / PROCESSES_LOCK, "an engine without its owner, in another run directory").release()
-    boot_epoch = next_boot_epoch(state_dir)
-    return Supervisor.create(directory, replace(wanted, boot_epoch=boot_epoch), start_ns)
+    description = replace(wanted, boot_epoch=next_boot_epoch(state_dir))
+    if description.record_inputs:
+        describe_logs(Path(description.record_inputs), description)
+    return Supervisor.create(directory, description, start_ns)
 
 
 def _the_same(path: Path, wanted: Description, alive: Sequence[str]) -> Description:

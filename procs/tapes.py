@@ -71,6 +71,17 @@ class Tapes:
         """The agents have been closed."""
 
 
+def describe_logs(folder: Path, description: Description) -> None:
+    """Make the folder of an engine's logs, with its description.
+
+    Its owner does so before the processes begin: two that wrote the same file would be in each other's way.
+    """
+    folder.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
+    if not (folder / DESCRIPTION).exists():
+        with whole_file(folder / DESCRIPTION) as file:
+            file.write(orjson.dumps(typed_tree.dump(description), option=orjson.OPT_INDENT_2))
+
+
 class MarketNews:
     """How the agent of a tape learns of markets that nobody knew beforehand.
 
@@ -183,10 +194,7 @@ class RecordingTapes(Tapes):
         self._tapes: dict[str, RecordingTape] = {}
         self._news: dict[str, MarketNews] = {}
         self._header = LogHeader(VERSION, "", name, boot_epoch, now_ns, description.build)
-        folder.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
-        if not (folder / DESCRIPTION).exists():
-            with whole_file(folder / DESCRIPTION) as file:
-                file.write(orjson.dumps(typed_tree.dump(description), option=orjson.OPT_INDENT_2))
+        describe_logs(folder, description)
 
     def wires(self, role: str) -> Wires:
         """Rings and tables as the agent of this role meets them."""

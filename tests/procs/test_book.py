@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from engine.book.store import BookStore
@@ -148,3 +150,23 @@ def test_notes_for_the_books_of_an_earlier_stage_are_not_read() -> None:
         Venue.KALSHI, floor.store, floor.updates, floor.ring, OverwritingRing.create(64, 112), floor.table
     )
     assert late.do_work(2) == 0
+
+
+def test_the_first_books_of_another_feed_are_newer_than_the_doubt_about_the_one_before(
+    tmp_path: Path,
+) -> None:
+    """The doubt counts from the receipt of its first frame, not from when the book stage came to read it."""
+    tmp_path.chmod(0o700)
+    floor = Floor()
+    width = BOOK_UPDATE.itemsize
+    floor.updates = OverwritingRing.create(32, width, name="updates", epoch=1, directory=tmp_path)
+    tops = OverwritingRing.create(64, TOP.itemsize)
+    agent = BookAgent(Venue.KALSHI, floor.store, floor.updates, floor.ring, tops, floor.table)
+    floor.say(0, 10, *SNAPSHOT)
+    floor.say(1, 10, *SNAPSHOT)
+    agent.do_work(15)
+    floor.updates.segment.close()
+    floor.updates = OverwritingRing.adopt("updates", width, tmp_path, 2)
+    floor.say(0, 20, *SNAPSHOT)
+    agent.do_work(25)
+    assert (floor.row(0)["trust"], floor.row(1)["trust"]) == (Trust.LIVE, Trust.SUSPECT)

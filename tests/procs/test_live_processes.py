@@ -27,6 +27,7 @@ pytestmark = pytest.mark.compiled_only
 LOST: Final = 120  # Kalshi's frame that nobody gets, after the planted one
 AFTER_NS: Final = 1_000_000_000
 LEGS: Final = 3
+WITH_BOOKS: Final = ("market", "feed", "book")
 
 # Feed apart from the books, and few processes.
 APART = """
@@ -96,16 +97,21 @@ class Live:
         assert changed <= self.rows.slots(Venue.KALSHI).keys()
 
     def kill(self, name: str) -> None:
-        """Another process, books by snapshots, LIVE in epochs that were never used."""
-        before, pid = self.rows.epochs(), self.engine.pids()[name]
-        snapshots = {venue: log.snapshots for venue, log in self.venues.sim.logs.items()}
+        """Another process, and a fit engine."""
+        pid = self.engine.pids()[name]
         os.kill(pid, signal.SIGKILL)
         until(lambda: self.engine.pids()[name] != pid, f"another {name}")
+        until(self.engine.is_fit, f"a {name} that is fit")
+
+    def kill_books(self, name: str) -> None:
+        """Another process, books by snapshots, LIVE in epochs that were never used."""
+        before = self.rows.epochs()
+        snapshots = {venue: log.snapshots for venue, log in self.venues.sim.logs.items()}
+        self.kill(name)
         until(
             lambda: self.rows.all_live() and not self.rows.epochs().items() & before.items(),
             f"LIVE again after {name}",
         )
-        until(self.engine.is_fit, "an engine that is fit")
         logs = self.venues.sim.logs
         assert all(logs[venue].snapshots > number for venue, number in snapshots.items())
         assert all(self.rows.epochs()[slot] > epoch for slot, epoch in before.items())
@@ -159,22 +165,18 @@ def test_a_gap_is_mended_from_another_process_and_every_agent_plays_back(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("topology", "killed"), [("two", ("market", "trade")), ("roles", ("feed", "book"))])
-def test_p1_p2_killed_processes_come_back_and_every_agent_plays_back(
+@pytest.mark.parametrize(
+    ("topology", "killed"), [("two", ("market", "trade")), ("roles", ("feed", "book", "strategy"))]
+)
+def test_p1_p2_p3_killed_processes_come_back_and_every_agent_plays_back(
     topology: str, killed: tuple[str, ...], session: Session, tmp_path: Path
 ) -> None:
-    """Rows P1 (feed) and P2 (book); what the dead had read plays back as far as it was written down."""
+    """Rows P1 (feed), P2 (book), P3 (strategy); what the dead had read plays back, too."""
     live = Live(session, tmp_path, "--topology", topology)
     try:
         live.mend_a_gap()
         for name in killed:
-            if name == "trade":
-                pid = live.engine.pids()[name]
-                os.kill(pid, signal.SIGKILL)
-                until(lambda old=pid: live.engine.pids()["trade"] != old, "another")  # type: ignore[misc]
-                until(live.engine.is_fit, "an engine that is fit")
-            else:
-                live.kill(name)
+            (live.kill_books if name in WITH_BOOKS else live.kill)(name)
     finally:
         result = live.end()
     assert result["books_by_trust"] == {"live": len(session.markets)}
@@ -182,4 +184,4 @@ def test_p1_p2_killed_processes_come_back_and_every_agent_plays_back(
     assert what_read_and_wrote(logs) >= DECIDING
     starts = {one.agent: len([other for other in logs if other.agent == one.agent]) for one in logs}
     assert starts["book-kalshi"] == 2
-    assert starts["strategy"] == (2 if "trade" in killed else 1)
+    assert starts["strategy"] == 2
