@@ -83,6 +83,7 @@ def test_the_past_of_a_whole_run_is_what_the_executor_knew() -> None:
 def test_an_empty_journal_has_no_past() -> None:
     past = recover([])
     assert (past.entries, past.next_boot_epoch, past.open_plans, past.risk) == (0, 1, [], None)
+    assert (past.boot_epoch, past.opened_ns) == (0, 0)
 
 
 def entry(sequence: int, kind: EntryKind, **fields: int | bytes) -> Entry:

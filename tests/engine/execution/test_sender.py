@@ -146,7 +146,9 @@ def test_a_conversion_is_named_by_its_index_set_and_stopped_by_a_halt(desk: Desk
 def test_a_cancel_names_the_order_and_is_journaled_first(desk: Desk) -> None:
     [order], _ = desk.sender.send_together(desk.plan, BOTH[:1], NOW)
     desk.out.clear()
+    sent = desk.sender.sent
     desk.sender.send_cancel(order, NOW + S)
+    assert desk.sender.sent == sent + 1
     [request] = desk.out.requests[: desk.out.n_requests]
     assert (int(request["kind"]), int(request["request_ns"])) == (RequestKind.CANCEL, NOW + S)
     assert int(request["order_id"]) == order.order_id
