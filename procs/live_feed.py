@@ -138,6 +138,7 @@ def shell_for(
     unreadable: Callable[[], int],
     after_read: Callable[[], None],
     is_behind: Callable[[], bool] = never_behind,
+    follows_ticks: bool = True,
 ) -> FeedShell:
     """Sockets for the markets ``specs`` of a venue, as configured, around any sink.
 
@@ -162,6 +163,7 @@ def shell_for(
         unreadable=unreadable,
         is_behind=is_behind,
         after_read=after_read,
+        follows_ticks=follows_ticks,
     )
 
 

@@ -32,7 +32,10 @@ from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_na
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 
-LOOK_S: Final = 0.02
+LOOK_S: Final = 0.02  # in a replay, which ends by itself
+LIVE_LOOK_S: Final = (
+    0.1  # nothing waits for it there: looking five times as often costs a hundredth of a core
+)
 STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
 TEXT_BYTES_MAX: Final = 400
 RESTART_S_MIN: Final = 0.25
@@ -133,7 +136,7 @@ class Supervisor:
             for name, ward in self._wards.items():
                 self._look_at(name, ward, now_s)
             on_look()
-            time.sleep(LOOK_S)
+            time.sleep(LIVE_LOOK_S if self._description.input.live else LOOK_S)
 
     def _look_at(self, name: str, ward: Ward, now_s: float) -> None:
         """A process of the engine that has ended before the run did is begun again, or ends the run."""
