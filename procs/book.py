@@ -154,5 +154,5 @@ class BookAgent:
         for slot in np.unique(tops["slot"]):
             self._table.write(int(slot), self.store.rows[slot : slot + 1])
         if rung is not None:
-            rung.published(tops)
+            rung.published(self.store.tops, n_tops)
         self._tops.publish_each(tops)

@@ -46,8 +46,8 @@ class FeedShell:
     ``now_ns`` stamps receipt, ``monotonic_ns`` drives timers, ``random_ppm`` draws delays; ``headers`` is
     asked anew for each handshake; ``unreadable`` counts messages that the sink could not read; ``is_behind``
     is asked after each read of a socket, and while it says yes nothing is read (never when live: then what
-    is not read grows old); ``after_read`` runs what follows a frame: once a read, and
-    once a tick.
+    is not read grows old); ``after_read`` runs what follows a frame: once a read, when a connection is lost,
+    and with ``follows_ticks`` once a tick, for whoever has no other clock.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class FeedShell:
         unreadable: Callable[[], int] = lambda: 0,
         is_behind: Callable[[], bool] = lambda: False,
         after_read: Callable[[], None] = lambda: None,
+        follows_ticks: bool = True,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counters = FeedCounters()
@@ -77,6 +78,7 @@ class FeedShell:
         self._headers = headers
         self._is_behind = is_behind
         self._after_read = after_read
+        self._follows_ticks = follows_ticks
         self._latest_ns = 0
         self._link_of = {symbol: link for link in self.links for symbol in link.symbols}
         self._link_by_conn = {link.plan.conn: link for link in self.links}
@@ -190,7 +192,8 @@ class FeedShell:
         self._timer = asyncio.get_running_loop().call_later(TICK_NS / NS_PER_S, self._tick)
         try:
             self._turn(self.monotonic_ns())
-            self._after_read()
+            if self._follows_ticks:
+                self._after_read()
         except Exception as error:  # noqa: BLE001 - the loop would print it and go on without a timer
             self.fail(error)
 

@@ -113,10 +113,17 @@ class BookRung:
     def __init__(self, histograms: Histograms, now: Now) -> None:
         self._now = now
         self._to_book = histograms[Rung.RECEIVE_BOOK]
+        self._of: Records | None = None
+        self._first = 0
 
-    def published(self, tops: Records) -> None:
-        """Rows are published: stamp the tops that announce them."""
-        stamp(self._to_book.address, address_of(tops), TOP.itemsize, *_TOP, tops.size, self._now())
+    def published(self, tops: Records, n_tops: int) -> None:
+        """Rows are published: stamp the first tops, which announce them.
+
+        The address of an array is asked for once: that costs as much as all the rest.
+        """
+        if tops is not self._of:
+            self._of, self._first = tops, address_of(tops)
+        stamp(self._to_book.address, self._first, TOP.itemsize, *_TOP, n_tops, self._now())
 
 
 class StrategyRung:

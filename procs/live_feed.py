@@ -144,6 +144,7 @@ def shell_for(
     unreadable: Callable[[], int],
     after_read: Callable[[], None],
     is_behind: Callable[[], bool] = never_behind,
+    follows_ticks: bool = True,
 ) -> FeedShell:
     """Sockets for the markets ``specs`` of a venue, as configured, around any sink.
 
@@ -168,6 +169,7 @@ def shell_for(
         unreadable=unreadable,
         is_behind=is_behind,
         after_read=after_read,
+        follows_ticks=follows_ticks,
     )
 
 

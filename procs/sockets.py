@@ -134,6 +134,7 @@ class FeedSockets:
             now_ns=self._now_ns,
             unreadable=lambda: int(feed.codec.counts[Count.REJECTED]),
             after_read=self._after_read,
+            follows_ticks=False,  # the process takes turns of its own
         )
 
     def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog, wires: Wires) -> None:

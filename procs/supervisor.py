@@ -32,7 +32,8 @@ from procs.wards import STOP_S_MAX, Ward, Wardship, end
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 
-LOOK_S: Final = 0.02
+LOOK_S: Final = 0.02  # in a replay, which ends by itself
+LIVE_LOOK_S: Final = 0.1  # nothing waits for it: looking five times as often costs a hundredth of a core
 REFUSALS: Final = (2, 4, 5)  # exit codes: usage, denied, refused by the present state
 SPEAKER: Final = "pr3dict: "
 WATCHED: Final = frozenset({ProcessState.READY, ProcessState.DEGRADED})
@@ -138,7 +139,7 @@ class Supervisor:
             if self._is_live:
                 self._kill_hanging()
             on_look()
-            time.sleep(LOOK_S)
+            time.sleep(LIVE_LOOK_S if self._is_live else LOOK_S)
 
     def stop(self) -> None:
         """End every process, one after another (``Description.endings``).

@@ -94,7 +94,7 @@ def test_each_stage_stamps_what_it_publishes(ladder: Ladder, folder: Path, clock
     assert ladder.optimizer is not None
     tops = np.zeros(3, TOP)
     tops["recv_ns"] = clock.now_ns - np.array([10, 30, 20])
-    ladder.book.published(tops[:2])
+    ladder.book.published(tops, 2)
     assert tops["book_ns"].tolist() == [clock.now_ns, clock.now_ns, 0]
     clock.now_ns += 50
     ladder.strategy.decided(tops[0])
