@@ -47,7 +47,7 @@ NEXT_STATES: Final = {  # what a process may say next; one that is begun again i
     ProcessState.STARTING: _AT_WORK,
     ProcessState.READY: _AT_WORK,
     ProcessState.DEGRADED: _AT_WORK,
-    ProcessState.STOPPING: frozenset({ProcessState.STOPPED}),
+    ProcessState.STOPPING: frozenset({ProcessState.STOPPING, ProcessState.STOPPED}),
     ProcessState.STOPPED: frozenset[ProcessState](),
 }
 

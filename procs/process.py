@@ -276,7 +276,9 @@ class EngineProcess:
         self._beat_ns = now_ns
         ended = self._tapes.on_clock(now_ns)
         if ended:
-            self._health.set_state(ProcessState.READY, ended)
+            is_leaving = self._ending is not None and self._ending.is_leaving
+            self._health.set_state(ProcessState.STOPPING if is_leaving else ProcessState.READY, ended)
+
         self._health.beat(now_ns, self._turns, self._host.work, self._slept)
         if self._ending is not None:
             self._ending.look(now_ns)

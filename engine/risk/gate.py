@@ -173,7 +173,7 @@ def rate_ready_ns(limits: np.void, state: np.void, venue: int, orders: int, now_
     rate = int(limits["orders_per_second"][venue])
     if missing <= 0:
         return now_ns
-    if rate <= 0:
+    if rate <= 0 or limits["orders_burst"][venue] <= 0:
         return INT64_MAX
     return int(state["tokens_ns"][venue]) + muldiv_ceil(missing, NS_PER_S // TOKEN_ONE, rate)
 

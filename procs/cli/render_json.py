@@ -63,6 +63,7 @@ def _outcome_tree(outcome: Outcome) -> Tree:
         "drawdown_warns": outcome.drawdown_warns,
         "stopped_by": outcome.stopped_by,
         "plantings_wrong": outcome.plantings_wrong,
+        "differences": outcome.differences,
         "late_legs": outcome.late_legs,
         "accounts": accounts,
     }

@@ -33,12 +33,15 @@ class Run:
         if change is not None:
             change(self.engine)
         self.denied: set[int] = set()
+        self.refused: set[int] = set()  # plans that were not begun
         decisions = self.engine.stages.decisions
         assert decisions is not None
         decisions.watch = self._note
         self.engine.run(frames_of(session))
 
     def _note(self, decision: np.void) -> None:
+        if int(decision["stage"]) == DecisionStage.EXECUTION:
+            self.refused.add(int(decision["reason"]))
         if int(decision["stage"]) == DecisionStage.GATE:
             self.denied.add(int(decision["reason"]))
 
@@ -99,7 +102,6 @@ def test_a_limit_of_the_configuration_denies(settings: tuple[str, ...], reason: 
         (limited("market_exposure_max_micros", 50 * CASH_ONE_MICROS), Reason.MARKET_EXPOSURE_LIMIT),
         (limited("event_exposure_max_micros", 50 * CASH_ONE_MICROS), Reason.EVENT_EXPOSURE_LIMIT),
         (limited("book_age_max_ns", 0), Reason.BOOK_STALE),
-        (limited("orders_burst", 0), Reason.ORDER_RATE),
         (lambda engine: engine.desk.gate.halt(Reason.NONE), Reason.HALTED),
         (lambda engine: engine.desk.gate.pause(paused=True), Reason.PAUSED),
         (lambda engine: engine.desk.gate.stop(Reason.DAILY_LOSS), Reason.DAILY_LOSS),
@@ -130,3 +132,10 @@ def test_a_limit_that_the_optimizer_knows_makes_the_order_smaller(setting: str) 
     assert (run.sent, run.denied) == (2 * len(bought), set())
     assert bought
     assert all(0 < sets_e6 <= SIZE * 2 // 3 for sets_e6 in bought)
+
+
+def test_a_plan_that_the_rate_never_lets_leave_is_not_begun() -> None:
+    run = Run(change=limited("orders_burst", 0))
+    assert (run.sent, run.denied) == (0, set())
+    assert Reason.ORDER_RATE in run.refused
+    assert not run.engine.desk.gate.state["reserved_micros"].any()

@@ -133,7 +133,7 @@ def test_what_paper_and_run_refuse_is_one_line(
 ) -> None:
     recording = str(ran.folder.parent / "session.ndjson.zst")
     paper = ["paper", "--replay", recording, "--record-inputs"]
-    assert main([*paper, str(tmp_path / "new")]) == 2
+    assert main([*paper, str(tmp_path / "new"), "--topology", "inline"]) == 2
     said = "--record-inputs: inline is one process, which its recording replays as it is"
     assert capsys.readouterr().err == f"pr3dict: {said}\n"
     folders = ["--run-dir", str(tmp_path / "run"), "--state-dir", str(tmp_path / "state")]

@@ -133,7 +133,7 @@ def test_the_venue_trades_only_on_a_book_it_can_trust() -> None:
 
 def test_after_a_lap_a_book_that_missed_something_is_wanted_and_not_traded_on() -> None:
     floor = Floor()
-    slot, wanted = floor.ref.slot, floor.wires.wanted[Venue.KALSHI].rows["times"]
+    slot, wanted = floor.ref.slot, floor.wires.wanted[Venue.KALSHI].rows["wanted_ns"]
     floor.agent.do_work(NOW)
     assert floor.book.is_tradable(slot)
     for _ in range(UPDATE_CELLS // 1_000 + 1):
@@ -143,7 +143,7 @@ def test_after_a_lap_a_book_that_missed_something_is_wanted_and_not_traded_on() 
     assert floor.agent.next_due_ns() <= NOW + COMPARE_NS_MAX
     assert wanted[slot] == 0
     floor.agent.do_work(NOW + 1 + COMPARE_NS_MAX)
-    assert (int(wanted[slot]), floor.lost.missed) == (1, 1)
+    assert (int(wanted[slot]), floor.lost.missed) == (NOW + 1 + COMPARE_NS_MAX, 1)
     assert not floor.book.is_tradable(slot)
     floor.clock.advance_to(NOW + 2 * COMPARE_NS_MAX)
     floor.open_book()
