@@ -336,8 +336,11 @@ class EngineProcess:
         return sum(feed.frames for feed in self._stages.feeds.values())
 
     def _ladder(self, config: ProcessConfig, boot_epoch: int) -> Ladder:
-        """Live, it is counted how long the stages take; in a replay the clock stands still meanwhile."""
-        if not self._is_live:
+        """Live, it is counted how long the stages take; in a replay the clock stands still meanwhile.
+
+        Nor where inputs are recorded: a stamp of its own clock is nothing that an agent could play back.
+        """
+        if not self._is_live or self._description.record_inputs:
             return Ladder()
         return make_ladder(self._name, config.roles, self._path, boot_epoch, self._clock.live_now())
 

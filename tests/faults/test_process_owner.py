@@ -38,6 +38,7 @@ def refused(engine: LiveEngine, *more: str) -> str:
     return line
 
 
+@pytest.mark.soak
 def test_p5_p6_executor_and_owner_are_killed_and_everything_adds_up(tmp_path: Path) -> None:
     with trading(tmp_path, "two", seed=SEED) as engine:
         kill_again_and_again(engine, "trade", 2, random.Random(SEED))

@@ -138,6 +138,7 @@ def test_every_rung_has_counted(engine: Watched) -> None:
     )
 
 
+@pytest.mark.soak
 def test_single_plans_say_where_their_time_went(engine: Watched) -> None:
     code, document = engine.ask("latency", "--last", "5")
     assert code == 0
