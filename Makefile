@@ -14,6 +14,8 @@ PIP := $(PY) -m pip install --disable-pip-version-check --no-input --quiet
 LOCKED := --no-deps --require-hashes --no-compile
 
 WORKERS ?= 2
+# In the order of their names: sorted by number of tests, files of one long test would all come last.
+SHARED_OUT := --dist loadfile --no-loadscope-reorder
 COVERAGE_FLOOR ?= 90
 MUTANTS ?= 60
 SEED ?= 1
@@ -78,8 +80,8 @@ format: $(DEVELOP)
 
 # Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels.
 test: lint kernels
-	$(PY) -m pytest -q -n $(WORKERS) --dist loadfile
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m "not shared_data and not soak" \
+	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT)
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) -m "not shared_data and not soak" \
 	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 fuzz: $(DEVELOP) kernels

@@ -29,7 +29,7 @@ from tests.procs.cli.test_run import Engine, _first_line, command
 from tests.procs.planted_session import CLOSE_NS, session_of
 from tests.procs.test_paper_processes import recorded
 
-pytestmark = pytest.mark.compiled_only
+pytestmark = [pytest.mark.compiled_only, pytest.mark.soak]
 
 SPEED = "5"
 PATIENT = (  # a machine with much else to do is no reason to miss what is planted
@@ -138,7 +138,6 @@ def test_every_rung_has_counted(engine: Watched) -> None:
     )
 
 
-@pytest.mark.soak
 def test_single_plans_say_where_their_time_went(engine: Watched) -> None:
     code, document = engine.ask("latency", "--last", "5")
     assert code == 0
@@ -184,7 +183,6 @@ def test_a_loop_that_sleeps_says_so(engine: Watched) -> None:
     assert rows["market"]["passes"] > 0
 
 
-@pytest.mark.soak
 def test_what_changes_is_told_to_who_listens(engine: Watched) -> None:
     with subprocess.Popen(command("tail", *engine.folders), stdout=subprocess.PIPE) as listener:
         try:
@@ -204,7 +202,6 @@ def test_what_changes_is_told_to_who_listens(engine: Watched) -> None:
     assert line["event"] in ("pause", "resume")
 
 
-@pytest.mark.soak
 def test_a_process_that_is_begun_again_goes_on_with_the_ladder(engine: Watched) -> None:
     """Last: the engine is another one after it."""
     before = engine.count("receive_order")

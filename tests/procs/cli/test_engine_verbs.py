@@ -166,6 +166,7 @@ def test_shutdown_and_health(engine: Engine, capsys: pytest.CaptureFixture[str])
         assert "shutting down; since" in capsys.readouterr().out
 
 
+@pytest.mark.soak
 def test_shutdown_reaches_an_engine_that_has_lost_owner_and_control(
     engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,7 +67,7 @@ def test_what_the_venues_say_is_recorded_and_replays_to_their_books(tmp_path: Pa
                 kalshi.change("KXA-1", "yes", "0.4100", float(size))
                 polymarket.change("101", "BUY", "0.41", float(size))
             kalshi.peer.close(1012)
-            await until(lambda: len(kalshi.peers) == 2 and bool(kalshi.peer.received), "it comes back")
+            await until(lambda: len(kalshi.peers) == 2 and len(kalshi.peer.received) == 2, "it comes back")
             kalshi.change("KXB-2", "no", "0.5000", 3.0)
             await until(lambda: out.stat().st_size > 0, "the first block is out")
             child.send_signal(signal.SIGTERM)

@@ -19,7 +19,7 @@ from engine.sim.session.planted import partition_buy_yes
 from tests.procs.planted_session import CLOSE_NS, session_of
 from tests.procs.test_paper_processes import recorded
 
-pytestmark = pytest.mark.compiled_only
+pytestmark = [pytest.mark.compiled_only, pytest.mark.soak]
 
 PATIENCE_S = 120.0
 
