@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topology",
         metavar="NAME",
-        help="two (default), roles: processes over shared memory and sockets; inline: one process",
+        help="inline (default): one process; two, roles: processes over shared memory and sockets",
     )
     parser.add_argument(
         "--run-dir",
