@@ -41,6 +41,7 @@ from shm.mirror import Mirror
 
 ENDPOINTS: Final = "endpoints.json"
 LOOK_S: Final = 0.01
+GARBAGE_MAX: Final = 100_000  # unreadable texts in a minute: what was recorded is replayed
 SILENT_S: Final = 3_600.0  # a replay may stand still for as long as its readers take
 
 
@@ -188,9 +189,22 @@ class FeedSockets:
 
 
 def with_endpoint(config: Config, venue: Venue, url: str) -> Config:
-    """The configuration with another address of a venue, and no impatience: the replay may stand still."""
+    """The configuration with another address of a venue, and no impatience.
+
+    A replay stands still for as long as its readers take, and a socket whose markets come late in it hears
+    nothing until then; a connection given up meanwhile would lose the frame that was on its way.
+    """
     of_venue = config.venues.of(venue)
-    pointed = replace(of_venue, feed=replace(of_venue.feed, ws_url=url))
+    patient = replace(
+        of_venue.feed,
+        ws_url=url,
+        subscribe_max_ns=WAIT_MAX_NS,
+        pong_max_ns=WAIT_MAX_NS,
+        message_max_ns=WAIT_MAX_NS,
+        user_timeout_ns=WAIT_MAX_NS,
+        garbage_max=GARBAGE_MAX,
+    )
+    pointed = replace(of_venue, feed=patient)
     if venue is Venue.POLYMARKET:
         venues = replace(config.venues, polymarket=pointed)
     else:

@@ -60,10 +60,18 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recorded(session, tmp_path_factory.mktemp("recording") / "session.ndjson.zst")
 
 
+# A replay may stand still for longer than any venue would: what a live feed gives up on must not matter.
+IMPATIENT = [
+    f"venues.{venue}.feed.{name}=1_000_000"
+    for venue in ("polymarket", "kalshi")
+    for name in ("subscribe_max_ns", "pong_max_ns", "message_max_ns", "ping_every_ns")
+]
+
+
 def run(recording: Path, topology: str, where: Where | None = None) -> tuple[PaperResult, bytes]:
     decisions = io.BytesIO()
     options = PaperOptions(
-        config=load_config(assignments=[f"engine.topology={topology}", "engine.market_slots=64"]),
+        config=load_config(assignments=[f"engine.topology={topology}", "engine.market_slots=64", *IMPATIENT]),
         files=(recording,),
         decisions=decisions,
         latency_scales=(1,),
