@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--topology",
         metavar="NAME",
-        help="inline (default): one process; two, roles: processes over shared memory and sockets",
+        help="two (default), roles: processes over shared memory and sockets; inline: one process",
     )
     parser.add_argument(
         "--run-dir",

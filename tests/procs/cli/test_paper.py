@@ -249,8 +249,8 @@ def test_a_topology_that_leaves_stages_out_is_refused(
     assert runs.asked == []
 
 
-def test_several_processes_keep_a_speed_too(runs: Runs, recordings: list[str]) -> None:
-    assert cli.main(["paper", "--replay", *recordings, "--topology", "two", "--speed", "10"]) == 0
+def test_several_processes_are_the_default_and_keep_a_speed_too(runs: Runs, recordings: list[str]) -> None:
+    assert cli.main(["paper", "--replay", *recordings, "--speed", "10"]) == 0
     ((_, options),) = runs.asked
     assert (options.config.engine.topology, options.speed) == ("two", 10.0)
 
