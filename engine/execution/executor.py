@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from engine.catalog.catalog import NO_GROUP, Catalog
 from engine.execution.advance import PlanWorker, Refresh
-from engine.execution.config import ExecutionConfig
+from engine.execution.config import ExecutionConfig, LegOrder
 from engine.execution.intake import read_legs
 from engine.execution.order import TERMINAL, OrderInput
 from engine.execution.outputs import (
@@ -52,6 +52,7 @@ ORDERS_KEPT_MAX: Final = 1 << 16  # orders of finished plans, so that a late rep
 PLANS_KEPT_MAX: Final = 1 << 16  # ids of finished plans, so that none is worked off twice
 
 Rows = npt.NDArray[np.void]
+_STANDING: Final = (OrderStatus.ACKED, OrderStatus.PARTLY_FILLED)
 _FILLS: Final = (ReportKind.FILLED, ReportKind.CONVERTED)
 
 
@@ -279,7 +280,18 @@ class Executor:
             return Reason.DEADLINE
         if int(head["n_legs"]) != len(legs):
             return Reason.TOO_MANY_LEGS
-        return read_legs(self._catalog, legs, taken)
+        reason = read_legs(self._catalog, legs, taken)
+        return Reason.ORDER_RATE if reason == Reason.NONE and self._is_promised(taken) else reason
+
+    def _is_promised(self, legs: Sequence[Leg]) -> bool:
+        """Whether a plan under way in waves needs the orders that a venue of ``legs`` lets leave next."""
+        if self._config.leg_order != LegOrder.ALL_AT_ONCE:
+            return False
+        venues = {leg.venue for leg in legs}
+        return any(
+            plan.orders and plan.stopped == Reason.NONE and any(leg.venue in venues for leg in plan.unsent)
+            for plan in self._plans.values()
+        )
 
     # --- what venues say ---
 
@@ -299,6 +311,8 @@ class Executor:
         if order.is_closed:
             self._sender.release(order)
         order.check_ns = next_check_ns(self._catalog, self._config, plan, order, now_ns)
+        if self._is_stopping and rests(order) and order.status in _STANDING:
+            order.check_ns = now_ns  # it came to stand after ``stop``
         self._advance(plan, now_ns)
 
     def _on_settled(self, report: np.void, now_ns: int) -> None:

@@ -47,13 +47,14 @@ def test_what_rests_is_cancelled_at_once_and_not_at_its_deadline() -> None:
     assert [sim.resting_orders() for sim in floor.venues.values()] == [0, 0]
 
 
-def test_an_order_that_comes_to_rest_later_is_cancelled_at_its_deadline() -> None:
+def test_an_order_that_comes_to_rest_later_is_cancelled_then() -> None:
     floor = cross()
     floor.plan([(0, BUY, YES, 4900), (1, BUY, NO, 4700)], 50 * ONE, tif=TimeInForce.GTC)
     stop(floor)  # nothing was heard of them yet: a cancel could overtake them
     assert floor.orders(RequestKind.CANCEL) == []
-    floor.run(12 * S)
+    floor.run(S)  # its deadline is much later
     floor.assert_done()
+    assert [sim.resting_orders() for sim in floor.venues.values()] == [0, 0]
 
 
 def test_legs_that_were_not_sent_stay_unsent_and_the_others_are_sold_again() -> None:

@@ -15,10 +15,10 @@ from engine.execution.waves import fits_at_once, last_leg_ns, next_wave
 from engine.ids import IdSource
 from engine.ledger.journal import Journal
 from engine.reasons import Reason
-from engine.records import PLAN_LEG, TimeInForce, Venue
+from engine.records import PLAN_LEG, DecisionStage, TimeInForce, Venue
 from engine.risk.limits import TOKEN_ONE
 from engine.units import INT64_MAX
-from tests.engine.execution.floor import BUY, YES, Floor
+from tests.engine.execution.floor import BUY, YES, Floor, last_decision
 from tests.engine.execution.test_ports import generous, real_gate
 from tests.engine.sim.world import KALSHI, MS, ONE, S
 
@@ -160,6 +160,22 @@ def test_a_plan_waits_no_longer_than_its_deadline() -> None:
     assert len(bought(floor)) == BURST
     assert (floor.result().reason, floor.result().surplus) == (Reason.UNWOUND, ())
     assert floor.executor.open_plans == 0
+
+
+def test_what_a_plan_in_waves_has_yet_to_send_is_not_taken_from_it() -> None:
+    floor = partition(BURST + 2)
+    floor.plan(
+        [(slot, BUY, YES, 500) for slot in range(BURST + 2)],
+        50 * ONE,
+        tif=TimeInForce.FOK,
+        deadline_ns=floor.now_ns + 500 * MS,
+    )
+    floor.run(2 * MS)
+    assert len(bought(floor)) == BURST
+    floor.plan([(0, BUY, YES, 500), (1, BUY, YES, 500)], ONE, tif=TimeInForce.FOK)
+    assert last_decision(floor)[:2] == (DecisionStage.EXECUTION, Reason.ORDER_RATE)
+    floor.run(10 * S)
+    assert (len(bought(floor)), floor.results[-1].reason) == (BURST + 2, Reason.NONE)
 
 
 def test_one_by_one_keeps_to_the_rate_too() -> None:
