@@ -274,6 +274,7 @@ class FeedLink:
             self._connection.send(texts)
 
     def _ping(self) -> None:
+        self._send(self.session.asked_again())
         text = self.session.keep_alive()
         if text is not None:
             self._send([text])

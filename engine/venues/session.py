@@ -47,6 +47,10 @@ class Session(Protocol):
         """Texts that ask for the books of ``symbols`` anew; none for those that are not subscribed here."""
         ...
 
+    def asked_again(self) -> list[bytes]:
+        """Texts that go with the next ping: what ended or was refused, and can be done without meanwhile."""
+        ...
+
     def keep_alive(self) -> bytes | None:
         """Text of a ping; None where the protocol's own ping serves."""
         ...

@@ -5,7 +5,8 @@ that sid can ask for snapshots. Sids are of this connection; another one begins 
 subscription: it is begun again, RESUBSCRIBES_MAX times a connection, then the connection is given up. So is
 one whose snapshots are refused, unless it was only asked too often.
 The first socket also subscribes to the life of markets, which the venue sends for all of them: without it no
-settlement is heard of. Books do not wait for it, and a refusal of it leaves them alone.
+settlement is heard of. Books do not wait for it, and a refusal or an end of it leaves them alone: it is asked
+for again with every ping.
 ``use_yes_price`` is always said, for its default is announced to change.
 """
 
@@ -73,6 +74,7 @@ class KalshiSession:
         self.last_error = ""
         self._subscriptions = plan.subscriptions
         self._hears_lifecycle = plan.is_first
+        self._misses_lifecycle = False  # it was refused, or has ended
         self._number_of = {
             ticker: number for number, tickers in enumerate(plan.subscriptions) for ticker in tickers
         }
@@ -114,6 +116,13 @@ class KalshiSession:
     def snapshot_requests(self, symbols: Sequence[str]) -> list[bytes]:
         """One command for each subscription that has some of the markets."""
         return list(self._snapshot_requests(symbols))
+
+    def asked_again(self) -> list[bytes]:
+        """What concerns all markets, while it is not heard of."""
+        if not self._misses_lifecycle:
+            return []
+        self._misses_lifecycle = False
+        return [self._subscribe(ALL_MARKETS, LIFECYCLE)]
 
     def keep_alive(self) -> bytes | None:
         """The protocol's ping."""
@@ -168,11 +177,16 @@ class KalshiSession:
             if code not in BUSY_CODES and refused in self._sids:
                 self._replies.append(unsubscribe(self._next_command(), self._sids[refused]))
                 self._begin_again(refused)
-        elif self._asked.get(_number(frame, "id"), ALL_MARKETS) != ALL_MARKETS:
-            self.is_broken = True
+        elif _number(frame, "id") in self._asked:
+            is_lifecycle = self._asked[_number(frame, "id")] == ALL_MARKETS
+            self._misses_lifecycle |= is_lifecycle
+            self.is_broken |= not is_lifecycle
 
     def _begin_again(self, wish: _Wish) -> None:
         self._wish_of.pop(self._sids.pop(wish), None)
+        if wish.number == ALL_MARKETS:
+            self._misses_lifecycle = True
+            return
         if self._resubscribes == RESUBSCRIBES_MAX:
             self.is_broken = True
             return

@@ -67,6 +67,10 @@ class PolymarketSession:
         tokens = [symbol for symbol in symbols if symbol in self._known]
         return [unsubscribe(tokens), subscribe(tokens)] if tokens else []
 
+    def asked_again(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
     def keep_alive(self) -> bytes | None:
         """The venue's own text."""
         return PING

@@ -49,18 +49,27 @@ def test_the_first_socket_also_hears_what_concerns_all_markets_and_does_not_wait
     assert json.loads(books)["params"]["market_tickers"] == ["KXA"]
     say(session, id=1, type="error", msg={"code": 8, "msg": "unknown channel name"})
     assert (session.is_broken, session.refusals) == (False, 1)
+    (again,) = session.asked_again()
+    assert json.loads(again) == {**json.loads(lifecycle), "id": 3}
+    assert session.asked_again() == []
+    say(session, id=3, type="error", msg={"code": 27, "msg": "too many requests"})
+    assert len(session.asked_again()) == 1
     confirm(session, 2, "orderbook_delta", 11)
     assert session.is_ready
 
 
-def test_news_about_all_markets_is_asked_for_again_when_it_ends() -> None:
+def test_news_about_all_markets_that_ends_again_and_again_costs_no_book() -> None:
     session = KalshiSession(SocketPlan(0, (("KXA",),), is_first=True))
     session.opening()
-    confirm(session, 1, "market_lifecycle_v2", 11)
-    say(session, type="error", sid=11, seq=5, msg={"code": 25, "msg": "buffer overflow"})
-    assert [json.loads(text)["params"] for text in session.replies()] == [
-        {"channels": ["market_lifecycle_v2"]}
-    ]
+    command = 1
+    for sid in range(11, 11 + 2 * RESUBSCRIBES_MAX):
+        confirm(session, command, "market_lifecycle_v2", sid)
+        say(session, type="error", sid=sid, seq=5, msg={"code": 25, "msg": "buffer overflow"})
+        assert session.replies() == []
+        (text,) = session.asked_again()
+        assert json.loads(text)["params"] == {"channels": ["market_lifecycle_v2"]}
+        command = json.loads(text)["id"]
+    assert not session.is_broken
 
 
 def test_it_is_ready_when_the_books_of_every_subscription_are_confirmed(session: KalshiSession) -> None:
