@@ -24,6 +24,7 @@ from engine.units import NS_PER_S, PPM
 from procs.agent import NEVER_NS, AgentStalled
 from procs.recording_frames import Frame
 from shm.ring import Records
+from shm.segment import Segment
 from shm.table import Table
 
 CLOCK: Final = "clock"
@@ -90,6 +91,11 @@ class EngineClock:
     def attach(cls, directory: Path, epoch: int | None = None) -> Self:
         """Map that of another process; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
         return cls(Table.attach(CLOCK, CLOCK_ROW, directory, epoch))
+
+    @property
+    def segment(self) -> Segment:
+        """Where the row lies."""
+        return self._table.segment
 
     def now_ns(self) -> int:
         """Engine time; it never steps back. A row that its writer is at leaves the time as it was."""
@@ -176,6 +182,11 @@ class Seats:
     def attach(cls, names: Sequence[str], directory: Path, epoch: int | None = None) -> Self:
         """Map those of another process; raises LayoutMismatch, SegmentRefused or FileNotFoundError."""
         return cls(Table.attach(SEATS, SEAT_ROW, directory, epoch), names)
+
+    @property
+    def segment(self) -> Segment:
+        """Where the rows lie."""
+        return self._table.segment
 
     def seat(self, name: str) -> Seat:
         """The row of a process; ValueError for a name that has none."""

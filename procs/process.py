@@ -40,7 +40,6 @@ from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
 from procs.run_directory import (
-    FOUND_SUFFIX,
     PROCESSES_LOCK,
     Description,
     FolderLock,
@@ -53,14 +52,15 @@ from procs.sockets import FeedSockets, VenueSockets
 from procs.stages import Stages
 from procs.tapes import RecordingTapes, Tapes
 from procs.telemetry import Telemetry
+from procs.wards import FOUND_SUFFIX, JOURNAL_SUFFIX
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
 from shm.mirror import Mirror
+from shm.segment import Segment
 from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 
-JOURNAL_SUFFIX: Final = ".journal"
 BEAT_EVERY_NS: Final = 100_000_000
 LOOK_EVERY_NS: Final = 1_000_000_000
 STEPS_MAX: Final = 64  # of a replay between two looks at the sockets
@@ -106,6 +106,7 @@ class EngineProcess:
         seat = self._seats.seat(name)
         self._bell = self._bells[seat.number]
         self._bell.stay_awake()  # the one before may have died in its sleep
+        self._segments = self._joined()
         self._others = [bell for bell in self._bells if bell is not self._bell]
         self._seat = seat.number
         self._conducts = seat.number == description.conductor and not self._is_live
@@ -125,6 +126,12 @@ class EngineProcess:
         self._ending: Ending | None = None
         if self._is_live:
             self._ending = Ending(description, name, self._path, self._halt.words, self._leave_off)
+
+    def _joined(self) -> list[Segment]:
+        """Segments beside the rings that must stay what they are: without control nobody could halt us."""
+        assert self._halt.words is not None, "it was refused without them"
+        known = [self._halt.words.segment, self._clock.segment, self._seats.segment]
+        return [*known, *(bell.segment for bell in self._bells)]
 
     def _hold_state(self) -> None:
         """No other engine may begin with this state while we go on without our owner."""
@@ -276,8 +283,7 @@ class EngineProcess:
         self._beat_ns = now_ns
         ended = self._tapes.on_clock(now_ns)
         if ended:
-            is_leaving = self._ending is not None and self._ending.is_leaving
-            self._health.set_state(ProcessState.STOPPING if is_leaving else ProcessState.READY, ended)
+            self._health.set_state(self._state(), ended)
 
         self._health.beat(now_ns, self._turns, self._host.work, self._slept)
         if self._ending is not None:
@@ -285,12 +291,19 @@ class EngineProcess:
         if now_ns - self._looked_ns < LOOK_EVERY_NS:
             return True
         self._looked_ns = now_ns
-        lost = self._parts.wires.lost()
+        gone = (one.path for one in self._segments if not one.is_current())
+        lost = self._parts.wires.lost() or next(gone, None)
         if lost is not None:
             raise ConfigError(f"{lost}: deleted or replaced under a running engine")
         self._tell_counts()
         self._tell_state()
         return self._is_live or owner_lives(self._path)
+
+    def _state(self) -> ProcessState:
+        """What was said last of a process that works."""
+        if self._ending is not None and self._ending.is_leaving:
+            return ProcessState.STOPPING
+        return ProcessState.DEGRADED if self._was_degraded else ProcessState.READY
 
     def _leave_off(self) -> None:
         """Open nothing more: the engine is ending."""

@@ -16,6 +16,7 @@ from procs.cli.exit_codes import ExitCode
 from procs.cli.verbs import tell_outcome
 from procs.control_client import ControlClient
 from procs.halt import OPERATOR, HaltSwitch, WordFailed
+from procs.run_directory import living
 from shm.errors import ShmError
 
 TELL_TIMEOUT_S = 0.3
@@ -38,6 +39,10 @@ def run(args: argparse.Namespace) -> int:
         raise WordFailed(f"{error}: latched only, what runs there goes on: stop its processes") from error
     switch.halt(Reason.HALTED, who, args.text)
     running = switch.words is not None
+    alive = living(dirs.run_dir)
+    if alive and not running:
+        said = f"{dirs.run_dir}: no control words, and {', '.join(alive)} run here"
+        raise WordFailed(f"{said}: latched only, what runs there goes on: stop its processes")
     told = running and _tell_control(ControlClient(dirs.run_dir, TELL_TIMEOUT_S, 1), who, args.text)
     if running and not told:
         sys.stderr.write("pr3dict: control does not answer; the halt is in force without it\n")

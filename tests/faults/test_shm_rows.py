@@ -39,16 +39,20 @@ def stale_plans(run_dir: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.compiled_only
-def test_s4_s6_a_stale_segment_is_made_anew_and_one_that_vanishes_ends_the_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["plans", "control"])
+def test_s4_s6_a_stale_segment_is_made_anew_and_one_that_vanishes_ends_the_engine(
+    name: str, tmp_path: Path
+) -> None:
     """S4: begun afresh over what a dead engine of another layout left. S6: never a write into what is gone.
 
     A ring cannot be attached anew in the middle of a run: who reads it would not know what it missed.
     """
     stale_plans(tmp_path / "run")
     with trading(tmp_path, "split") as engine:
-        plans = engine.run_dir / "plans"
-        raw = plans.read_bytes()
+        raw = (engine.run_dir / "plans").read_bytes()
         assert int(np.frombuffer(raw[: SEGMENT.itemsize], SEGMENT)[0]["version"]) != 99
+        plans = engine.run_dir / name
+        raw = plans.read_bytes()
         plans.unlink()
         plans.write_bytes(raw)
         until(lambda: engine.owner.poll() is not None, "the end of the engine")

@@ -240,6 +240,20 @@ def test_where_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads((tmp_path / "state" / "halt.json").read_text())["pid"] == os.getpid()
 
 
+def test_a_halt_that_finds_no_words_where_processes_run_does_not_say_that_none_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir(mode=0o700)
+    held = FolderLock(run_dir / "trade.lock", "process trade")
+    dirs = ["--run-dir", str(run_dir), "--state-dir", str(tmp_path / "state")]
+    assert main(["halt", *dirs]) == 1
+    said = capsys.readouterr().err
+    assert "no control words, and trade run here: latched only, what runs there goes on" in said
+    assert (tmp_path / "state" / "halt.json").exists()
+    held.release()
+
+
 def test_a_halt_of_an_engine_of_another_layout_latches_and_says_what_goes_on(
     engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
