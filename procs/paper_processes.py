@@ -31,11 +31,13 @@ from engine.units import PPM
 from procs.boot_epoch import next_boot_epoch
 from procs.build_id import build_id
 from procs.findings import Findings
+from procs.input_log import unused_folder
 from procs.inputs import Input
 from procs.paper_result import PlantedOutcome
 from procs.places import runtime_root
-from procs.process import JOURNAL_SUFFIX
 from procs.run_directory import (
+    LOCK_SUFFIX,
+    OWNER_LOCK,
     PROCESSES_LOCK,
     Description,
     FolderLock,
@@ -47,6 +49,7 @@ from procs.run_directory import (
 from procs.session_watch import SessionWatch
 from procs.supervisor import ProcessFailed, Supervisor
 from procs.tapes import describe_logs
+from procs.wards import JOURNAL_SUFFIX
 from procs.wires import Wires
 
 CONTROL: Final = "control"
@@ -171,13 +174,13 @@ def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int) -> 
     alive = living(directory.path)
     if alive:
         return Supervisor.attach(directory, _the_same(directory.path, wanted, alive))
-    if wanted.input.live and wanted.decisions:
-        Path(wanted.decisions).write_bytes(b"")
     state_dir = Path(wanted.state_dir)
     FolderLock(state_dir / PROCESSES_LOCK, "an engine without its owner, in another run directory").release()
     description = replace(wanted, boot_epoch=next_boot_epoch(state_dir))
     if description.record_inputs:
-        describe_logs(Path(description.record_inputs), description)
+        describe_logs(unused_folder(Path(description.record_inputs)), description)
+    if wanted.input.live and wanted.decisions:
+        Path(wanted.decisions).write_bytes(b"")
     return Supervisor.create(directory, description, start_ns)
 
 
@@ -237,8 +240,9 @@ def _own_folder() -> Path:
     root = runtime_root()
     for left in [] if root is None else root.glob(f"{OWN_PREFIX}*"):
         try:
-            is_in_use = left.stat().st_uid != os.geteuid() or time.time() - left.stat().st_mtime < NEW_S
-            if not is_in_use and not owner_lives(left / "run") and not living(left / "run"):
+            is_recent = left.stat().st_uid != os.geteuid() or time.time() - left.stat().st_mtime < NEW_S
+            in_use = owner_lives(left) or owner_lives(left / "run") or living(left / "run")
+            if not is_recent and not in_use:
                 shutil.rmtree(left, ignore_errors=True)
         except FileNotFoundError:
             continue  # another one that starts has removed it
@@ -249,6 +253,7 @@ def _own_folder() -> Path:
 def _engine_at(where: Where) -> Iterator[tuple[RunDirectory, Path]]:
     """Claimed run directory and state directory; those that nobody named end with the run."""
     base = _own_folder()
+    own = FolderLock(base / (OWNER_LOCK + LOCK_SUFFIX), "its owner")
     try:
         state_dir = where.state_dir or base / "state"
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -266,6 +271,7 @@ def _engine_at(where: Where) -> Iterator[tuple[RunDirectory, Path]]:
             claimed.lock.release()
     finally:
         shutil.rmtree(base, ignore_errors=True)
+        own.release()
 
 
 def _watch_reports(journal: bytes, watch: SessionWatch) -> None:

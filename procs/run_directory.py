@@ -26,6 +26,7 @@ from engine import typed_tree
 from engine.config import Config, ProcessConfig, Role
 from engine.errors import ConfigError, EngineRunning, Pr3dictError
 from procs.build_id import build_id, refuse_other_build
+from procs.wards import FOUND_SUFFIX, WARD_SUFFIX, is_noted
 from procs.whole_file import whole_file
 from shm.layout import SEGMENT_MAGIC
 
@@ -37,11 +38,11 @@ NOT_OWNER_BITS: Final = 0o077
 NO_SEED: Final = -1
 PROCESSES_LOCK: Final = "processes.lock"  # in the state directory: held by every live process of it
 BESIDE: Final = frozenset({OWNER_LOCK, "control-server"})  # locks that are not of the engine's processes
+ATTENDANTS: Final = frozenset({"control", "monitor"})  # begun beside an engine, and ended with their owner
 LEFT_NAMES: Final = frozenset({DESCRIPTION, "endpoints.json", "decisions.ndjson"})
-LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial", ".ward", ".sock"})
+LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial", WARD_SUFFIX, ".sock"})
 LOCK_TRIES: Final = 25  # somebody who only looks whether it is held holds it for a moment
 LOCK_TRY_S: Final = 0.002
-FOUND_SUFFIX: Final = ".found.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,9 +237,14 @@ def owner_lives(path: Path) -> bool:
 
 
 def living(path: Path) -> tuple[str, ...]:
-    """Names of the processes of this folder's engine that run, whoever started them and of whatever build."""
-    names = sorted(lock.name.removesuffix(LOCK_SUFFIX) for lock in path.glob(f"*{LOCK_SUFFIX}"))
-    return tuple(name for name in names if name not in BESIDE and process_lives(path, name))
+    """Names of the processes of this folder's engine that run, whoever started them and of whatever build.
+
+    One that has just been started holds no lock yet, but its owner has noted it.
+    """
+    locks = {lock.name.removesuffix(LOCK_SUFFIX) for lock in path.glob(f"*{LOCK_SUFFIX}")}
+    noted = {ward.name.removesuffix(WARD_SUFFIX) for ward in path.glob(f"*{WARD_SUFFIX}")}
+    names = sorted((locks | noted) - BESIDE - ATTENDANTS)
+    return tuple(name for name in names if process_lives(path, name) or is_noted(path, name))
 
 
 def process_lives(path: Path, name: str) -> bool:

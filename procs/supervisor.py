@@ -27,12 +27,13 @@ from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
 from procs.pace import EngineClock, Seats
 from procs.parts import VENUES
-from procs.run_directory import FOUND_SUFFIX, Description, RunDirectory, bell_name
-from procs.wards import STOP_S_MAX, Ward, Wardship, end
+from procs.run_directory import Description, RunDirectory, bell_name
+from procs.wards import FOUND_SUFFIX, STOP_S_MAX, Ward, Wardship, end
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 
 LOOK_S: Final = 0.02  # in a replay, which ends by itself
+LOOK_LATE_NS: Final = 2 * NS_PER_S
 LIVE_LOOK_S: Final = 0.1  # nothing waits for it: looking five times as often costs a hundredth of a core
 REFUSALS: Final = (2, 4, 5)  # exit codes: usage, denied, refused by the present state
 SPEAKER: Final = "pr3dict: "
@@ -63,6 +64,8 @@ class Supervisor:
         self.clock = EngineClock.attach(path)
         self.seats = Seats.attach(description.seats, path)
         self._health = HealthTable.attach(path)
+        self._is_new = True
+        self._looked_ns = 0
 
     @classmethod
     def create(cls, directory: RunDirectory, description: Description, start_ns: int) -> Self:
@@ -98,6 +101,7 @@ class Supervisor:
         """Become the owner of an engine that lives without one."""
         words = ControlWords.attach(directory.path)
         supervisor = cls(directory, description, words)
+        supervisor._is_new = False  # trading goes on, whatever keeps those beside it from running
         for process in description.processes:
             found = supervisor._wardship.find(
                 process.name, ("proc", process.name), supervisor._has_stopped(process.name)
@@ -132,7 +136,8 @@ class Supervisor:
         while not (is_over() or self.is_stopping or self._all_have_ended()):
             now_s = time.monotonic()
             for attendant in self._attendants:
-                _refuse_unfit(attendant)
+                if self._is_new and not attendant.restarts:
+                    _refuse_unfit(attendant)
                 self._look_after(attendant, now_s, outlives=False)
             for name, ward in self._wards.items():
                 self._look_at(name, ward, now_s)
@@ -233,6 +238,9 @@ class Supervisor:
         Simulated venues are left alone: only they know what they have, and they may come back.
         """
         now_ns = time.monotonic_ns()
+        before_ns, self._looked_ns = self._looked_ns, now_ns
+        if now_ns - before_ns > LOOK_LATE_NS:
+            return  # we stood still ourselves, and so may everybody have
         for row in self._health.read():
             ward = self._wards.get(row.name)
             is_ours = ward is not None and ward.process.pid == row.pid and row.state in WATCHED

@@ -26,10 +26,13 @@ from engine.units import NS_PER_S
 from procs.whole_file import whole_file
 
 WARD_SUFFIX: Final = ".ward"
+FOUND_SUFFIX: Final = ".found.json"  # what a process leaves at its end
+JOURNAL_SUFFIX: Final = ".journal"
 STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
 ENDED_BADLY: Final = -1  # exit code of one that was not our child: nobody tells it to us
 TEXT_BYTES_MAX: Final = 400
 PR_SET_PDEATHSIG: Final = 1
+_ZOMBIE: Final = "Z"
 _STARTED_FIELD: Final = 19  # of /proc/PID/stat behind the name: ticks after the boot
 
 _LIBC: Final = ctypes.CDLL(None)
@@ -132,7 +135,9 @@ class Wardship:
     def begin(self, name: str, command: Sequence[str], *, outlives: bool = False) -> Ward:
         """Start ``pr3dict COMMAND --run-dir ...``; unless it ``outlives`` us it ends when we do."""
         said = self._directory / f"{name}.stderr"
-        with said.open("wb") as stderr:
+        for left in (FOUND_SUFFIX, JOURNAL_SUFFIX):  # of another life
+            (self._directory / f"{name}{left}").unlink(missing_ok=True)
+        with said.open("ab") as stderr:  # what the one before it died of stays
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [sys.executable, "-m", "procs.cli.main", *command, "--run-dir", str(self._directory)],
                 stdin=subprocess.DEVNULL,
@@ -177,12 +182,22 @@ def end(process: Running) -> None:
 
 
 def started_at(pid: int) -> int:
-    """When a process started, in ticks after the boot; 0 for one that is not there."""
+    """When a process started, in ticks after the boot; 0 for one that is not there, or has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return 0
-    return int(stat.rpartition(")")[2].split()[_STARTED_FIELD])
+    fields = stat.rpartition(")")[2].split()
+    return 0 if fields[0] == _ZOMBIE else int(fields[_STARTED_FIELD])
+
+
+def is_noted(directory: Path, name: str) -> bool:
+    """Whether the process that an owner noted under this name runs."""
+    try:
+        noted = orjson.loads((directory / f"{name}{WARD_SUFFIX}").read_bytes())
+        return bool(started_at(int(noted["pid"])) == int(noted["started"]) > 0)
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return False  # nobody's note
 
 
 def _end_with_the_owner() -> None:

@@ -23,7 +23,6 @@ from procs.cli.render_json import paper_document
 from procs.cli.render_paper import faults, summary
 from procs.cli.render_progress import shown_on
 from procs.cli.render_table import show
-from procs.input_log import unused_folder
 from procs.paper import INLINE, PaperOptions, refuse_missing_roles, run_live
 from procs.paper_processes import Where
 from procs.progress import OnProgress
@@ -74,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
                 state_dir.absolute(),
                 config.monitor.port if args.port is None else args.port,
                 None if args.decisions is None else args.decisions.absolute(),
-                None if args.record_inputs is None else unused_folder(args.record_inputs),
+                None if args.record_inputs is None else args.record_inputs.absolute(),
             ),
         )
         result = run_live(args.markets, options, time.time_ns(), _until(args.for_s), on_progress)

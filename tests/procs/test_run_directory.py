@@ -22,6 +22,7 @@ from procs.run_directory import (
     owner_lives,
     read_description,
 )
+from procs.wards import started_at
 from shm.counters import Counters
 
 
@@ -109,6 +110,19 @@ def test_what_living_processes_use_stays_when_another_owner_comes(tmp_path: Path
     assert living(first.path) == ()
     RunDirectory.claim(first.path).lock.release()
     assert not (first.path / "trade.stderr").exists()
+
+
+def test_a_process_that_has_just_been_started_lives_before_it_holds_its_lock(tmp_path: Path) -> None:
+    first = RunDirectory.claim(tmp_path / "run")
+    pid = os.getpid()
+    (first.path / "trade.ward").write_bytes(orjson.dumps({"pid": pid, "started": started_at(pid)}))
+    (first.path / "control.ward").write_bytes(orjson.dumps({"pid": pid, "started": started_at(pid)}))
+    first.lock.release()
+    assert living(first.path) == ("trade",)
+    RunDirectory.claim(first.path).lock.release()
+    assert (first.path / "trade.ward").exists()
+    (first.path / "trade.ward").write_bytes(orjson.dumps({"pid": pid, "started": started_at(pid) - 1}))
+    assert living(first.path) == ()
 
 
 def test_an_engine_is_the_same_whenever_it_began() -> None:

@@ -14,7 +14,15 @@ import orjson
 import pytest
 
 from procs.config_files import load_config
-from procs.wards import ENDED_BADLY, Adopted, Wardship, end, started_at
+from procs.wards import (
+    ENDED_BADLY,
+    FOUND_SUFFIX,
+    JOURNAL_SUFFIX,
+    Adopted,
+    Wardship,
+    end,
+    started_at,
+)
 
 CONFIG = load_config().supervisor
 WAITS = "import sys; sys.stdin.read()"
@@ -45,6 +53,16 @@ def test_a_living_process_is_adopted(child: subprocess.Popen[bytes], tmp_path: P
     assert child.wait() == -signal.SIGTERM
     assert ward.process.poll() == ENDED_BADLY
     ward.process.send_signal(signal.SIGKILL)  # to nobody: the number may be another's by now
+
+
+def test_what_one_left_at_its_end_is_not_taken_for_the_next_ones(tmp_path: Path) -> None:
+    for suffix in (FOUND_SUFFIX, JOURNAL_SUFFIX):
+        (tmp_path / f"trade{suffix}").write_bytes(b"of before")
+    (tmp_path / "trade.stderr").write_bytes(b"what it died of\n")
+    ward = Wardship(tmp_path, CONFIG).begin("trade", ("no-such-command",))
+    assert ward.process.wait(60) != 0
+    assert not any((tmp_path / f"trade{suffix}").exists() for suffix in (FOUND_SUFFIX, JOURNAL_SUFFIX))
+    assert ward.said.read_bytes().startswith(b"what it died of\n")
 
 
 def test_one_that_said_so_ended_well(child: subprocess.Popen[bytes]) -> None:
