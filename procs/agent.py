@@ -56,6 +56,14 @@ class TimedAgent(Agent, Protocol):
         ...
 
 
+class StoppableAgent(Agent, Protocol):
+    """An agent that begins things."""
+
+    def stop(self, now_ns: int) -> None:
+        """Begin nothing more; what was begun goes on to its end."""
+        ...
+
+
 class AgentRunaway(Pr3dictError):
     """Agents kept each other busy past the bound without the clock moving; the message names the busiest."""
 

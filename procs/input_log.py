@@ -56,9 +56,19 @@ class EntryKind(IntEnum):
     OUTPUT = 7
     DONE = 8
     FULL = 9
+    STOP = 10
 
 
-CALLS: Final = frozenset({EntryKind.BUILD, EntryKind.START, EntryKind.WORK, EntryKind.FRAME, EntryKind.LOST})
+CALLS: Final = frozenset(
+    {
+        EntryKind.BUILD,
+        EntryKind.START,
+        EntryKind.WORK,
+        EntryKind.FRAME,
+        EntryKind.LOST,
+        EntryKind.STOP,
+    }
+)
 
 
 class LogEntry(NamedTuple):

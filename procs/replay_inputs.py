@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.config import Role
-from engine.errors import ConfigError, Pr3dictError, RecordingFormat
+from engine.errors import ConfigError, Pr3dictError, RecordingError, RecordingFormat
 from procs.agent import BOOK, FEED, VENUE, Agent
 from procs.control_words import ControlWords
 from procs.executor import ExecutorAgent
@@ -26,7 +26,7 @@ from procs.run_directory import Description, read_description
 from procs.stages import Stages
 from procs.strategy import StrategyAgent
 from procs.tape import Differs, PlayingTape, TapeEnd
-from procs.tapes import BUILT, CONN_BYTES, FRAME_DONE, PlayingTapes
+from procs.tapes import BUILT, CONN_BYTES, FRAME_DONE, STOPPED, PlayingTapes
 from procs.wires import Wires
 
 _ROLES: Final = {
@@ -82,6 +82,8 @@ def play_log(path: Path) -> Played:
             end = str(error)
         except Differs as error:
             difference = f"call {player.calls} ({player.kind}) at {player.last_ns}: {error}"
+        except RecordingError:
+            raise  # of the log, not of the agent
         except Pr3dictError as error:
             if tape.is_over:  # the agent ended its process
                 end = f"{type(error).__name__}: {error}"
@@ -150,6 +152,12 @@ class _Player:
 
     def _call(self, agent: Agent, tapes: PlayingTapes, call: LogEntry) -> None:
         at_ns, handed = split_call(call.payload)
+        if call.kind is EntryKind.STOP:
+            if not isinstance(agent, StrategyAgent | ExecutorAgent):
+                raise Differs(f"{agent.role} cannot be stopped")
+            agent.stop(at_ns)
+            self._tape.end_call(STOPPED)
+            return
         if call.kind is EntryKind.START:
             agent.on_start(at_ns)
             self._tape.end_call(0)

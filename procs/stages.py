@@ -95,10 +95,9 @@ class Stages:
 
     def stop(self, now_ns: int) -> None:
         """Begin nothing more; what was begun goes on to its end."""
-        if self.strategy is not None:
-            self.strategy.is_quiet = True
-        if self.executor is not None:
-            self.executor.stop(now_ns)
+        for agent in (self.strategy, self.executor):
+            if agent is not None:
+                self._parts.tapes.stop(agent, now_ns)
 
     @property
     def are_done(self) -> bool:

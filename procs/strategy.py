@@ -63,6 +63,11 @@ class StrategyAgent:
         """Tops overwritten before they were read."""
         return sum(reader.lost_messages for reader, _ in self._readers.values())
 
+    def stop(self, now_ns: int) -> None:
+        """Give no signal any more."""
+        del now_ns
+        self.is_quiet = True
+
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
 
@@ -125,9 +130,10 @@ class StrategyAgent:
             publish_each(
                 self._wires.decisions[DecisionStage.STRATEGY], scanner.decisions[:n_decisions], "decisions"
             )
-        self.signals += n_signals
         first = 0
-        for index in range(0 if self.is_quiet else n_signals):
+        n_signals = 0 if self.is_quiet else n_signals
+        self.signals += n_signals
+        for index in range(n_signals):
             head = scanner.signal_heads[index : index + 1]
             legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]
             first += len(legs)

@@ -15,7 +15,7 @@ import orjson
 
 from engine import typed_tree
 from engine.records import Venue
-from procs.agent import Agent, Follow, TimedAgent
+from procs.agent import Agent, Follow, StoppableAgent, TimedAgent
 from procs.feed_link import FeedSink
 from procs.input_log import SUFFIX, VERSION, EntryKind, InputLog, LogHeader
 from procs.registry import Registry
@@ -30,6 +30,7 @@ EPOCH_DIGITS: Final = 6
 CONN_BYTES: Final = 4
 BUILT: Final = 1  # answers of calls that have none: written, whatever came of them
 FRAME_DONE: Final = 1
+STOPPED: Final = 1
 
 
 class Tapes:
@@ -61,6 +62,10 @@ class Tapes:
         """A feed as its sockets call it."""
         del role
         return feed
+
+    def stop(self, agent: StoppableAgent, now_ns: int) -> None:
+        """Tell an agent to begin nothing more."""
+        agent.stop(now_ns)
 
     def on_clock(self, now_ns: int) -> str:
         """Now and then: why a log has ended since, or nothing."""
@@ -231,6 +236,13 @@ class RecordingTapes(Tapes):
     def sink(self, role: str, feed: FeedSink) -> FeedSink:
         """A feed as its sockets call it."""
         return TapedSink(feed, self.tape(role), self._news[role])
+
+    def stop(self, agent: StoppableAgent, now_ns: int) -> None:
+        """Tell an agent to begin nothing more; that is a call of it."""
+        tape = self._tapes[agent.role]
+        tape.begin(EntryKind.STOP, now_ns)
+        agent.stop(now_ns)
+        tape.end(STOPPED)
 
     def on_clock(self, now_ns: int) -> str:
         """Hand to the kernel what has waited; why a log has ended since, each once."""

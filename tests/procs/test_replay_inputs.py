@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import Role
-from engine.errors import ConfigError, RecordingFormat
+from engine.errors import ConfigError, RecordingDamaged, RecordingFormat
 from engine.records import Venue
 from engine.sim.session.build import Session
 from engine.sim.session.planted import partition_buy_yes
@@ -54,10 +55,11 @@ def run(
     session: Session,
     known: Callable[[Session], Session] = lambda session: session,
     journal_at: Path | None = None,
+    stop_at: int = 0,
 ) -> Ran:
     """Run ``session`` in this process; the header names the markets of ``known``.
 
-    The journal is new, or that of an earlier run.
+    The journal is new, or that of an earlier run; at the step ``stop_at`` the engine is told to end.
     """
     config = load_config(assignments=["engine.market_slots=64"])
     recording = recorded(known(session), folder / "session.ndjson.zst")
@@ -79,8 +81,11 @@ def run(
     source = SourceAgent(frames_of(session), stages.sinks())
     runner = InlineRunner([source, *stages.in_order()], VirtualClock(start_ns))
     runner.start()
+    steps = 0
     while runner.step():
-        pass
+        steps += 1
+        if steps == stop_at:
+            stages.stop(start_ns)
     runner.close()
     tapes.close()
     journal.close()
@@ -117,6 +122,25 @@ def test_markets_that_nobody_described_come_when_they_came(session: Session, tmp
     assert [one.difference for one in played] == [""] * len(EVERY)
     book = next(one for one in played if one.agent == "book-polymarket")
     assert book.outputs > 0
+
+
+def test_a_stop_is_a_call_like_any_other(session: Session, tmp_path: Path) -> None:
+    ran = run(tmp_path, session, stop_at=2)
+    played = {one.agent: one for one in map(play_log, logs_of(ran.folder))}
+    assert {one.difference for one in played.values()} == {""}
+    assert ran.orders == 0
+    assert played["strategy"].outputs > 0, "it decided, and gave no signal"
+
+
+def test_a_log_that_is_damaged_is_told_as_such(ran: Ran, tmp_path: Path) -> None:
+    folder = tmp_path / "inputs"
+    shutil.copytree(ran.folder, folder)
+    [path] = logs_of(folder, "strategy")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x55
+    path.write_bytes(content)
+    with pytest.raises(RecordingDamaged):
+        play_log(path)
 
 
 def test_an_executor_that_comes_back_does_so_again(ran: Ran, session: Session, tmp_path: Path) -> None:
