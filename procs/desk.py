@@ -126,6 +126,9 @@ class Desk:
     def _take_over(self, past: Past) -> None:
         """Show ledger, gate and tables what was there; limits go on counting from where they did."""
         self.ledger = past.ledger
+        for slot in range(len(self._wires.positions)):  # what an executor before this one promised is shown
+            if self._wires.positions.read(slot, self._position) and self._position["reserved_micros"][0]:
+                self._shown_micros[slot] = int(self._position["reserved_micros"][0])
         for (_, slot, generation), position in self.ledger.positions.items():
             yes_e6, no_e6 = position.size_e6
             self.gate.set_position(slot, yes_e6, no_e6, sum(position.cost_micros))

@@ -99,7 +99,9 @@ class DoubtWatch:
         self._slots = np.empty(0, np.int64)
         self._waited = np.zeros(len(rows), np.bool_)  # by slot, when it was looked at last
         self._lost = np.zeros(len(rows), np.bool_)  # by slot: told to be silent, and not heard of since
-        self._lost = np.zeros(len(rows), np.bool_)  # by slot: told to be silent, and not heard of since
+        self._asked_live: dict[
+            int, int
+        ] = {}  # slot of a LIVE book that was asked for to when it was heard of
         self._wanted = np.zeros(len(rows), WANTED_ROW) if wanted is None else wanted
         self._served = self._wanted["wanted_ns"].copy()
         self._next_ns = 0
@@ -121,6 +123,7 @@ class DoubtWatch:
         for slot in self._slots[self._waited[self._slots] & (trusts == Trust.LIVE)].tolist():
             for symbol in self._symbols[slot]:
                 self._feed.snapshot_arrived(symbol)
+        self._tell_answered()
         is_lost = ages_ns >= 2 * self._silence_ns
         silent = self._slots[is_lost & ~self._lost[self._slots]].tolist()
         self._lost[self._slots] = is_lost
@@ -140,6 +143,15 @@ class DoubtWatch:
         self.silent += len(silent)
         return asked + len(silent)
 
+    def _tell_answered(self) -> None:
+        """A LIVE book that was asked for has been heard of since: the next need of it is a new one."""
+        heard_ns, trusts = self._rows["recv_ns"], self._rows["trust"]
+        for slot, before_ns in list(self._asked_live.items()):
+            if trusts[slot] != Trust.LIVE or heard_ns[slot] > before_ns:
+                del self._asked_live[slot]
+                for symbol in self._symbols[slot]:
+                    self._feed.snapshot_arrived(symbol)
+
     def _serve(self) -> int:
         """Ask for what another reader wants, until it can be asked for; how many books."""
         wanted = self._slots[self._wanted["wanted_ns"][self._slots] != self._served[self._slots]]
@@ -149,4 +161,6 @@ class DoubtWatch:
 
     def _ask(self, slot: int) -> bool:
         urgent = self._has_orders is not None and self._has_orders(slot)
+        if self._rows["trust"][slot] == Trust.LIVE:
+            self._asked_live.setdefault(slot, int(self._rows["recv_ns"][slot]))
         return sum(self._feed.want_snapshot(symbol, urgent=urgent) for symbol in self._symbols[slot]) > 0

@@ -265,7 +265,8 @@ def recent_plans(directory: Path) -> list[np.void]:
     """LADDER_ROW of the last plans that became orders, oldest first; raises as ``Table.attach``."""
     recent = Table.attach(RECENT_NAME, LADDER_ROW, directory)
     row: Records = np.zeros(1, LADDER_ROW)
-    found = [row[0].copy() for at in range(len(recent)) if recent.version(at) and recent.read(at, row)]
+    rows = [row[0].copy() for at in range(len(recent)) if recent.version(at) and recent.read(at, row)]
+    found = [row for row in rows if row["plan_id"]]  # a row that its writer died at is zeroed
     return sorted(found, key=lambda plan: int(plan["sent_ns"]))
 
 

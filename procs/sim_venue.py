@@ -86,7 +86,7 @@ class SimVenueAgent:
         self._follow = follow
         self._book = book
         self._lost = None if book is None else book.lost
-        self._laps = 0
+        self.laps = 0
         self.unpaid = 0
         self._settle_ns = settle_ns
         self._results: dict[int, int] = {}  # slot -> value of YES, said before the market pays
@@ -95,6 +95,16 @@ class SimVenueAgent:
         self._requests = wires.requests[venue].resume("venue", 0)
         self._orders = self._requests.records(ORDER_REQUEST)
         self._reports = wires.reports[venue]
+
+    @property
+    def missed_books(self) -> int:
+        """Books that had missed something when this reader was lapped."""
+        return 0 if self._lost is None else self._lost.missed
+
+    @property
+    def lost(self) -> int:
+        """Updates overwritten before they were read."""
+        return self._reader.lost_messages
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
@@ -138,7 +148,7 @@ class SimVenueAgent:
     def _doubt_gaps(self, now_ns: int) -> None:
         """What was overwritten before we read it, or what another feed never knew, may concern any book."""
         is_another_feed = self._reader.entered_epoch()
-        is_lapped, self._laps = self._reader.laps != self._laps, self._reader.laps
+        is_lapped, self.laps = self._reader.laps != self.laps, self._reader.laps
         if is_lapped and self._lost is not None:
             self._lost.lapped(now_ns)
         elif is_lapped:

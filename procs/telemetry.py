@@ -127,6 +127,9 @@ def _simulated(venue: SimVenueAgent) -> Values:
     yield "venue_cancels", venue.sim.cancels
     yield "venue_queries", venue.sim.queries
     yield "venue_unpaid", venue.unpaid
+    yield "venue_laps", venue.laps
+    yield "venue_lost_updates", venue.lost
+    yield "venue_missed_books", venue.missed_books
 
 
 def _executor(executor: ExecutorAgent) -> Values:

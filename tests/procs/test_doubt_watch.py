@@ -142,6 +142,22 @@ def test_a_market_that_nothing_is_heard_of_is_asked_for_and_then_in_doubt() -> N
     assert watched.silent == 1
 
 
+def test_a_live_book_that_was_asked_for_and_heard_of_has_arrived() -> None:
+    """Otherwise the next need of it would have to wait twice as long, each time."""
+    asked = Asked()
+    watched = watch(asked, {1: Trust.LIVE})
+    asked.rows["recv_ns"][1] = 1_000
+    assert watched.look(1_000 + SILENCE_NS) == 1
+    assert asked.arrived == []
+    watched.look(1_000 + SILENCE_NS + LOOK_EVERY_NS)
+    assert asked.arrived == [], "nothing was heard of it since"
+    asked.rows["recv_ns"][1] = 1_001 + SILENCE_NS + LOOK_EVERY_NS
+    watched.look(1_000 + SILENCE_NS + 2 * LOOK_EVERY_NS)
+    assert asked.arrived == ["A"]
+    watched.look(1_000 + SILENCE_NS + 3 * LOOK_EVERY_NS)
+    assert asked.arrived == ["A"]
+
+
 def test_a_silence_is_told_once_while_the_row_of_another_process_does_not_show_it() -> None:
     asked = Asked()
     asked.shows = False
