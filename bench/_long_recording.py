@@ -1,8 +1,8 @@
 """A recording as long as a soak needs it: a packaged recording and the synthetic session, over and over.
 
 The packaged one (the beginning of a final, 100 frames a second) is market data at Polymarket; the session
-plants opportunities at both venues that the engine trades. Each round of the session opens with new books, as after
-a reconnect: Kalshi's sequence begins anew, so that its books fall into doubt and are synchronised again.
+plants opportunities at both venues that the engine trades. Each round of the session opens with new books, as
+after a reconnect: Kalshi's sequence begins anew, so that its books fall into doubt and come back.
 Markets settle in no round, and close three days from now.
 """
 
