@@ -78,10 +78,12 @@ format: $(DEVELOP)
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-# Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels.
-test: lint kernels
+# Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels. Kernels are
+# compiled beside the installation of what development needs and lint: neither keeps two cores busy all the time.
+test: $(RUNTIME)
+	@$(MAKE) --no-print-directory -j2 kernels lint
 	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT)
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) -m "not shared_data and not soak" \
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) -m "not shared_data and not soak and not long_plain" \
 	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 fuzz: $(DEVELOP) kernels

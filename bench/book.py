@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.book.grid import GridTable
-from engine.book.jit import kernel
 from engine.book.ladder import add_level, next_better, set_level, step_worse
 from engine.book.pool import BEST, NO_TICK, Ladders
 from engine.book.store import BookStore
 from engine.book.vwap import standard_vwaps
+from engine.jit import kernel
 from engine.records import BOOK_UPDATE, VWAP_NOTIONALS_MICROS, UpdateFlag, UpdateKind, Venue
 
 TICKS: Final = (101, 1_001, 10_001)

@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from engine.book.apply import apply_updates
-from engine.book.jit import inlined, kernel
 from engine.book.state import BookState, Records
 from engine.book.store import BookStore
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, NO_PRICE, Side, TopFlag, Trust, UpdateKind, Venue
 from engine.units import NS_PER_MS, PRICE_ONE_E4

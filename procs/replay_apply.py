@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 
 from engine.book.apply import apply_updates
-from engine.book.jit import kernel
 from engine.book.state import BookState, Records
 from engine.book.store import BookStore
+from engine.jit import kernel
 from engine.records import BOOK_UPDATE, UpdateFlag
 
 _LAST: Final = int(UpdateFlag.LAST_OF_FRAME)

@@ -14,6 +14,8 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
-    """Compile ``function`` lazily, without the GIL, into the cache directory of this build."""
-    compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    """Compile ``function`` lazily, without the GIL, into the cache of this build; it may not allocate."""
+    compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(
+        function
+    )
     return compiled

@@ -51,6 +51,7 @@ def test_absent_data_is_counted_aloud(tmp_path: Path) -> None:
     assert "1 passed, 2 skipped" in said
 
 
+@pytest.mark.soak
 def test_present_data_is_used(tmp_path: Path) -> None:
     said = _run_sample(tmp_path, with_data=True, plain=False)
     assert "2 tests needing shared data: run" in said

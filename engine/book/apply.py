@@ -30,12 +30,12 @@ import numpy.typing as npt
 from engine.book.doubt import begin_snapshot, change_grid, close_book, end_snapshot, raise_doubt
 from engine.book.frame import end_frame
 from engine.book.grid import OFF_GRID, GridTable, tick_of, uniform_grid
-from engine.book.jit import inlined, kernel
 from engine.book.ladder import Status, Write, write_level
 from engine.book.mirror import compare_siblings, forget_diffs
 from engine.book.pool import Ladders
 from engine.book.state import TOUCHED_LIST, BookState, Count, Records, Seen, Source
 from engine.book.trust import TrustEvent
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import MarketState, Trust, UpdateFlag, UpdateKind
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 
 WORD_BITS: Final = 64
 NO_BIT: Final = -1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.book.jit import inlined, kernel
 from engine.book.ladder import clear
 from engine.book.pool import NO_TICK
 from engine.book.state import (
@@ -19,6 +18,7 @@ from engine.book.state import (
     Source,
 )
 from engine.book.trust import NO_EPOCH, TrustEvent, epoch_of, step
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import Trust
 

@@ -13,12 +13,12 @@ from typing import Final
 
 from engine.book.doubt import raise_doubt, watch_crossing
 from engine.book.grid import price_of
-from engine.book.jit import inlined, kernel
 from engine.book.mirror import still_differs
 from engine.book.pool import BEST, NO_TICK, UNKNOWN
 from engine.book.rows import publish_row
 from engine.book.state import BookState, Count, Seen, Source
 from engine.book.trust import TrustEvent
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import NO_PRICE, TopFlag, Trust
 from engine.units import NS_PER_MS

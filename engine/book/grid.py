@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.units import PRICE_ONE_E4
 
 RANGES_MAX: Final = 16

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.book.bits import NO_BIT, bit_mask, has_bit, highest_bit, highest_to, lowest_bit, lowest_from, ones
-from engine.book.jit import inlined, kernel
 from engine.book.pool import (
     BEST,
     CHANGED,
@@ -34,6 +33,7 @@ from engine.book.pool import (
     shrink,
     size_cell,
 )
+from engine.jit import inlined, kernel
 from engine.units import LEVEL_SIZE_MAX_E6, SIDE_SIZE_MAX_E6
 
 

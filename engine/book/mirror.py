@@ -13,7 +13,6 @@ import numpy as np
 
 from engine.book.doubt import raise_doubt
 from engine.book.grid import OFF_GRID, tick_of
-from engine.book.jit import inlined, kernel
 from engine.book.ladder import Status, clear, has_level, level_size, next_worse, set_level, set_unknown
 from engine.book.pool import BEST, NO_TICK
 from engine.book.state import (
@@ -29,6 +28,7 @@ from engine.book.state import (
     Records,
 )
 from engine.book.trust import TrustEvent
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import UpdateFlag, UpdateKind
 

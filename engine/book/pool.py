@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from engine.book.bits import NO_BIT, WORD_BITS, bit_mask, lowest_bit, lowest_from, ones, ones_below
 from engine.book.grid import TICKS_MAX
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 
 WORDS_MAX: Final = TICKS_MAX // WORD_BITS + 1  # a search may begin one tick after the last
 SUMMARY_WORDS: Final = -(-WORDS_MAX // WORD_BITS)

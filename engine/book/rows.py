@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.book.grid import price_of, tick_of
-from engine.book.jit import inlined, kernel
 from engine.book.ladder import ALL_CHANGED, at_or_worse, has_level, is_better, level_size, next_worse
 from engine.book.pool import BEST, CHANGED, CHANGES, NO_TICK
 from engine.book.state import BookState
 from engine.book.vwap import standard_vwaps
+from engine.jit import inlined, kernel
 from engine.records import NO_PRICE, TOP_LEVELS, Side
 
 _BID: Final = int(Side.BID)

@@ -22,7 +22,6 @@ from engine.book.doubt import (
 )
 from engine.book.frame import announce, best_price
 from engine.book.grid import TICK_TO_PRICE, TICKS_MAX, Grids, Ranges
-from engine.book.jit import kernel
 from engine.book.ladder import copy_levels
 from engine.book.mirror import forget_diffs
 from engine.book.pool import NO_TICK, ladder_bytes
@@ -40,6 +39,7 @@ from engine.book.state import (
 )
 from engine.book.trust import TrustEvent, step
 from engine.book.vwap import Impact, Walk, walk_notional, walk_size
+from engine.jit import kernel
 from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, NO_PRICE, Direction, Side, Trust, Venue
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.records import Trust
 
 __all__ = [

@@ -14,9 +14,9 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from engine.book.grid import GridTable, price_of
-from engine.book.jit import inlined, kernel
 from engine.book.ladder import level_size, next_worse, step_worse
 from engine.book.pool import BEST, NO_TICK, Ladders
+from engine.jit import inlined, kernel
 from engine.records import NO_PRICE, VWAP_NOTIONALS_MICROS
 from engine.units import INT64_MAX, MICROS_PER_PRICE, PRICE_ONE_E4, muldiv_ceil, muldiv_floor
 

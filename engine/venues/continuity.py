@@ -27,7 +27,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.venues.counts import Count
 from engine.venues.emit import make_room, put_doubt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.reasons import Reason
 from engine.records import UpdateFlag, UpdateKind
 from engine.venues.counts import RECORDS_OF_KIND, Count

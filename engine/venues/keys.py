@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.venues.scan import (
     CLOSE_OBJECT,
     CONTAINER,

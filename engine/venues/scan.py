@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.venues.workspace import SENTINEL_WORDS, FrameBytes, Words
 
 UNSURE: Final = -1

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.venues.emit import put_doubt
 from engine.venues.symbols import GENERATION, LENGTH, SLOT
 from engine.venues.workspace import (

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.records import Outcome
 from engine.venues.scan import chunk
 from engine.venues.workspace import NONE, Words

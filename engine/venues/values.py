@@ -6,7 +6,7 @@ they are wherever the text is not plain.
 
 from __future__ import annotations
 
-from engine.book.jit import inlined, kernel
+from engine.jit import inlined, kernel
 from engine.records import NO_PRICE
 from engine.units import LEVEL_SIZE_MAX_E6, NS_PER_MS, PRICE_ONE_E4
 from engine.venues.keys import has, span

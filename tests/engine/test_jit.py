@@ -1,13 +1,36 @@
+"""The compiler's promises to kernels: what would allocate does not compile; without it functions stay."""
+
 from __future__ import annotations
 
+from types import FunctionType
+
+import numba
+import numpy as np
+import pytest
 from numba import config
 
+from engine.jit import inlined
 from engine.jit import kernel as engine_kernel
 from shm.jit import kernel as shm_kernel
+from tests.plain_twin import PlainTwin
 
 
 def third(numerator: int) -> int:
     return numerator // 3
+
+
+def allocating(n: int) -> float:
+    return float(np.zeros(n).sum())
+
+
+@inlined
+def _twice(number: int) -> int:
+    return 2 * number
+
+
+@engine_kernel
+def _twice_and_one(number: int) -> int:
+    return _twice(number) + 1
 
 
 def test_both_floors_compile_alike_and_leave_plain_functions_plain() -> None:
@@ -15,3 +38,20 @@ def test_both_floors_compile_alike_and_leave_plain_functions_plain() -> None:
         compiled = kernel(third)
         assert compiled(10) == 3
         assert (compiled is third) == bool(config.DISABLE_JIT)
+
+
+def test_inlined_kernels_answer_as_functions() -> None:
+    assert _twice_and_one(20) == 41
+
+
+@pytest.mark.compiled_only
+def test_a_kernel_that_allocates_does_not_compile_on_either_floor() -> None:
+    for kernel in (engine_kernel, shm_kernel):
+        with pytest.raises(numba.core.errors.NumbaError):
+            kernel(allocating)(3)
+
+
+def test_without_the_compiler_both_leave_the_function_alone(plain_twin: PlainTwin) -> None:
+    plain = plain_twin("engine.book.bits")
+    assert isinstance(plain.ones, FunctionType)  # a kernel
+    assert isinstance(plain.has_bit, FunctionType)  # an inlined one

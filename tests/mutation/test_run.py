@@ -58,6 +58,7 @@ def test_a_killed_mutant_is_told_from_a_survivor(tree: Path, monkeypatch: pytest
     assert (tree.parent / "place/checkout/engine/thing.py").read_text() == SOURCE
 
 
+@pytest.mark.soak
 def test_compiled_tests_are_run_where_plain_ones_see_one_side_only(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,12 +75,14 @@ def test_compiled_tests_are_run_where_plain_ones_see_one_side_only(
     assert place.try_mutant(site, seconds).outcome is Outcome.FAILED
 
 
+@pytest.mark.soak
 def test_a_mutant_without_end_is_noticed(tree: Path) -> None:
     (tree / "tests/engine/test_thing.py").write_text("def test_endless():\n    while True:\n        pass\n")
     place = run.Workplace(tree.parent / "place", tree)
     assert place.run(["tests/engine/test_thing.py"], 2.0) is Outcome.ENDLESS
 
 
+@pytest.mark.soak
 def test_a_mutant_that_waits_for_ever_is_noticed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "WAITING_TIMES_MAX", 0.5)
     (tree / "tests/engine/test_thing.py").write_text(

@@ -91,6 +91,7 @@ def test_latency_costs_what_the_orders_that_came_too_late_cost(
     assert slow.cost_held_micros == 0
 
 
+@pytest.mark.soak  # by the command in each run: tests/procs/cli/test_paper_runs.py
 def test_the_same_seed_gives_the_same_decision_log_byte_for_byte(
     seeded: tuple[PaperResult, bytes, list[Progress]],
 ) -> None:

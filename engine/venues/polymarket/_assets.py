@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.book.jit import kernel
+from engine.jit import kernel
 from engine.records import NO_PRICE, Side
 from engine.units import PRICE_ONE_E4
 from engine.venues.emit import SIBLING, put

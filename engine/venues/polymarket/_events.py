@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.book.jit import kernel
+from engine.jit import kernel
 from engine.units import PRICE_ONE_E4
 from engine.venues.emit import GRID_CHANGE, TICKER, TRADE, address, put
 from engine.venues.polymarket import vocabulary as wire

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.book.jit import kernel
+from engine.jit import kernel
 from engine.jit import kernel as entry_kernel
 from engine.records import BOOK_UPDATE, Side, Venue
 from engine.units import PRICE_ONE_E4

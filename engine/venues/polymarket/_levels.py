@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.book.jit import kernel
+from engine.jit import kernel
 from engine.venues.emit import SNAPSHOT_LEVEL, put
 from engine.venues.keys import END, fields, name_word
 from engine.venues.polymarket import vocabulary as wire

@@ -192,6 +192,7 @@ def worth(kind: Kind, floor: Floor) -> int:
     )
 
 
+@pytest.mark.long_plain
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind.name.lower())
 def test_nothing_that_becomes_of_its_orders_loses_more_than_a_plan_states(kind: Kind) -> None:
     planned, tight = 0, Fraction(0)

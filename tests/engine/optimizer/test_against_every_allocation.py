@@ -139,6 +139,7 @@ def optimum(case: Scarce) -> int:
 ROUNDINGS = 100  # micro-dollars that the optimizer keeps for roundings of up to six legs
 
 
+@pytest.mark.long_plain
 @settings(max_examples=25)
 @given(scarce())
 def test_shared_books_and_scarce_cash_against_every_allocation(case: Scarce) -> None:

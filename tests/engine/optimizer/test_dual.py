@@ -127,6 +127,7 @@ def problems(draw: st.DrawFn) -> Problem:
     return world.problem(holds=cash(draw(st.integers(0, 30)), draw(st.integers(0, 30))), at_limit=False)
 
 
+@pytest.mark.long_plain
 @given(problems(), st.integers(0, 300_000), st.integers(0, 300_000), st.integers(0, 900_000_000))
 @settings(max_examples=15 if kernels_are_plain() else 80)
 def test_no_fill_is_worth_more_than_a_bound_at_any_prices(

@@ -313,6 +313,7 @@ def small_worlds(draw: st.DrawFn) -> World:
     return world
 
 
+@pytest.mark.long_plain
 @given(small_worlds())
 @settings(max_examples=150)
 def test_no_size_of_a_small_book_is_better(world: World) -> None:

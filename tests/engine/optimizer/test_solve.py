@@ -55,6 +55,7 @@ def profit_of(world: World, sizes: list[int]) -> int:
     return sum(reckon(world, number, size) or 0 for number, size in enumerate(sizes) if size)
 
 
+@pytest.mark.long_plain
 @pytest.mark.parametrize(
     ("kalshi", "polymarket", "published_micros", "bound_micros"),
     [(5_000, 5_000, 467_825_000, 467_846_600), (2_500, 7_500, 360_975_000, 361_010_800)],
@@ -245,6 +246,7 @@ def worth(world: World, holds: Holds, sizes: tuple[int, ...]) -> int | None:
     return sum(sizes) * CASH_ONE_MICROS - spent.total()
 
 
+@pytest.mark.long_plain
 @given(crowded_worlds())
 @settings(max_examples=15 if kernels_are_plain() else 60)
 def test_bound_is_above_every_allocation_and_the_fill_near_it(case: tuple[World, Holds]) -> None:

@@ -70,6 +70,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
                 process.communicate()
 
 
+@pytest.mark.soak
 def test_a_killed_control_takes_nothing_with_it(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     first = engine.control()
     assert main(["pause", *engine.dirs]) == 0

@@ -81,7 +81,9 @@ def e6(text: str) -> int:
     return decimal_to_units(text, 6)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long_plain) for seed in SEEDS[1:])]
+)
 def test_the_wire_text_is_consistent_with_itself(seed: int) -> None:
     books = dictionary_books(seed)
     for spec in session_of(seed).markets:
