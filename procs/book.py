@@ -17,7 +17,7 @@ from engine.records import BOOK_UPDATE, Trust, Venue
 from procs.agent import BOOK, NEVER_NS, Follow, role_at
 from procs.book_notes import BOOK_NOTE
 from procs.ladder import BookRung
-from shm.ring import OverwritingRing, Records
+from shm.ring import OverwritingRing, Reader, Records
 from shm.table import Table
 
 BATCH_CELLS: Final = 4_096
@@ -58,14 +58,15 @@ class BookAgent:
     """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw.
 
     ``follow`` is called when there are updates, before they are applied: they may be of new markets. ``rung``
-    stamps the tops that frames have brought.
+    stamps the tops that frames have brought. Without ``updates`` nothing is read: whoever has the frames
+    hands over what they say (``procs.fused_feed``).
     """
 
     def __init__(
         self,
         venue: Venue,
         store: Store,
-        updates: OverwritingRing,
+        updates: OverwritingRing | None,
         notes: OverwritingRing,
         tops: OverwritingRing,
         table: Table,
@@ -83,15 +84,17 @@ class BookAgent:
         self._table = table
         # Where a stage before us has died, what it was sent is history: books come back by snapshots.
         is_first = not table.rows["epoch"].any()
-        self._reader = updates.reader(from_oldest=is_first, batch_cells=BATCH_CELLS)
-        self._updates = self._reader.records(BOOK_UPDATE)
+        self._reader: Reader | None = None
+        if updates is not None:
+            self._reader = updates.reader(from_oldest=is_first, batch_cells=BATCH_CELLS)
+            self._updates = self._reader.records(BOOK_UPDATE)
         self._notes = notes.reader(from_oldest=False)  # an older one was about the books of another stage
         self._note_rows = self._notes.records(BOOK_NOTE)
 
     @property
     def lost(self) -> int:
         """Update records overwritten before they were read."""
-        return self._reader.lost_cells
+        return 0 if self._reader is None else self._reader.lost_cells
 
     def on_start(self, now_ns: int) -> None:
         """Show every row as it is here: what an earlier writer of the table has left is not believed."""
@@ -101,15 +104,7 @@ class BookAgent:
 
     def do_work(self, now_ns: int) -> int:
         """Apply what the feed has published since, then its notes; then what is due by the clock."""
-        work = self._reader.poll()
-        if work > 0:
-            if self._reader.entered_epoch():  # another feed: what the one before knew it does not
-                self._doubt_before(Reason.DISCONNECTED, now_ns)
-            if self._follow is not None:
-                self._follow()
-            self._follow_laps(now_ns)
-            self.applied += work
-            self._publish(self.store.apply(self._updates, work, now_ns), self._rung)
+        work = 0 if self._reader is None else self._take_updates(self._reader, now_ns)
         n_notes = max(self._notes.poll(), 0)
         for index in range(n_notes):
             self._take_note(self._note_rows[index], now_ns)
@@ -119,12 +114,29 @@ class BookAgent:
             self._publish(self.store.on_time(now_ns))
         return work
 
+    def apply(self, updates: Records, n: int, now_ns: int) -> None:
+        """Apply ``updates[:n]`` (BOOK_UPDATE), whole frames, and publish what they change."""
+        self.applied += n
+        self._publish(self.store.apply(updates, n, now_ns), self._rung)
+
     def on_close(self) -> None:
         """Nothing to let go of."""
 
     def next_due_ns(self) -> int:
         """When a book will have been crossed for too long."""
         return min(self.store.next_due_ns(), NEVER_NS)
+
+    def _take_updates(self, reader: Reader, now_ns: int) -> int:
+        """Apply what the feed has published since; how many updates that was."""
+        n_updates = reader.poll()
+        if n_updates > 0:
+            if reader.entered_epoch():  # another feed: what the one before knew it does not
+                self._doubt_before(Reason.DISCONNECTED, now_ns)
+            if self._follow is not None:
+                self._follow()
+            self._follow_laps(reader.laps, now_ns)
+            self.apply(self._updates, n_updates, now_ns)
+        return n_updates
 
     def _take_note(self, note: np.void, now_ns: int) -> None:
         """Show what the feed did or missed, unless the book is another by now, or was heard of."""
@@ -137,10 +149,10 @@ class BookAgent:
         elif row["recv_ns"] <= note["heard_ns"]:
             self._publish(self.store.doubt(slot, Reason(int(note["reason"])), int(note["at_ns"])))
 
-    def _follow_laps(self, now_ns: int) -> None:
+    def _follow_laps(self, laps: int, now_ns: int) -> None:
         """Before anything from behind a gap is applied: it was received after all that is missing."""
-        if self._reader.laps != self.laps:
-            self.laps = self._reader.laps
+        if laps != self.laps:
+            self.laps = laps
             self._doubt_before(Reason.RING_LAPPED, now_ns)
 
     def _doubt_before(self, reason: Reason, now_ns: int) -> None:

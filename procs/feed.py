@@ -6,6 +6,7 @@ poll.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,7 @@ class FeedAgent:
         self.codec = codec
         self.frames = 0
         self.refused = 0
+        self.forward: Callable[[Records], None] | None = None  # where else each message goes, if anywhere
         self._updates = updates
 
     def on_start(self, now_ns: int) -> None:
@@ -66,3 +68,5 @@ class FeedAgent:
     def _publish(self, n_records: int) -> None:
         if n_records and not self._updates.publish(self.codec.out[:n_records]):
             self.refused += 1
+        if n_records and self.forward is not None:
+            self.forward(self.codec.out[:n_records])

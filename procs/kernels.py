@@ -40,7 +40,7 @@ COMPILERS: Final = ("llvmlite", "numba", "numpy")
 WARM_FIRST: Final = ("shm.atomics", "engine.fees")
 WARM_GROUPS: Final = (
     ("engine.book.store", "procs.replay_apply", "procs.check_frames"),
-    ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec"),
+    ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec", "procs.frame_kernels"),
     ("engine.optimizer.warm",),
     ("engine.strategies.warm",),
     ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),

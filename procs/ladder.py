@@ -112,7 +112,7 @@ class BookRung:
 
     def __init__(self, histograms: Histograms, now: Now) -> None:
         self._now = now
-        self._to_book = histograms[Rung.RECEIVE_BOOK]
+        self.histogram = histograms[Rung.RECEIVE_BOOK]
         self._of: Records | None = None
         self._first = 0
 
@@ -123,7 +123,7 @@ class BookRung:
         """
         if tops is not self._of:
             self._of, self._first = tops, address_of(tops)
-        stamp(self._to_book.address, self._first, TOP.itemsize, *_TOP, n_tops, self._now())
+        stamp(self.histogram.address, self._first, TOP.itemsize, *_TOP, n_tops, self._now())
 
 
 class StrategyRung:

@@ -37,8 +37,9 @@ from procs.decision_log import DecisionLog
 from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent
+from procs.fused_feed import FusedFeed
 from procs.halt import HaltSwitch
-from procs.ladder import Ladder
+from procs.ladder import Ladder, Now
 from procs.lost_books import LostBooks
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
@@ -128,14 +129,34 @@ class EngineParts:
         self.tapes.follow(role, self.registry)
         return FeedAgent(venue, codec, wires.updates[venue])
 
-    def book(self, venue: Venue, follow: Follow | None = None) -> BookAgent:
-        """Books of a venue. ``follow`` learns of new markets before what names them is applied."""
+    def book(self, venue: Venue, follow: Follow | None = None, *, reads: bool = True) -> BookAgent:
+        """Books of a venue. ``follow`` learns of new markets before what names them is applied.
+
+        One that does not read is handed over what the feed says.
+        """
         role = role_at(BOOK, venue)
         wires = self.tapes.wires(role)
         follow = self.tapes.follow(role, self.registry, follow)
-        updates, notes, tops = wires.updates[venue], wires.notes[venue], wires.tops[venue]
+        updates = wires.updates[venue] if reads else None
+        notes, tops = wires.notes[venue], wires.tops[venue]
         store, rung = self.stores[venue], self._ladder.book
         return BookAgent(venue, store, updates, notes, tops, wires.books[venue], follow, rung)
+
+    def fused(self, feed: FeedAgent, book: BookAgent, now: Now) -> FusedFeed:
+        """Feed and books of one venue as one; both were made here, and the books do not read."""
+        wires, venue = self.wires, book.venue
+        assert isinstance(feed.codec, MarketDataCodec)
+        return FusedFeed(
+            feed,
+            feed.codec,
+            book,
+            self.stores[venue],
+            wires.updates[venue],
+            wires.tops[venue],
+            wires.books[venue],
+            now,
+            self._ladder.book,
+        )
 
     def strategy(self, follow: Follow | None = None) -> StrategyAgent:
         """Arbitrage over all venues."""

@@ -34,7 +34,7 @@ from procs.health import HealthTable, ProcessState
 from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
 from procs.journal_file import JournalFile
-from procs.ladder import Ladder, make_ladder
+from procs.ladder import Ladder, Now, make_ladder
 from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
@@ -99,6 +99,7 @@ class EngineProcess:
             journal=self._journal(config),
             halt=self._halt,
             now_ns=start_ns,
+            fused=self._fused_time(),
         )
         self._telemetry = Telemetry(name, self._stages, self._parts.stores, self._path, boot_epoch)
         self._seats = Seats.attach(description.seats, self._path)
@@ -132,6 +133,12 @@ class EngineProcess:
         assert self._halt.words is not None, "it was refused without them"
         known = [self._halt.words.segment, self._clock.segment, self._seats.segment]
         return [*known, *(bell.segment for bell in self._bells)]
+
+    def _fused_time(self) -> Now | None:
+        """Time for feeds and books that are one; they are not where the inputs of each are recorded."""
+        if self._description.record_inputs:
+            return None
+        return self._clock.live_now() if self._is_live else self._clock.now_ns
 
     def _hold_state(self) -> None:
         """No other engine may begin with this state while we go on without our owner."""

@@ -19,6 +19,7 @@ from procs.feed_link import FeedSink
 from procs.findings import Findings, book_found, desk_found, feed_found, log_found
 from procs.halt import HaltSwitch
 from procs.journal_file import JournalFile
+from procs.ladder import Now
 from procs.optimizer import OptimizerAgent
 from procs.parts import VENUES, EngineParts
 from procs.session_watch import SessionWatch
@@ -32,7 +33,8 @@ class Stages:
 
     ``decisions`` receives the decision log, ``journal`` the executor's journal, which otherwise is kept in
     memory; the executor's gate follows ``halt``. ``watch`` is shown every decision, and every report that
-    was journaled, as far as these stages make them.
+    was journaled, as far as these stages make them. With ``fused``, which is engine time, the feeds and
+    the books of one process are one.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Stages:
         journal: JournalFile | None = None,
         halt: HaltSwitch | None = None,
         now_ns: int | None = None,
+        fused: Now | None = None,
     ) -> None:
         wires = parts.wires
         self._watch = watch
@@ -57,7 +60,13 @@ class Stages:
         news = self._keeper.publish if self._keeper else None
         follow = self._follower.follow if self._follower else None
         self.feeds = {venue: parts.feed(venue, news) for venue in VENUES if Role.FEED in roles}
-        self.books = [parts.book(venue, follow) for venue in VENUES if Role.BOOK in roles]
+        is_fused = fused is not None and bool(self.feeds)
+        self.books = [parts.book(venue, follow, reads=not is_fused) for venue in VENUES if Role.BOOK in roles]
+        self._fused: dict[Venue, FeedSink] = {}
+        if fused is not None and self.feeds:
+            self._fused = {
+                book.venue: parts.fused(self.feeds[book.venue], book, fused) for book in self.books
+            }
         self.venues = {
             venue: parts.venue(venue, latency_scale, follow) for venue in VENUES if Role.VENUE_SIM in roles
         }
@@ -91,7 +100,8 @@ class Stages:
 
     def sinks(self) -> dict[Venue, FeedSink]:
         """Where the frames of each venue go."""
-        return {venue: self._parts.tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
+        tapes = self._parts.tapes
+        return self._fused or {venue: tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
 
     def stop(self, now_ns: int) -> None:
         """Begin nothing more; what was begun goes on to its end."""

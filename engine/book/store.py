@@ -97,6 +97,7 @@ class BookStore:
     a LIVE book may stay crossed. Raises ValueError when one is out of bounds.
 
     ``tops``: TOP records of the last call; ``rows``: BOOK_ROW by slot; ``books``: BOOK by slot. Read only.
+    ``flat``: the arrays of ``state`` one by one, as ``apply_flat`` takes them.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class BookStore:
     ) -> None:
         self._grids = Grids()
         self.state = make_state(markets, boot_epoch, pages, crossed_burst_ns, self._grids)
-        self._flat = (*self.state[:-1], *self.state.ladders)
+        self.flat = (*self.state[:-1], *self.state.ladders)
         self.tops: Records = self.state.tops
         self.rows: Records = self.state.rows
         self.books: Records = self.state.books
@@ -156,7 +157,7 @@ class BookStore:
         """
         if not 0 <= n <= min(len(updates), APPLY_UPDATES_MAX) or updates.dtype != BOOK_UPDATE:
             raise ValueError(f"{n} of {len(updates)} updates of {updates.dtype}: at most {APPLY_UPDATES_MAX}")
-        return int(apply_flat(updates, n, now_ns, *self._flat))
+        return int(apply_flat(updates, n, now_ns, *self.flat))
 
     def doubt(self, slot: int, reason: Reason, now_ns: int) -> int:
         """Doubt a book for a reason found outside the stream; TOP records written: 1."""

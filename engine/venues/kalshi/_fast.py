@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from engine.jit import kernel
-from engine.jit import kernel as entry_kernel
 from engine.records import BOOK_UPDATE, Side, Venue
 from engine.units import PRICE_ONE_E4
 from engine.venues.continuity import Action, commit
@@ -323,7 +322,7 @@ def _read(
     return finish(words, out, start, count, recv_ns, _KALSHI)
 
 
-@entry_kernel
+@kernel
 def read_one(
     words: Words, table: Words, out_words: Words, start: int, length: int, recv_ns: int, conn: int, skip: bool
 ) -> int:
@@ -335,7 +334,7 @@ def read_one(
     return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
 
 
-@entry_kernel
+@kernel
 def read_many(
     words: Words,
     table: Words,

@@ -1,0 +1,197 @@
+"""One compiled call from a wire frame to what everybody reads: parsed, published, applied, rows and tops.
+
+The frame lies in the codec's memory. The kernels are the stages' own, one behind the other, so that the
+result is the same record for record; what the compiled parser is not sure about is left to the stages. They
+take one array, ``places``: the addresses and lengths of all that the stages work on, since each array handed
+to a kernel costs as much as a level write.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+
+from engine.book.apply import apply_updates
+from engine.book.grid import GRIDS_MAX, TICKS_MAX
+from engine.book.pool import SIDE_COLUMNS, WORDS_MAX, Ladders
+from engine.book.state import (
+    BOOK,
+    DIFF_COLUMNS,
+    META_COLUMNS,
+    MIRROR_DIFFS_MAX,
+    BookState,
+    Records,
+)
+from engine.book.store import BookStore
+from engine.jit import inlined, kernel
+from engine.records import BOOK_ROW, BOOK_UPDATE, SMALL_BYTES, TOP, WIDE_BYTES, Venue
+from engine.venues.codec import MarketDataCodec
+from engine.venues.kalshi._fast import read_one as read_kalshi
+from engine.venues.kalshi.codec import KalshiCodec
+from engine.venues.polymarket._fast import read_one as read_polymarket
+from engine.venues.polymarket.codec import PolymarketCodec
+from engine.venues.symbols import SYMBOL_WORDS, SymbolTable
+from engine.venues.workspace import OUT_RECORDS, Words
+from procs.ladder import stamp
+from shm.arrays import array_at
+from shm.atomics import address_of, read_ticks
+from shm.cells import publish, publish_each
+from shm.layout import offset_of
+from shm.ring import OverwritingRing
+from shm.table import Table, write_row
+
+NS_PER_TICK_SHIFT: Final = 24  # fraction bits of Place.NS_PER_TICK
+REFUSED: Final = 1 << 32  # added to the records of a frame that was too large for the updates ring
+_OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
+_LISTS: Final = 2
+
+
+class Place(IntEnum):
+    """Where in ``places`` an address or a number is."""
+
+    UPDATES_RING = 0
+    TOPS_RING = 1
+    ROWS_TABLE = 2
+    HISTOGRAM = 3  # receive_book; 0: nobody counts
+    NS_PER_TICK = 4  # of the processor's counter; 0: time stands still while we work
+    START = 5  # 0, and no constant for the reason that ``read_one`` gives
+    WORDS = 6  # of the codec
+    N_WORDS = 7
+    SYMBOLS = 8
+    N_SYMBOLS = 9
+    OUT = 10
+    BOOKS = 11  # of the books, in the order of BookStore.flat
+    ROWS = 12
+    TOPS = 13
+    LISTS = 14
+    DIFFS = 15
+    META = 16
+    GRIDS = 17
+    SIDES = 18
+    DIRS = 19
+    CELLS = 20
+    POOL = 21
+    N_BOOKS = 22
+    N_TOPS = 23
+    N_LADDERS = 24
+    N_CELLS = 25
+    N_POOL = 26
+
+
+PLACES: Final = len(Place)
+_UPDATES_RING, _TOPS_RING, _ROWS_TABLE, _HISTOGRAM, _RATE, _START, _WORDS, _N_WORDS, _SYMBOLS, _N_SYMBOLS = (
+    int(place) for place in list(Place)[: Place.OUT]
+)
+_OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CELLS, _POOL = (
+    int(place) for place in list(Place)[Place.OUT : Place.N_BOOKS]
+)
+_N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (int(place) for place in list(Place)[Place.N_BOOKS :])
+_ROW_BYTES: Final = BOOK_ROW.itemsize
+_TOP_BYTES: Final = TOP.itemsize
+_RECV_AT: Final = offset_of(TOP, "recv_ns")
+_BOOK_AT: Final = offset_of(TOP, "book_ns")
+
+
+@inlined
+def _state_at(places: Words) -> BookState:
+    """All memory of the books."""
+    n_books, n_ladders = int(places[_N_BOOKS]), int(places[_N_LADDERS])
+    ladders = Ladders(
+        array_at(places[_SIDES], (n_ladders, SIDE_COLUMNS), np.int64),
+        array_at(places[_DIRS], (n_ladders, WORDS_MAX), np.int32),
+        array_at(places[_CELLS], (places[_N_CELLS],), np.int64),
+        array_at(places[_POOL], (places[_N_POOL],), np.int64),
+    )
+    return BookState(
+        array_at(places[_BOOKS], (n_books,), BOOK),
+        array_at(places[_ROWS], (n_books,), BOOK_ROW),
+        array_at(places[_TOPS], (places[_N_TOPS],), TOP),
+        array_at(places[_LISTS_AT], (_LISTS, n_books), np.int64),
+        array_at(places[_DIFFS], (MIRROR_DIFFS_MAX, DIFF_COLUMNS), np.int64),
+        array_at(places[_META], (META_COLUMNS,), np.int64),
+        array_at(places[_GRIDS], (GRIDS_MAX, 2, TICKS_MAX), np.int16),
+        ladders,
+    )
+
+
+@inlined
+def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -> int:
+    """What a frame said, to the updates ring, the books, their rows, and the tops ring; 0, or REFUSED."""
+    refused = 0 if publish(int(places[_UPDATES_RING]), int(places[_OUT]), found, 0) > 0 else REFUSED
+    state = _state_at(places)
+    written = apply_updates(state, out, found, now_ns)
+    for index in range(written):
+        slot = int(state.tops[index]["slot"])
+        write_row(int(places[_ROWS_TABLE]), slot, int(places[_ROWS]) + slot * _ROW_BYTES)
+    tops = int(places[_TOPS])
+    if places[_HISTOGRAM] != 0:
+        spent_ns = ((read_ticks() - began) * int(places[_RATE])) >> NS_PER_TICK_SHIFT
+        stamp(int(places[_HISTOGRAM]), tops, _TOP_BYTES, _RECV_AT, _BOOK_AT, written, now_ns + spent_ns)
+    publish_each(int(places[_TOPS_RING]), tops, written, 0)
+    return refused
+
+
+@kernel
+def kalshi_frame(length: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words) -> int:
+    """Take one of Kalshi's frames as far as it goes: its records, or a Verdict and nothing was done."""
+    began = read_ticks()
+    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
+    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
+    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
+    start = int(places[_START])
+    found = read_kalshi(words, symbols, out_words, start, length, recv_ns, conn, skip)
+    if found > 0:
+        found += _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
+    return found
+
+
+@kernel
+def polymarket_frame(length: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words) -> int:
+    """Take one of Polymarket's frames as far as it goes, as ``kalshi_frame`` does."""
+    began = read_ticks()
+    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
+    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
+    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
+    start = int(places[_START])
+    found = read_polymarket(words, symbols, out_words, start, length, recv_ns, conn, skip)
+    if found > 0:
+        found += _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
+    return found
+
+
+FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frame, Venue.POLYMARKET: polymarket_frame}
+
+
+def new_places(
+    codec: MarketDataCodec, store: BookStore, updates: OverwritingRing, tops: OverwritingRing, table: Table
+) -> Words:
+    """Addresses of what a frame goes through; whoever keeps them keeps the things alive."""
+    places = np.zeros(PLACES, np.int64)
+    places[_UPDATES_RING], places[_TOPS_RING] = updates.address, tops.address
+    places[_ROWS_TABLE] = table.address
+    space, symbols = codec.workspace, codec.symbols.table
+    places[_WORDS], places[_N_WORDS] = address_of(space.words), space.words.size
+    places[_SYMBOLS], places[_N_SYMBOLS] = address_of(symbols), len(symbols)
+    places[_OUT] = address_of(space.out_words)
+    places[_BOOKS:_N_BOOKS] = [address_of(array) for array in store.flat]
+    ladders = store.state.ladders
+    places[_N_BOOKS:] = (
+        len(store.books),
+        len(store.tops),
+        len(ladders.sides),
+        ladders.cells.size,
+        ladders.pool.size,
+    )
+    return places
+
+
+def warm() -> None:
+    """Compile both kernels, with a frame that says nothing."""
+    store = BookStore(1, 0, 1)
+    updates, tops = OverwritingRing.create(8, SMALL_BYTES), OverwritingRing.create(8, WIDE_BYTES)
+    table = Table.create(1, BOOK_ROW)
+    for codec in (KalshiCodec(SymbolTable(1)), PolymarketCodec(SymbolTable(1))):
+        codec.workspace.memory[:2] = b"{}"
+        FRAME_KERNELS[codec.venue](2, 0, 0, 0, True, new_places(codec, store, updates, tops, table))

@@ -1,0 +1,93 @@
+"""Feed and book stage of one venue as one: what a frame says can be read by all when ``on_frame`` ends.
+
+Where both stages are of one process a frame does not have to wait for the book stage's turn. One compiled
+call takes it all the way (``procs.frame_kernels``); what the compiled parser is not sure about, and the end
+of a connection, goes through the stages' own methods, in the same order. The updates ring is written all the
+same, for the simulated venues. The book stage keeps its turn for notes and for what is due by the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from engine.book.store import BookStore
+from engine.venues.codec import MarketDataCodec
+from engine.venues.workspace import FRAME_BYTES_MAX
+from procs.book import BookAgent
+from procs.feed import FeedAgent
+from procs.frame_kernels import FRAME_KERNELS, NS_PER_TICK_SHIFT, REFUSED, Place, new_places
+from procs.ladder import BookRung, Now
+from shm.atomics import read_ticks
+from shm.ring import OverwritingRing, Records
+from shm.table import Table
+
+RATE_EVERY: Final = 1_024  # frames between two looks at how fast the processor's counter goes
+RATE_FROM_NS: Final = 1_000_000  # a shorter look says nothing
+
+
+class FusedFeed:
+    """What the sockets of a venue call instead of its feed.
+
+    ``book`` was made without an updates ring. ``now`` is engine time; with ``rung`` the tops are stamped when
+    their rows are published, and it is counted how long that took since the frame was received.
+    """
+
+    def __init__(
+        self,
+        feed: FeedAgent,
+        codec: MarketDataCodec,
+        book: BookAgent,
+        store: BookStore,
+        updates: OverwritingRing,
+        tops: OverwritingRing,
+        table: Table,
+        now: Now,
+        rung: BookRung | None = None,
+    ) -> None:
+        self._feed = feed
+        self._codec = codec
+        self._book = book
+        self._now = now
+        self._kernel = FRAME_KERNELS[codec.venue]
+        self._frame = codec.workspace.memory
+        self._places = new_places(codec, store, updates, tops, table)
+        self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
+        self._began_ns, self._began_ticks = time.monotonic_ns(), read_ticks()
+        self._is_timed = rung is not None
+        feed.forward = self._apply
+        if rung is not None:
+            self._places[Place.HISTOGRAM] = rung.histogram.address
+
+    def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
+        """Take one message to the books."""
+        feed, codec = self._feed, self._codec
+        length = len(payload)
+        if codec.fast_enabled and length <= FRAME_BYTES_MAX:
+            self._frame[:length] = payload
+            skip = codec.on_unknown is None
+            found = self._kernel(length, recv_ns, self._now(), conn, skip, self._places)
+            if found >= 0:
+                feed.frames += 1
+                if found >= REFUSED:
+                    found -= REFUSED
+                    feed.refused += 1
+                self._book.applied += found
+                if self._is_timed and feed.frames % RATE_EVERY == 1:
+                    self._look_at_clock()
+                return
+        feed.on_frame(payload, recv_ns, conn)
+
+    def on_disconnect(self, recv_ns: int, conn: int) -> None:
+        """Every book of the connection is in doubt."""
+        self._feed.on_disconnect(recv_ns, conn)
+
+    def _apply(self, updates: Records) -> None:
+        """What the feed has published without us."""
+        self._book.apply(updates, len(updates), self._now())
+
+    def _look_at_clock(self) -> None:
+        spent_ns = time.monotonic_ns() - self._began_ns
+        ticks = read_ticks() - self._began_ticks
+        if spent_ns >= RATE_FROM_NS and ticks > 0:
+            self._places[Place.NS_PER_TICK] = (spent_ns << NS_PER_TICK_SHIFT) // ticks
