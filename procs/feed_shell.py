@@ -80,7 +80,10 @@ class FeedShell:
         self._after_read = after_read
         self._follows_ticks = follows_ticks
         self._latest_ns = 0
-        self._link_of = {symbol: link for link in self.links for symbol in link.symbols}
+        self._links_of: dict[str, list[FeedLink]] = {}
+        for link in self.links:
+            for symbol in link.symbols:
+                self._links_of.setdefault(symbol, []).append(link)
         self._link_by_conn = {link.plan.conn: link for link in self.links}
         self._budget = AttemptBudget(config.attempts_per_minute)
         self._resyncs = ResyncQueue(
@@ -125,11 +128,15 @@ class FeedShell:
         """Ask for the book of ``symbol`` through the budget; ``urgent``: we have orders there.
 
         False when it is asked for already, or its connection is not there: the next one brings it anyway.
+        Where two are raced each is asked in turn, for one of them may be far behind.
         """
-        link = self._link_of.get(symbol)
-        if link is None or not link.is_hearing:
+        links = self._links_of.get(symbol, [])
+        link = next((link for link in links if link.is_hearing), None)
+        if link is None or not self._resyncs.want(symbol, link.plan.conn, self.monotonic_ns(), urgent=urgent):
             return False
-        return self._resyncs.want(symbol, link.plan.conn, self.monotonic_ns(), urgent=urgent)
+        links.remove(link)
+        links.append(link)
+        return True
 
     def snapshot_arrived(self, symbol: str) -> None:
         """A book that was asked for is in order again: the next wish is a new one."""
@@ -149,8 +156,16 @@ class FeedShell:
         self._attempt = asyncio.get_running_loop().create_task(self._try(link, connection))
 
     def on_ready(self, link: FeedLink) -> None:
-        """Every book of the link is on its way: none is asked for again at once."""
-        self._resyncs.expect(link.symbols, self.monotonic_ns())
+        """Every book of the link is on its way: none is asked for again at once.
+
+        The books of one that joins another are there already: should they fall into doubt it is for itself.
+        """
+        alone = [
+            symbol
+            for symbol in link.symbols
+            if not any(other.is_hearing for other in self._links_of[symbol] if other is not link)
+        ]
+        self._resyncs.expect(alone, self.monotonic_ns())
 
     def on_lost(self, link: FeedLink) -> None:
         """Nothing can be asked of the link's connection any more, and its books are in doubt from now on."""
