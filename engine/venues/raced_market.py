@@ -304,7 +304,7 @@ class RacedMarket:
             other.owed.append(change)
             if len(other.owed) > OWED_MAX:
                 other.leave()
-        if any(held.stamp_ns != change.stamp_ns for held in other.held):
+        if any(held.stamp_ns < change.stamp_ns for held in other.held):
             self._mismatch()
         return ()
 

@@ -184,6 +184,29 @@ def test_changes_of_one_millisecond_may_come_in_either_order() -> None:
         assert both.shown.doubts == 0
 
 
+def test_any_order_within_each_millisecond_ends_in_the_same_book_and_nothing_is_applied_twice() -> None:
+    """Changes of sizes, of levels of their own within a millisecond: what is applied twice shows."""
+    for seed in range(RUNS):
+        draw = random.Random(f"{SEED} {seed}")
+        groups = [
+            [
+                Step(0, 4_000 + level, 1 + draw.randrange(9), True, at * MS)
+                for level in range(draw.randrange(1, 5))
+            ]
+            for at in range(1, 12)
+        ]
+        steps = [step for group in groups for step in group]
+        both = two(steps)
+        queues = [
+            [step for group in groups for step in draw.sample(group, len(group))] for _ in (LEFT, RIGHT)
+        ]
+        while any(queues):
+            leg = draw.choice([leg for leg in (LEFT, RIGHT) if queues[leg]])
+            both.say(leg, queues[leg].pop(0).record())
+        assert shows(both, len(steps)), f"seed {seed}"
+        assert both.shown.doubts == 0, f"seed {seed}"
+
+
 def test_what_the_other_never_brings_is_not_held_back_for_ever() -> None:
     both = met(rising(3))
     both.bring(LEFT)
