@@ -3,8 +3,9 @@
 It stands between the codec, which reads both connections and keeps their numbers apart, and the ring, so it
 never sees a number: records are compared by what they say. Books go by ``engine.venues.raced_market``. What
 is said beside the books (trades, tickers, the life of a market, hashes) has no order there, and is told as
-often as the connection that said it more often. A doubt about one connection is passed on for the markets
-that the other does not carry.
+often as the connection that said it more often. So is a snapshot of the sibling token, which is only
+compared, and only while its connection is not behind: a difference must not count twice, nor against a newer
+book. A doubt about one connection is passed on for the markets that the other does not carry.
 
 Costs Python time for each message of both connections (``python -m bench race``); without a second one
 nothing of this runs.
@@ -124,12 +125,14 @@ class Race:
         try:
             if kind in _CHANGES:
                 return market.book.change(leg, _change(part))
-            if kind in _SNAPSHOTS:
+            if kind in _SNAPSHOTS and not part[0][_FLAGS] & _SIBLING:
                 return _snapshot(market.book, leg, part)
         except Mismatch:
             self.counts.mismatch += 1
             return ([doubt_row(part[0][_SLOT], market.generation, UNREADABLE, 0)],)
         if not market.is_news(leg, _likeness(part)):
+            return ()
+        if kind in _SNAPSHOTS and not market.book.leads(leg):
             return ()
         if kind == _GRID:
             market.book.forget()
@@ -171,9 +174,6 @@ def _change(part: Rows) -> Change:
 
 
 def _snapshot(book: RacedMarket, leg: int, part: Rows) -> tuple[Rows, ...]:
-    """A snapshot; the sibling's is only compared: with the book as this leg knows it, or not at all."""
-    if part[0][_FLAGS] & _SIBLING:
-        return (part,) if book.leads(leg) else ()
     levels = {(row[_SIDE], row[_PRICE]): row[_SIZE] for row in part[1:-1] if row[_SIZE] > 0}
     return book.snapshot(leg, Snapshot(_likeness(part), levels, part))
 
