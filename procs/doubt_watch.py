@@ -4,7 +4,8 @@ A book in doubt, and one that never had a snapshot, is named to the feed, which 
 twice. So is one that another reader of the same updates has lost, however well ours is, and a LIVE book that
 nothing was heard of for ``silence_ns``, for a venue can lose a single market of a connection that is well:
 the answer shows that it is still there. Without one it falls into doubt after twice as long. Looking costs a
-comparison over all rows, and a call for each book that waits, every LOOK_EVERY_NS.
+comparison over all rows, and a call for each book that waits: every LOOK_EVERY_NS while rows change or
+somebody wants a book, else every WHOLE_EVERY_NS.
 
 The rows may be those of another process, read from shared memory a moment ago, and what is told of a book may
 take a moment to show in its row: a silence is told once.
@@ -25,6 +26,9 @@ from procs.registry import market_symbols
 from shm.ring import Records
 
 LOOK_EVERY_NS: Final = 50_000_000
+WHOLE_EVERY_NS: Final = (
+    250_000_000  # a look at every book, though none has changed: what waits is asked for again
+)
 
 _WAITING: Final = np.zeros(max(Trust) + 1, np.bool_)
 _WAITING[[Trust.UNSYNCED, Trust.SUSPECT, Trust.RESYNC]] = True
@@ -71,6 +75,8 @@ def with_stakes(positions: Records) -> Callable[[int], bool]:
 class DoubtWatch:
     """Asks for books. ``rows``: BOOK_ROW by slot, which ``refresh`` brings up to date before each look.
 
+    It answers whether any has changed; without one any row may have changed at any time.
+
     ``has_orders``: whether we have some in a slot. ``wanted``: WANTED_ROW by slot, where another reader says
     that it wants a snapshot. ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books that were
     asked for, ``silent`` those that were told to be silent.
@@ -82,7 +88,7 @@ class DoubtWatch:
         books: Books,
         feed: Feed,
         silence_ns: int,
-        refresh: Callable[[], object] = lambda: None,
+        refresh: Callable[[], bool] = lambda: True,
         has_orders: Callable[[int], bool] | None = None,
         wanted: Records | None = None,
     ) -> None:
@@ -105,6 +111,7 @@ class DoubtWatch:
         self._wanted = np.zeros(len(rows), WANTED_ROW) if wanted is None else wanted
         self._served = self._wanted["wanted_ns"].copy()
         self._next_ns = 0
+        self._whole_ns = 0
 
     def add(self, ref: MarketRef, spec: MarketSpec) -> None:
         """Watch a market; one that had the slot before is forgotten."""
@@ -117,7 +124,10 @@ class DoubtWatch:
         if 0 < self._next_ns - now_ns <= LOOK_EVERY_NS:  # further off: the clock stepped back
             return 0
         self._next_ns = now_ns + LOOK_EVERY_NS
-        self._refresh()
+        has_news = self._refresh() or bool((self._wanted["wanted_ns"] != self._served).any())
+        if not has_news and 0 < self._whole_ns - now_ns <= WHOLE_EVERY_NS:
+            return 0
+        self._whole_ns = now_ns + WHOLE_EVERY_NS
         trusts = self._rows["trust"][self._slots]
         ages_ns = np.where(trusts == Trust.LIVE, now_ns - self._rows["recv_ns"][self._slots], 0)
         for slot in self._slots[self._waited[self._slots] & (trusts == Trust.LIVE)].tolist():

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -147,7 +148,9 @@ class FeedSockets:
             return
         silence_ns = self._config.book.market_silence_max_ns
         stakes, wanted = with_stakes(wires.positions.rows), wires.wanted[venue].rows
-        watch = DoubtWatch(rows.rows, notes, self.shells[venue], silence_ns, rows.refresh, stakes, wanted)
+        watch = DoubtWatch(
+            rows.rows, notes, self.shells[venue], silence_ns, partial(_has_changed, rows), stakes, wanted
+        )
         for spec in self._markets[venue]:
             ref = catalog.find(venue, spec.symbol)
             if ref is not None:
@@ -186,6 +189,12 @@ class FeedSockets:
         """End every connection."""
         for shell in self.shells.values():
             await shell.stop()
+
+
+def _has_changed(rows: Mirror) -> bool:
+    """Take over what was written since; whether anything was, or may have been."""
+    is_whole = rows.refresh()
+    return not is_whole or len(rows.changed) > 0
 
 
 def with_endpoint(config: Config, venue: Venue, url: str) -> Config:
