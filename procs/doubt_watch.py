@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.catalog.market import MarketRef, MarketSpec
 from engine.reasons import Reason
@@ -124,7 +125,7 @@ class DoubtWatch:
         if 0 < self._next_ns - now_ns <= LOOK_EVERY_NS:  # further off: the clock stepped back
             return 0
         self._next_ns = now_ns + LOOK_EVERY_NS
-        has_news = self._refresh() or bool((self._wanted["wanted_ns"] != self._served).any())
+        has_news = self._refresh() or len(self._unserved()) > 0
         if not has_news and 0 < self._whole_ns - now_ns <= WHOLE_EVERY_NS:
             return 0
         self._whole_ns = now_ns + WHOLE_EVERY_NS
@@ -162,10 +163,14 @@ class DoubtWatch:
                 for symbol in self._symbols[slot]:
                     self._feed.snapshot_arrived(symbol)
 
+    def _unserved(self) -> npt.NDArray[np.int64]:
+        """Slots that another reader wants, and that were not asked for since."""
+        is_wanted: npt.NDArray[np.bool_] = self._wanted["wanted_ns"][self._slots] != self._served[self._slots]
+        return self._slots[is_wanted]
+
     def _serve(self) -> int:
         """Ask for what another reader wants, until it can be asked for; how many books."""
-        wanted = self._slots[self._wanted["wanted_ns"][self._slots] != self._served[self._slots]]
-        served = [slot for slot in wanted.tolist() if self._ask(slot)]
+        served = [slot for slot in self._unserved().tolist() if self._ask(slot)]
         self._served[served] = self._wanted["wanted_ns"][served]
         return len(served)
 
