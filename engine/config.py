@@ -170,6 +170,7 @@ class FeedConfig:
     symbols_per_subscription: int = required(1, 4_096)
     subscriptions_per_socket: int = required(1, 128)
     sockets_max: int = required(1, 256)
+    raced_sockets: int = required(1, 2)  # at a time for the same markets
     message_bytes_max: int = required(1_024, 4 << 20)  # what a codec has room for
     message_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)  # from its first byte to its last
     connect_max_ns: int = required(MOMENT_NS, WAIT_MAX_NS)

@@ -4,7 +4,8 @@ A book in doubt, and one that never had a snapshot, is named to the feed, which 
 twice. So is one that another reader of the same updates has lost, however well ours is, and a LIVE book that
 nothing was heard of for ``silence_ns``, for a venue can lose a single market of a connection that is well:
 the answer shows that it is still there. Without one it falls into doubt after twice as long. Looking costs a
-comparison over all rows, and a call for each book that waits, every LOOK_EVERY_NS.
+comparison over all rows, and a call for each book that waits: every LOOK_EVERY_NS while rows change or
+somebody wants a book, else every WHOLE_EVERY_NS.
 
 The rows may be those of another process, read from shared memory a moment ago, and what is told of a book may
 take a moment to show in its row: a silence is told once.
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.catalog.market import MarketRef, MarketSpec
 from engine.reasons import Reason
@@ -25,6 +27,9 @@ from procs.registry import market_symbols
 from shm.ring import Records
 
 LOOK_EVERY_NS: Final = 50_000_000
+WHOLE_EVERY_NS: Final = (
+    250_000_000  # a look at every book, though none has changed: what waits is asked for again
+)
 
 _WAITING: Final = np.zeros(max(Trust) + 1, np.bool_)
 _WAITING[[Trust.UNSYNCED, Trust.SUSPECT, Trust.RESYNC]] = True
@@ -71,6 +76,8 @@ def with_stakes(positions: Records) -> Callable[[int], bool]:
 class DoubtWatch:
     """Asks for books. ``rows``: BOOK_ROW by slot, which ``refresh`` brings up to date before each look.
 
+    It answers whether any has changed; without one any row may have changed at any time.
+
     ``has_orders``: whether we have some in a slot. ``wanted``: WANTED_ROW by slot, where another reader says
     that it wants a snapshot. ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books that were
     asked for, ``silent`` those that were told to be silent.
@@ -82,7 +89,7 @@ class DoubtWatch:
         books: Books,
         feed: Feed,
         silence_ns: int,
-        refresh: Callable[[], object] = lambda: None,
+        refresh: Callable[[], bool] = lambda: True,
         has_orders: Callable[[int], bool] | None = None,
         wanted: Records | None = None,
     ) -> None:
@@ -105,6 +112,7 @@ class DoubtWatch:
         self._wanted = np.zeros(len(rows), WANTED_ROW) if wanted is None else wanted
         self._served = self._wanted["wanted_ns"].copy()
         self._next_ns = 0
+        self._whole_ns = 0
 
     def add(self, ref: MarketRef, spec: MarketSpec) -> None:
         """Watch a market; one that had the slot before is forgotten."""
@@ -117,7 +125,10 @@ class DoubtWatch:
         if 0 < self._next_ns - now_ns <= LOOK_EVERY_NS:  # further off: the clock stepped back
             return 0
         self._next_ns = now_ns + LOOK_EVERY_NS
-        self._refresh()
+        has_news = self._refresh() or len(self._unserved()) > 0
+        if not has_news and 0 < self._whole_ns - now_ns <= WHOLE_EVERY_NS:
+            return 0
+        self._whole_ns = now_ns + WHOLE_EVERY_NS
         trusts = self._rows["trust"][self._slots]
         ages_ns = np.where(trusts == Trust.LIVE, now_ns - self._rows["recv_ns"][self._slots], 0)
         for slot in self._slots[self._waited[self._slots] & (trusts == Trust.LIVE)].tolist():
@@ -152,10 +163,14 @@ class DoubtWatch:
                 for symbol in self._symbols[slot]:
                     self._feed.snapshot_arrived(symbol)
 
+    def _unserved(self) -> npt.NDArray[np.int64]:
+        """Slots that another reader wants, and that were not asked for since."""
+        is_wanted: npt.NDArray[np.bool_] = self._wanted["wanted_ns"][self._slots] != self._served[self._slots]
+        return self._slots[is_wanted]
+
     def _serve(self) -> int:
         """Ask for what another reader wants, until it can be asked for; how many books."""
-        wanted = self._slots[self._wanted["wanted_ns"][self._slots] != self._served[self._slots]]
-        served = [slot for slot in wanted.tolist() if self._ask(slot)]
+        served = [slot for slot in self._unserved().tolist() if self._ask(slot)]
         self._served[served] = self._wanted["wanted_ns"][served]
         return len(served)
 

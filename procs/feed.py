@@ -12,7 +12,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from engine.config import FeedConfig
 from engine.records import Venue
+from engine.venues.race import Race
 from procs.agent import FEED, role_at
 from shm.ring import OverwritingRing, Records
 
@@ -34,15 +36,26 @@ class Codec(Protocol):
         ...
 
 
-class FeedAgent:
-    """One venue's feed. ``frames`` counts what came in, ``refused`` messages too large for the ring."""
+def race_of(settings: FeedConfig) -> Race | None:
+    """What makes one stream of two connections for each shard, where a venue is to have two."""
+    return Race() if settings.raced_sockets > 1 else None
 
-    def __init__(self, venue: Venue, codec: Codec, updates: OverwritingRing) -> None:
+
+class FeedAgent:
+    """One venue's feed. ``frames`` counts what came in, ``refused`` messages too large for the ring.
+
+    ``race`` makes one stream of two connections for the same markets; without it every message counts.
+    """
+
+    def __init__(
+        self, venue: Venue, codec: Codec, updates: OverwritingRing, race: Race | None = None
+    ) -> None:
         self.role = role_at(FEED, venue)
         self.codec = codec
         self.frames = 0
         self.refused = 0
         self.forward: Callable[[Records], None] | None = None  # where else each message goes, if anywhere
+        self.race = race
         self._updates = updates
 
     def on_start(self, now_ns: int) -> None:
@@ -59,14 +72,19 @@ class FeedAgent:
     def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
         """Parse one frame and publish what it says."""
         self.frames += 1
-        self._publish(self.codec.feed(payload, recv_ns, conn))
+        self._publish(self.codec.feed(payload, recv_ns, conn), conn)
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:
         """Say that every book of the connection is in doubt."""
-        self._publish(self.codec.disconnect(conn, recv_ns))
+        self._publish(self.codec.disconnect(conn, recv_ns), conn)
 
-    def _publish(self, n_records: int) -> None:
-        if n_records and not self._updates.publish(self.codec.out[:n_records]):
+    def _publish(self, n_records: int, conn: int) -> None:
+        if not n_records:
+            return
+        records = self.codec.out[:n_records]
+        if self.race is not None:
+            records = self.race.admit(records, conn)
+        if len(records) and not self._updates.publish(records):
             self.refused += 1
-        if n_records and self.forward is not None:
-            self.forward(self.codec.out[:n_records])
+        if len(records) and self.forward is not None:
+            self.forward(records)

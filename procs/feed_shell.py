@@ -27,6 +27,8 @@ from procs.feed_counters import FeedCounters
 from procs.feed_link import FeedLink, FeedSink
 
 TICK_NS: Final = 20_000_000  # grain of every timer
+QUIET_TICK_NS: Final = 100_000_000  # the same while every socket is LIVE and nothing is asked for
+PATIENCE_GRAINS: Final = 20  # of the shortest wait that is watched: no grain is coarser than that
 STALL_NS: Final = 100_000_000  # a tick that comes later than this: the loop itself stood still
 PACE_S: Final = 0.001  # how often a paused shell asks whether its reader has caught up
 READ_BUFFER_BYTES: Final = 64 * 1024
@@ -38,6 +40,12 @@ Headers = Callable[[], Mapping[str, str]]
 def no_headers() -> Mapping[str, str]:
     """Headers of a handshake that nobody signs."""
     return {}
+
+
+def quiet_tick_ns(config: FeedConfig, silence_max_ns: int) -> int:
+    """Grain of the timers while nothing is under way: coarse, but fine beside every wait that is watched."""
+    waits_ns = (config.ping_every_ns, config.pong_max_ns, config.message_max_ns, silence_max_ns)
+    return max(TICK_NS, min(QUIET_TICK_NS, min(waits_ns) // PATIENCE_GRAINS))
 
 
 class FeedShell:
@@ -80,7 +88,10 @@ class FeedShell:
         self._after_read = after_read
         self._follows_ticks = follows_ticks
         self._latest_ns = 0
-        self._link_of = {symbol: link for link in self.links for symbol in link.symbols}
+        self._links_of: dict[str, list[FeedLink]] = {}
+        for link in self.links:
+            for symbol in link.symbols:
+                self._links_of.setdefault(symbol, []).append(link)
         self._link_by_conn = {link.plan.conn: link for link in self.links}
         self._budget = AttemptBudget(config.attempts_per_minute)
         self._resyncs = ResyncQueue(
@@ -91,6 +102,8 @@ class FeedShell:
         self._tls = ssl.create_default_context() if is_encrypted else None
         self._attempt: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._quiet_ns = TICK_NS if follows_ticks else quiet_tick_ns(config, silence_max_ns)
+        self._delay_ns = TICK_NS  # of the tick that comes next
         self._turned_ns = self.monotonic_ns()
         self._was_stalled = False
         self.is_paused = False
@@ -125,11 +138,16 @@ class FeedShell:
         """Ask for the book of ``symbol`` through the budget; ``urgent``: we have orders there.
 
         False when it is asked for already, or its connection is not there: the next one brings it anyway.
+        Where two are raced each is asked in turn, for one of them may be far behind.
         """
-        link = self._link_of.get(symbol)
-        if link is None or not link.is_hearing:
+        links = self._links_of.get(symbol, [])
+        link = next((link for link in links if link.is_hearing), None)
+        if link is None or not self._resyncs.want(symbol, link.plan.conn, self.monotonic_ns(), urgent=urgent):
             return False
-        return self._resyncs.want(symbol, link.plan.conn, self.monotonic_ns(), urgent=urgent)
+        links.remove(link)
+        links.append(link)
+        self._hurry()
+        return True
 
     def snapshot_arrived(self, symbol: str) -> None:
         """A book that was asked for is in order again: the next wish is a new one."""
@@ -149,12 +167,21 @@ class FeedShell:
         self._attempt = asyncio.get_running_loop().create_task(self._try(link, connection))
 
     def on_ready(self, link: FeedLink) -> None:
-        """Every book of the link is on its way: none is asked for again at once."""
-        self._resyncs.expect(link.symbols, self.monotonic_ns())
+        """Every book of the link is on its way: none is asked for again at once.
+
+        The books of one that joins another are there already: should they fall into doubt it is for itself.
+        """
+        alone = [
+            symbol
+            for symbol in link.symbols
+            if not any(other.is_hearing for other in self._links_of[symbol] if other is not link)
+        ]
+        self._resyncs.expect(alone, self.monotonic_ns())
 
     def on_lost(self, link: FeedLink) -> None:
         """Nothing can be asked of the link's connection any more, and its books are in doubt from now on."""
         self._resyncs.forget(link.plan.conn)
+        self._hurry()
         if not self._is_stopped:
             self._after_read()
 
@@ -189,13 +216,29 @@ class FeedShell:
             self.fail(error)
 
     def _tick(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK_NS / NS_PER_S, self._tick)
         try:
             self._turn(self.monotonic_ns())
             if self._follows_ticks:
                 self._after_read()
         except Exception as error:  # noqa: BLE001 - the loop would print it and go on without a timer
             self.fail(error)
+        self._arm(TICK_NS if self._is_busy() else self._quiet_ns)
+
+    def _is_busy(self) -> bool:
+        """Whether something is under way that a coarser grain would hold up."""
+        return len(self._resyncs) > 0 or any(link.state is not LinkState.LIVE for link in self.links)
+
+    def _arm(self, delay_ns: int) -> None:
+        if self._is_stopped:
+            return
+        self._delay_ns = delay_ns
+        self._timer = asyncio.get_running_loop().call_later(delay_ns / NS_PER_S, self._tick)
+
+    def _hurry(self) -> None:
+        """Something is under way: the next tick is not to be a late one."""
+        if self._timer is not None and self._delay_ns > TICK_NS:
+            self._timer.cancel()
+            self._arm(TICK_NS)
 
     def _turn(self, now_ns: int) -> None:
         self._begin_attempt(now_ns)
@@ -214,7 +257,7 @@ class FeedShell:
 
         Never twice in a row: the turn between has read it.
         """
-        late = now_ns - self._turned_ns > STALL_NS
+        late = now_ns - self._turned_ns > STALL_NS + self._delay_ns - TICK_NS
         self._turned_ns = now_ns
         self._was_stalled = late and not self._was_stalled
         self.counters.stalls += self._was_stalled

@@ -55,6 +55,7 @@ class FusedFeed:
         self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
         self._began_ns, self._began_ticks = time.monotonic_ns(), read_ticks()
         self._is_timed = rung is not None
+        self._is_direct = feed.race is None  # of two sockets that race not every message counts
         feed.forward = self._apply
         if rung is not None:
             self._places[Place.HISTOGRAM] = rung.histogram.address
@@ -63,7 +64,7 @@ class FusedFeed:
         """Take one message to the books."""
         feed, codec = self._feed, self._codec
         length = len(payload)
-        if codec.fast_enabled and length <= FRAME_BYTES_MAX:
+        if self._is_direct and codec.fast_enabled and length <= FRAME_BYTES_MAX:
             self._frame[:length] = payload
             skip = codec.on_unknown is None
             found = self._kernel(length, recv_ns, self._now(), conn, skip, self._places)

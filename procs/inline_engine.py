@@ -47,7 +47,7 @@ class InlineEngine:
     ) -> None:
         self.config = config
         self.wires = Wires.create(VENUES, config.engine.market_slots)
-        self.parts = EngineParts(config, scene, self.wires, tuple(Role), BOOT_EPOCH)
+        self.parts = EngineParts(config, scene, self.wires, tuple(Role), BOOT_EPOCH, hears_sockets=False)
         self.catalog, self.registry, self.screened = (
             self.parts.catalog,
             self.parts.registry,

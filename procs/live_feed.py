@@ -27,13 +27,13 @@ from engine.venues.kalshi.session import USE_YES_PRICE, KalshiSession
 from engine.venues.polymarket.codec import PolymarketCodec
 from engine.venues.polymarket.session import PolymarketSession
 from engine.venues.session import Session
-from engine.venues.shards import SocketPlan, plan_sockets
+from engine.venues.shards import SocketPlan, plan_sockets, raced
 from engine.venues.symbols import SymbolTable
 from procs.book import BookAgent
 from procs.book_notes import NOTE_CELLS, NoteWriter
 from procs.credentials import kalshi_credentials
 from procs.doubt_watch import DoubtWatch
-from procs.feed import FeedAgent
+from procs.feed import FeedAgent, race_of
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell, Headers, no_headers
 from procs.registry import Registry, market_symbols
@@ -82,7 +82,7 @@ class LiveFeed:
         self.codec: MarketDataCodec = _codec(venue, self.symbols)
         updates = OverwritingRing.create(UPDATE_CELLS, SMALL_BYTES)
         notes = OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
-        self.feed = FeedAgent(venue, self.codec, updates)
+        self.feed = FeedAgent(venue, self.codec, updates, race_of(config.venues.of(venue).feed))
         self.book = BookAgent(
             venue,
             self.store,
@@ -157,6 +157,8 @@ def shell_for(
         subscriptions_per_socket=settings.subscriptions_per_socket,
         sockets_max=settings.sockets_max,
     )
+    if settings.raced_sockets > 1:
+        plans = raced(plans)
     return FeedShell(
         settings,
         config.book.silence_max_ns,

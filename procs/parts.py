@@ -36,7 +36,7 @@ from procs.catalog_segment import CatalogView, MarketNames
 from procs.decision_log import DecisionLog
 from procs.executor import ExecutorAgent
 from procs.executor_start import Site, start_executor
-from procs.feed import FeedAgent
+from procs.feed import FeedAgent, race_of
 from procs.fused_feed import FusedFeed
 from procs.halt import HaltSwitch
 from procs.ladder import Ladder, Now
@@ -73,7 +73,8 @@ class EngineParts:
 
     ``stores`` are the engine's books, ``venue_stores`` those of the simulated venues; each is there only for
     its role. ``boot_epoch`` was never used by an earlier start. ``tapes`` may stand between an agent and the
-    wires. ``ladder``: how long the stages took.
+    wires. ``ladder``: how long the stages took. ``hears_sockets``: frames come over connections, which may be
+    raced, and not from a recording.
     """
 
     def __init__(
@@ -85,7 +86,10 @@ class EngineParts:
         boot_epoch: int,
         tapes: Tapes | None = None,
         ladder: Ladder | None = None,
+        *,
+        hears_sockets: bool = True,
     ) -> None:
+        self._hears_sockets = hears_sockets
         self._ladder = ladder or Ladder()
         self.config = config
         self.tapes = tapes or Tapes(wires)
@@ -127,7 +131,8 @@ class EngineParts:
         role = role_at(FEED, venue)
         wires = self.tapes.wires(role)
         self.tapes.follow(role, self.registry)
-        return FeedAgent(venue, codec, wires.updates[venue])
+        race = race_of(self.venue_configs()[venue].feed) if self._hears_sockets else None
+        return FeedAgent(venue, codec, wires.updates[venue], race)
 
     def book(self, venue: Venue, follow: Follow | None = None, *, reads: bool = True) -> BookAgent:
         """Books of a venue. ``follow`` learns of new markets before what names them is applied.

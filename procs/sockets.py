@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -146,10 +147,19 @@ class FeedSockets:
         if venue not in self.shells:
             return
         silence_ns = self._config.book.market_silence_max_ns
+        found = [(catalog.find(venue, spec.symbol), spec) for spec in self._markets[venue]]
+        slots = max((ref.slot + 1 for ref, _ in found if ref is not None), default=0)
         stakes, wanted = with_stakes(wires.positions.rows), wires.wanted[venue].rows
-        watch = DoubtWatch(rows.rows, notes, self.shells[venue], silence_ns, rows.refresh, stakes, wanted)
-        for spec in self._markets[venue]:
-            ref = catalog.find(venue, spec.symbol)
+        watch = DoubtWatch(
+            rows.rows,
+            notes,
+            self.shells[venue],
+            silence_ns,
+            partial(_has_changed, rows, slots),
+            stakes,
+            wanted,
+        )
+        for ref, spec in found:
             if ref is not None:
                 watch.add(ref, spec)
         self._watches.append(watch)
@@ -186,6 +196,12 @@ class FeedSockets:
         """End every connection."""
         for shell in self.shells.values():
             await shell.stop()
+
+
+def _has_changed(rows: Mirror, slots: int) -> bool:
+    """Take over what was written to the first ``slots`` rows; whether anything was, or may have been."""
+    is_whole = rows.refresh(slots)
+    return not is_whole or len(rows.changed) > 0
 
 
 def with_endpoint(config: Config, venue: Venue, url: str) -> Config:

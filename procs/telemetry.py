@@ -19,6 +19,7 @@ from engine.execution.executor import ExecutorCounts
 from engine.reasons import Reason
 from engine.records import Trust, Venue
 from engine.venues.counts import RECORDS_OF_KIND, Count
+from engine.venues.race import RaceCounts
 from procs.book import BookAgent
 from procs.decision_agent import DecisionAgent
 from procs.decision_log import why_not
@@ -35,6 +36,7 @@ Values = Iterator[tuple[str, int]]  # a counter's label, and what it stands at
 SOCKET_COUNTS: Final = tuple(
     field.name for field in fields(FeedCounters) if field.name not in ("live", "closes")
 )
+RACE_COUNTS: Final = tuple(field.name for field in fields(RaceCounts))
 EXECUTOR_COUNTS: Final = tuple(field.name for field in fields(ExecutorCounts))
 REASONS: Final = tuple(reason for reason in Reason if reason is not Reason.NONE)
 
@@ -103,6 +105,9 @@ def _feed(feed: FeedAgent) -> Values:
         yield f"feed_{count.name.lower()}", counts[count]
     yield "feed_updates", sum(counts[RECORDS_OF_KIND:])
     yield "feed_refused_messages", feed.refused
+    raced = RaceCounts() if feed.race is None else feed.race.counts
+    for name in RACE_COUNTS:
+        yield f"feed_raced_{name}", getattr(raced, name)
 
 
 def _sockets(counters: FeedCounters) -> Values:

@@ -15,7 +15,7 @@ from shm.atomics import address_of, load_relaxed, store_relaxed
 from shm.cells import copy_words
 from shm.jit import kernel
 from shm.layout import WORD_BYTES, WORD_SHIFT
-from shm.table import N_ROWS_AT, ROW_WORDS_AT, Records, Table, fetch_row, row_address
+from shm.table import ROW_WORDS_AT, Records, Table, fetch_row, row_address
 
 Words = NDArray[np.int64]
 N_CHANGED, N_BUSY = 0, 1  # of the answer of ``refresh``
@@ -23,15 +23,16 @@ _ANSWER_WORDS: Final = 2
 
 
 @kernel
-def refresh(table: int, rows: int, seen: int, scratch: int, changed: int, answer: int) -> None:
+def refresh(table: int, count: int, rows: int, seen: int, scratch: int, changed: int, answer: int) -> None:
     """Fetch every row whose sequence is not the one in ``seen``; numbers of those fetched go to ``changed``.
 
-    All are addresses: ``rows`` has a record for each row, ``scratch`` one, ``answer`` two words.
+    Of the first ``count`` rows. All others are addresses: ``rows`` has a record for each row, ``scratch``
+    one, ``answer`` two words.
     """
     n_words = load_relaxed(table + ROW_WORDS_AT)
     n_changed = 0
     n_busy = 0
-    for row in range(load_relaxed(table + N_ROWS_AT)):
+    for row in range(count):
         address = row_address(table, row)
         if load_relaxed(address) == load_relaxed(seen + row * WORD_BYTES):
             continue  # what is fetched is acquired below
@@ -61,9 +62,13 @@ class Mirror:
         arrays = (self.rows, self._seen, self._scratch, self._changed, self._answer)
         self._addresses = tuple(address_of(array) for array in arrays)
 
-    def refresh(self) -> bool:
-        """Take over what was written since; False when some row could not be read whole."""
-        refresh(self._table.address, *self._addresses)
+    def refresh(self, count: int | None = None) -> bool:
+        """Take over what was written since; False when some row could not be read whole.
+
+        Of the first ``count`` rows, where no others are in use: to look at one costs a cache line.
+        """
+        n_rows = len(self.rows) if count is None else min(count, len(self.rows))
+        refresh(self._table.address, n_rows, *self._addresses)
         self.busy += int(self._answer[N_BUSY])
         return not self._answer[N_BUSY]
 

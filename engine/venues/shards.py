@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from engine.errors import ConfigError
+from engine.venues.race import LEG_CONNS
 
 
 class SocketPlan(NamedTuple):
@@ -42,6 +43,11 @@ def plan_sockets(
         )
         for number, start in enumerate(starts)
     ]
+
+
+def raced(plans: Sequence[SocketPlan]) -> list[SocketPlan]:
+    """The sockets, and each once more for the same markets: the legs of ``engine.venues.race``."""
+    return [*plans, *(plan._replace(conn=plan.conn + LEG_CONNS) for plan in plans)]
 
 
 def _subscriptions(markets: Iterable[Sequence[str]], symbols_max: int) -> list[tuple[str, ...]]:

@@ -93,6 +93,8 @@ def _config(args: argparse.Namespace) -> Config:
     for venue, url in ((Venue.POLYMARKET, args.polymarket_url), (Venue.KALSHI, args.kalshi_url)):
         if url is not None:
             assignments.append(f"venues.{VENUE_NAMES[venue]}.feed.ws_url={url}")
+        # A recording is of one connection: what replays it takes every message for a new one.
+        assignments.append(f"venues.{VENUE_NAMES[venue]}.feed.raced_sockets=1")
     return config_files.load_config(args.config, assignments)
 
 

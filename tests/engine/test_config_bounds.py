@@ -52,6 +52,7 @@ LatencyConfig.settle_ns 0 31_536_000_000_000_000
 FeedConfig.symbols_per_subscription 1 4_096
 FeedConfig.subscriptions_per_socket 1 128
 FeedConfig.sockets_max 1 256
+FeedConfig.raced_sockets 1 2
 FeedConfig.message_bytes_max 1_024 4_194_304
 FeedConfig.message_max_ns 1_000_000 3_600_000_000_000
 FeedConfig.connect_max_ns 1_000_000 3_600_000_000_000

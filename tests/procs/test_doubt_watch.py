@@ -10,7 +10,7 @@ from engine.catalog.market import MarketRef
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, POSITION_ROW, Trust, Venue
 from procs.config_files import load_config, load_fee_table
-from procs.doubt_watch import LOOK_EVERY_NS, DoubtWatch, with_stakes
+from procs.doubt_watch import LOOK_EVERY_NS, WHOLE_EVERY_NS, DoubtWatch, with_stakes
 from procs.lost_books import WANTED_ROW
 from shm.table import Table
 
@@ -177,7 +177,12 @@ def test_a_silence_is_told_once_while_the_row_of_another_process_does_not_show_i
 def test_rows_are_brought_up_to_date_before_each_look_and_not_between() -> None:
     asked = Asked()
     refreshed: list[int] = []
-    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, lambda: refreshed.append(1))
+
+    def refresh() -> bool:
+        refreshed.append(1)
+        return True
+
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, refresh)
     for at_ns in (0, 1, LOOK_EVERY_NS):
         made.look(at_ns)
     assert len(refreshed) == 2
@@ -207,3 +212,25 @@ def test_a_book_that_came_back_is_said_once() -> None:
             asked.rows[slot]["trust"] = trust
         watched.look(number * LOOK_EVERY_NS)
     assert asked.arrived == ["A", "A"]
+
+
+def test_while_no_row_changes_only_a_look_now_and_then_is_at_every_book() -> None:
+    asked, wanted = Asked(), Table.create(8, WANTED_ROW)
+    news = [True]
+    made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, lambda: news[-1], wanted=wanted.rows)
+    made.add(MarketRef(3, 1), market_with_defaults(load_fee_table(load_config()), Venue.KALSHI, "A", 0))
+    looks = WHOLE_EVERY_NS // LOOK_EVERY_NS
+
+    def look(number: int) -> int:
+        made.look(7 + number * LOOK_EVERY_NS)
+        return len(asked.wanted)
+
+    assert look(0) == 1
+    news.append(False)
+    assert [look(number) for number in range(1, looks + 2)] == [1] * (looks - 1) + [2, 2]
+    news.append(True)
+    assert look(looks + 2) == 3
+    news.append(False)
+    assert look(looks + 3) == 3
+    wanted.rows[3]["wanted_ns"] = 5  # by another reader
+    assert look(looks + 4) > 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,7 +13,7 @@ from engine.records import Trust, Venue
 from engine.units import NS_PER_S
 from engine.venues.counts import Count
 from procs.config_files import load_config
-from procs.feed_shell import TICK_NS
+from procs.feed_shell import QUIET_TICK_NS, TICK_NS, quiet_tick_ns
 from procs.live_feed import LiveFeed
 from tests.procs.live_feeds import (
     MS,
@@ -242,6 +243,36 @@ def test_while_it_is_refused_attempts_stay_within_the_budget(venue: Venue) -> No
             assert turns <= spent_s * NS_PER_S / TICK_NS + 2  # a tick at a time, no spin
 
     run(main())
+
+
+def test_timers_are_coarse_only_while_nothing_is_under_way() -> None:
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            shell = feed.shell
+            shell._quiet_ns = QUIET_TICK_NS
+            await until(lambda: shell._delay_ns == QUIET_TICK_NS, "a quiet tick")
+            await until(lambda: shell.want_snapshot(next(iter(server.books))), "a book may be asked for")
+            assert shell._delay_ns == TICK_NS
+            await until(lambda: shell._delay_ns == QUIET_TICK_NS, "it was asked for")
+            server.refuses = 503
+            server.peer.close(1012)
+            await until(lambda: shell.counters.refused == 2)
+            assert shell._delay_ns == TICK_NS
+            server.refuses = 0
+            await equal(feed, server)
+            await until(lambda: shell._delay_ns == QUIET_TICK_NS, "quiet again")
+            assert shell.counters.stalls == 0
+
+    run(main())
+
+
+def test_no_grain_is_coarse_beside_a_wait() -> None:
+    shipped = load_config().venues.kalshi.feed
+    assert quiet_tick_ns(shipped, 30 * NS_PER_S) == QUIET_TICK_NS
+    short = replace(shipped, pong_max_ns=1_000 * MS)
+    assert quiet_tick_ns(short, 30 * NS_PER_S) == 50 * MS
+    assert quiet_tick_ns(shipped, 100 * MS) == TICK_NS
 
 
 def test_it_comes_back_when_the_venue_listens_again() -> None:

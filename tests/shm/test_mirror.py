@@ -40,6 +40,17 @@ def test_every_refresh_brings_what_was_written_and_nothing_else(
     assert [mirror.busy for mirror in mirrors] == [0, 0]
 
 
+def test_rows_behind_those_in_use_are_left_alone(plain_twin: PlainTwin) -> None:
+    table = Table.create(N_ROWS, ROW)
+    for mirror in (Mirror(table), plain_twin("shm.mirror").Mirror(table)):
+        for row in (0, 2, 3):
+            table.write(row, record_of(5))
+        assert mirror.refresh(3)
+        assert mirror.changed.tolist() == [0, 2]
+        assert mirror.refresh(N_ROWS + 1)
+        assert mirror.changed.tolist() == [3]
+
+
 def test_rows_lie_side_by_side() -> None:
     mirror = Mirror(Table.create(N_ROWS, ROW))
     assert mirror.rows.flags.c_contiguous

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
-from engine.venues.shards import SocketPlan, plan_sockets
+from engine.venues.race import LEG_CONNS
+from engine.venues.shards import SocketPlan, plan_sockets, raced
+from engine.venues.workspace import CONNS_MAX
 
 
 def plan(markets: list[list[str]], symbols: int = 4, subscriptions: int = 2) -> list[SocketPlan]:
@@ -59,6 +61,15 @@ def test_every_symbol_is_subscribed_once_and_no_bound_is_passed(
     assert all(1 <= len(one.subscriptions) <= subscriptions for one in plans)
     assert all(1 <= len(tickers) <= symbols for one in plans for tickers in one.subscriptions)
     assert [one.conn for one in plans] == list(range(7, 7 + len(plans)))
+
+
+def test_raced_sockets_are_those_for_the_same_markets_with_numbers_of_their_own() -> None:
+    plans = plan([["A"], ["B"], ["C"]], 3, 1)
+    twice = raced(plans)
+    assert twice[: len(plans)] == plans
+    assert [one.subscriptions for one in twice[len(plans) :]] == [one.subscriptions for one in plans]
+    assert [one.conn for one in twice[len(plans) :]] == [one.conn + LEG_CONNS for one in plans]
+    assert all(0 <= one.conn < CONNS_MAX for one in twice)
 
 
 def test_as_many_sockets_as_allowed_are_given_numbers_from_nought() -> None:
