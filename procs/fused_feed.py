@@ -8,22 +8,16 @@ same, for the simulated venues. The book stage keeps its turn for notes and for 
 
 from __future__ import annotations
 
-import time
-from typing import Final
-
 from engine.book.store import BookStore
 from engine.venues.codec import MarketDataCodec
 from engine.venues.workspace import FRAME_BYTES_MAX
 from procs.book import BookAgent
 from procs.feed import FeedAgent
-from procs.frame_kernels import FRAME_KERNELS, NS_PER_TICK_SHIFT, REFUSED, Place, new_places
+from procs.frame_kernels import FRAME_KERNELS, REFUSED, Place, new_places
 from procs.ladder import BookRung, Now
-from shm.atomics import read_ticks
+from procs.tick_rate import TickRate
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
-
-RATE_EVERY: Final = 1_024  # frames between two looks at how fast the processor's counter goes
-RATE_FROM_NS: Final = 1_000_000  # a shorter look says nothing
 
 
 class FusedFeed:
@@ -53,8 +47,7 @@ class FusedFeed:
         self._frame = codec.workspace.memory
         self._places = new_places(codec, store, updates, tops, table)
         self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
-        self._began_ns, self._began_ticks = time.monotonic_ns(), read_ticks()
-        self._is_timed = rung is not None
+        self._rate = None if rung is None else TickRate()
         self._is_direct = feed.race is None  # of two sockets that race not every message counts
         feed.forward = self._apply
         if rung is not None:
@@ -67,6 +60,8 @@ class FusedFeed:
         if self._is_direct and codec.fast_enabled and length <= FRAME_BYTES_MAX:
             self._frame[:length] = payload
             skip = codec.on_unknown is None
+            if self._rate is not None:
+                self._places[Place.NS_PER_TICK] = self._rate.look()
             found = self._kernel(length, recv_ns, self._now(), conn, skip, self._places)
             if found >= 0:
                 feed.frames += 1
@@ -74,8 +69,6 @@ class FusedFeed:
                     found -= REFUSED
                     feed.refused += 1
                 self._book.applied += found
-                if self._is_timed and feed.frames % RATE_EVERY == 1:
-                    self._look_at_clock()
                 return
         feed.on_frame(payload, recv_ns, conn)
 
@@ -86,9 +79,3 @@ class FusedFeed:
     def _apply(self, updates: Records) -> None:
         """What the feed has published without us."""
         self._book.apply(updates, len(updates), self._now())
-
-    def _look_at_clock(self) -> None:
-        spent_ns = time.monotonic_ns() - self._began_ns
-        ticks = read_ticks() - self._began_ticks
-        if spent_ns >= RATE_FROM_NS and ticks > 0:
-            self._places[Place.NS_PER_TICK] = (spent_ns << NS_PER_TICK_SHIFT) // ticks

@@ -42,7 +42,7 @@ WARM_GROUPS: Final = (
     ("engine.book.store", "procs.replay_apply", "procs.check_frames"),
     ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec", "procs.frame_kernels"),
     ("engine.optimizer.warm",),
-    ("engine.strategies.warm",),
+    ("engine.strategies.warm", "procs.top_scan"),
     ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),
     ("shm.futex", "shm.doorbell", "shm.waiting"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),

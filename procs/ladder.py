@@ -130,17 +130,17 @@ class StrategyRung:
     """Of the strategies."""
 
     def __init__(self, histograms: Histograms, now: Now) -> None:
-        self._now = now
-        self._to_decision = histograms[Rung.BOOK_DECISION]
-        self._to_signal = histograms[Rung.BOOK_SIGNAL]
+        self.now = now
+        self.decision_histogram = histograms[Rung.BOOK_DECISION]
+        self.signal_histogram = histograms[Rung.BOOK_SIGNAL]
 
     def decided(self, top: np.void) -> None:
         """All candidates of a top are decided."""
-        self._to_decision.record(self._now() - int(top["book_ns"]))
+        self.decision_histogram.record(self.now() - int(top["book_ns"]))
 
     def signal(self, head: Records) -> None:
         """A signal is about to be published: stamp it."""
-        stamp(self._to_signal.address, address_of(head), 0, *_SIGNAL, 1, self._now())
+        stamp(self.signal_histogram.address, address_of(head), 0, *_SIGNAL, 1, self.now())
 
 
 class OptimizerRung:

@@ -173,7 +173,8 @@ class EngineParts:
         scanner = ArbitrageScanner(
             self.catalog, relations, view.rows, self.config.strategy, first_signal_id=self._first_id()
         )
-        return StrategyAgent(scanner, view, wires, follow, self._ladder.strategy)
+        is_taped = self.tapes.tape(role) is not None
+        return StrategyAgent(scanner, view, wires, follow, self._ladder.strategy, is_taped=is_taped)
 
     def optimizer(self) -> OptimizerAgent:
         """Allocation of cash and slots."""

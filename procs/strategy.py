@@ -16,8 +16,10 @@ from engine.records import NO_PRICE, ORDER_EVENT, POSITION_ROW, TOP, DecisionSta
 from engine.strategies.scanner import ArbitrageScanner
 from procs.agent import Follow
 from procs.ladder import StrategyRung
+from procs.top_kernel import Stop
+from procs.top_scan import TopScan
 from procs.view import BookView
-from procs.wires import Wires, publish, publish_each, take
+from procs.wires import RingFull, Wires, publish, publish_each, take
 from shm.ring import Records
 
 BATCH_CELLS: Final = 1_024
@@ -26,7 +28,8 @@ BATCH_CELLS: Final = 1_024
 class StrategyAgent:
     """Runs ``scanner`` over the wires; ``view`` is the one whose rows the scanner reads.
 
-    ``rung`` counts how long decisions took, and stamps signals.
+    ``rung`` counts how long decisions took, and stamps signals. Where the wires are taped every top is
+    looked at by itself, and otherwise in compiled calls of many.
     """
 
     role = "strategy"
@@ -38,6 +41,8 @@ class StrategyAgent:
         wires: Wires,
         follow: Follow | None = None,
         rung: StrategyRung | None = None,
+        *,
+        is_taped: bool = False,
     ) -> None:
         self.scanner = scanner
         self.tops = 0
@@ -53,6 +58,10 @@ class StrategyAgent:
                 (venue, ring.reader(batch_cells=BATCH_CELLS)) for venue, ring in wires.tops.items()
             )
         }
+        self._scan: TopScan | None = None
+        if not is_taped:
+            readers = {venue: reader for venue, (reader, _) in self._readers.items()}
+            self._scan = TopScan(scanner, view, wires, readers, rung)
         self._laps = dict.fromkeys(self._readers, 0)
         self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
@@ -81,18 +90,36 @@ class StrategyAgent:
             if reader.laps != self._laps[venue]:
                 self._laps[venue] = reader.laps
                 work += self._catch_up(venue, now_ns)
-            for index in range(n_tops):
-                top = tops[index]
-                self._view.refresh(int(top["venue"]), int(top["slot"]))
-                self._publish(*self.scanner.on_top(top, now_ns))
-                if self._rung is not None:
-                    self._rung.decided(top)
+            if n_tops:
+                self._decide(venue, tops, n_tops, now_ns)
             self.tops += n_tops
             work += n_tops
         return work
 
     def on_close(self) -> None:
         """Nothing to let go of."""
+
+    def _decide(self, venue: Venue, tops: Records, n_tops: int, now_ns: int) -> None:
+        """Look at every top: in compiled calls, but for what these leave to us."""
+        if self._scan is not None:
+            self._scan.prepare(venue, is_quiet=self.is_quiet)
+        index = 0
+        while index < n_tops:
+            if self._scan is not None:
+                index, stop = self._scan.decide(index, n_tops, now_ns)
+                if stop is Stop.FULL:
+                    raise RingFull("decisions or signals: a ring has no room")
+                if stop is Stop.SIGNALS:
+                    n_signals = self.scanner.note_signals()
+                    self.signals += 0 if self.is_quiet else n_signals
+                if stop is not Stop.BY_HAND:
+                    continue
+            top = tops[index]
+            index += 1
+            self._view.refresh(int(top["venue"]), int(top["slot"]))
+            self._publish(*self.scanner.on_top(top, now_ns))
+            if self._rung is not None:
+                self._rung.decided(top)
 
     def _catch_up(self, venue: Venue, now_ns: int) -> int:
         """Look at every row of a venue that is another than the one known here; how many."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.execution.own_takes import OwnTakes
 from engine.records import BOOK_ROW, Trust, Venue
@@ -20,11 +21,13 @@ from shm.table import Table
 class BookView:
     """``rows``: BOOK_ROW by slot over all venues.
 
-    ``stale_reads`` counts rows that could not be fetched whole.
+    ``stale_reads`` counts rows that could not be fetched whole. ``by_hand`` (uint8 by slot) marks those of
+    which something is ours, that a reader without this class must not fetch.
     """
 
     def __init__(self, tables: Mapping[Venue, Table], slots: int) -> None:
         self.rows: Records = np.zeros(slots, BOOK_ROW)
+        self.by_hand: npt.NDArray[np.uint8] = np.zeros(slots, np.uint8)
         self.takes = OwnTakes()
         self.stale_reads = 0
         self._tables = tables
@@ -41,6 +44,7 @@ class BookView:
             return
         if len(self.takes):
             self.takes.subtract(row[0])
+            self.by_hand[slot] = self.takes.holds(slot, int(row[0]["generation"]))
 
     def on_event(self, event: np.void) -> None:
         """Take one ORDER_EVENT into account: what it filled is no longer on offer."""

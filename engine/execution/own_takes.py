@@ -68,6 +68,10 @@ class OwnTakes:
             self._count += 1
         levels[key] = levels.get(key, 0) + size_e6
 
+    def holds(self, slot: int, generation: int) -> bool:
+        """Whether something of a market's book is ours."""
+        return (slot, generation) in self._levels
+
     def subtract(self, row: np.void) -> None:
         """Take ours out of a fresh copy of a BOOK_ROW, in place; levels that become empty leave the row."""
         key = (int(row["slot"]), int(row["generation"]))

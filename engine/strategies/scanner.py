@@ -190,6 +190,9 @@ def scan(tops: Rows, index: int, now_ns: int, state: State, table: Table, desk: 
 class ArbitrageScanner:
     """Results of the last call: ``decisions[:n]``, ``signal_heads[:m]``, their legs in ``signal_legs``.
 
+    ``state``, ``table``, ``desk`` and ``out`` are what ``scan`` takes, for whoever calls it from a kernel of
+    his own, between ``prepare`` and ``note_signals``; ``table`` is another one after ``prepare`` said so.
+
     ``book_rows``: BOOK_ROW by slot, read only. One thread at a time. Candidates are found anew when the
     catalog changes; ``refused`` counts those beyond the bounds.
     """
@@ -207,9 +210,9 @@ class ArbitrageScanner:
         self.signal_legs: Rows = np.zeros(SIGNAL_LEGS_MAX, SIGNAL_LEG)
         self._catalog = catalog
         self._relations = relations
-        self._state = State(catalog.rows, book_rows, terms_of(config))
-        self._desk = new_desk(catalog.capacity)
-        self._out = Output(
+        self.state = State(catalog.rows, book_rows, terms_of(config))
+        self.desk = new_desk(catalog.capacity)
+        self.out = Output(
             decisions=self.decisions,
             heads=self.signal_heads,
             legs=self.signal_legs,
@@ -220,7 +223,7 @@ class ArbitrageScanner:
         self._top: Rows = np.zeros(1, TOP)
         self._of_signal: dict[int, int] = {}  # latest signal of a candidate -> its number
         self._candidates = CandidateTable(catalog, relations)
-        self._table = _table_of(self._candidates)
+        self.table = _table_of(self._candidates)
 
     @property
     def refused(self) -> int:
@@ -235,45 +238,55 @@ class ArbitrageScanner:
     def on_position(self, position: np.void) -> None:
         """Take in a POSITION_ROW: what can be sold from inventory."""
         slot = int(position["slot"])
-        self._desk.held[slot, Outcome.YES] = position["yes_e6"]
-        self._desk.held[slot, Outcome.NO] = position["no_e6"]
+        self.desk.held[slot, Outcome.YES] = position["yes_e6"]
+        self.desk.held[slot, Outcome.NO] = position["no_e6"]
 
     def on_order_event(self, event: np.void) -> None:
         """Take in an ORDER_EVENT: a candidate is busy for as long as the plan that came of it is not done."""
         number = self._of_signal.get(int(event["signal_id"]))
-        if number is None or int(self._table.signal_id[number]) != int(event["signal_id"]):
+        if number is None or int(self.table.signal_id[number]) != int(event["signal_id"]):
             return
         if int(event["plan_done"]):
-            self._table.busy_until_ns[number] = 0
+            self.table.busy_until_ns[number] = 0
             del self._of_signal[int(event["signal_id"])]
         elif int(event["status"]) != OrderStatus.DENIED:
-            self._table.busy_until_ns[number] = INT64_MAX
+            self.table.busy_until_ns[number] = INT64_MAX
 
     def on_top(self, top: np.void, now_ns: int) -> tuple[int, int]:
         """Evaluate what a TOP concerns: (decisions, signals). ``book_rows`` must hold its row already."""
-        if self._catalog.version != self._candidates.version:
-            self._build()
+        self.prepare()
         self._top[0] = top
-        scan(self._top, 0, now_ns, self._state, self._table, self._desk, self._out)
-        n_signals = int(self._out.filled[HEADS])
+        scan(self._top, 0, now_ns, self.state, self.table, self.desk, self.out)
+        return int(self.out.filled[DECISIONS]), self.note_signals()
+
+    def prepare(self) -> bool:
+        """Find the candidates anew if the catalog has changed; whether it had."""
+        if self._catalog.version == self._candidates.version:
+            return False
+        self._build()
+        return True
+
+    def note_signals(self) -> int:
+        """Remember whose the signals of the last scan are; how many."""
+        n_signals = int(self.out.filled[HEADS])
         for place in range(n_signals):
-            number = int(self._out.owners[place])
-            self._of_signal.pop(int(self._out.owners[SIGNALS_MAX + place]), None)
+            number = int(self.out.owners[place])
+            self._of_signal.pop(int(self.out.owners[SIGNALS_MAX + place]), None)
             self._of_signal[int(self.signal_heads[place]["signal_id"])] = number
-        return int(self._out.filled[DECISIONS]), n_signals
+        return n_signals
 
     def _build(self) -> None:
         """Find the candidates anew; those that are still there stay as busy as they were."""
         before = dict(zip(self._candidates.identities, range(len(self._candidates)), strict=True))
-        old = self._table
+        old = self.table
         self._candidates = CandidateTable(self._catalog, self._relations)
-        self._table = _table_of(self._candidates)
+        self.table = _table_of(self._candidates)
         self._of_signal.clear()
         for number, identity in enumerate(self._candidates.identities):
             known = before.get(identity)
             if known is not None and old.signal_id[known]:
-                self._table.busy_until_ns[number] = old.busy_until_ns[known]
-                self._table.signal_id[number] = old.signal_id[known]
+                self.table.busy_until_ns[number] = old.busy_until_ns[known]
+                self.table.signal_id[number] = old.signal_id[known]
                 self._of_signal[int(old.signal_id[known])] = number
 
 

@@ -43,8 +43,12 @@ def warm() -> None:
     books["bid_size_e6"][:, 0] = books["ask_size_e6"][:, 0] = LEVEL_SIZE_MAX_E6
     top: Rows = np.zeros(1, TOP)
     top["trust"], top["flags"], top["generation"] = Trust.LIVE, TopFlag.BEST_CHANGED, 1
-    scanner = ArbitrageScanner(catalog, RelationTable((), catalog), books, _CONFIG)
-    scanner.on_top(top[0], 0)
+    warm_scanner(catalog, books).on_top(top[0], 0)
+
+
+def warm_scanner(catalog: Catalog, books: Rows) -> ArbitrageScanner:
+    """Make a scanner for no other purpose: without relations, content with any edge."""
+    return ArbitrageScanner(catalog, RelationTable((), catalog), books, _CONFIG)
 
 
 _CONFIG = StrategyConfig(

@@ -292,7 +292,7 @@ def test_who_hears_that_the_executor_is_back_reads_all_positions_and_accounts(se
     assert optimizer is not None
     strategy.do_work(6)
     optimizer.do_work(6)
-    held = strategy.scanner._desk.held
+    held = strategy.scanner.desk.held
     holds = optimizer.allocator.holds
     assert [list(held[slot]) for slot in (0, 1, 3)] == [[30, 20], [0, 0], [30, 20]]
     assert [holds.held_e6(slot, 0) for slot in (0, 1, 3)] == [30, 0, 30]

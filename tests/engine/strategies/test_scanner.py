@@ -168,7 +168,7 @@ def test_a_signal_without_room_is_told_of_and_tried_again_at_the_next_change() -
     stage.relate(RelationKind.SAME, "q", "k")
     stage.quote("q", [(5_300, 100)], [(5_500, 100)])
     scanner = scanner_of(stage)
-    scanner._out = scanner._out._replace(legs=scanner.signal_legs[:3])
+    scanner.out = scanner.out._replace(legs=scanner.signal_legs[:3])
     n_decisions, n_signals = scanner.on_top(stage.top("k"), NOW)
     told = [reason for kind, reason in reasons(scanner, n_decisions) if kind is SignalKind.CROSS_VENUE]
     assert sorted(told) == [Reason.NONE, Reason.NO_EDGE, Reason.NO_EDGE, Reason.RING_FULL]

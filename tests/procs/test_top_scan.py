@@ -1,0 +1,175 @@
+"""Tops decided in compiled calls come out as those that are looked at one by one."""
+
+from __future__ import annotations
+
+import random
+from itertools import cycle
+
+import numpy as np
+import pytest
+
+from engine.config import Role
+from engine.records import (
+    DECISION,
+    ORDER_EVENT,
+    SIGNAL_HEAD,
+    TOP,
+    DecisionStage,
+    Direction,
+    OrderStatus,
+    Outcome,
+    Trust,
+)
+from engine.sim.session.build import build_session
+from procs.config_files import load_config, load_fee_table
+from procs.ladder import Ladder, Rung, StrategyRung
+from procs.parts import VENUES, EngineParts, Scene
+from procs.recording_frames import Frame
+from procs.wires import RingFull, Wires
+from shm.histogram import Histograms
+from shm.ring import Records
+from shm.table import begin_row
+
+pytestmark = pytest.mark.compiled_only
+
+SEED = 1
+SLOTS = 256
+CONFIG = load_config(assignments=[f"engine.market_slots={SLOTS}"])
+SESSION = build_session(SEED)
+FRAMES = [Frame(frame.recv_ns, frame.venue, frame.conn, frame.raw.encode()) for frame in SESSION.frames]
+
+
+class Floor:
+    """Feeds, books and strategy, and what the strategy says."""
+
+    def __init__(self, *, is_compiled: bool, rung: StrategyRung | None = None) -> None:
+        scene = Scene(SESSION.markets, SESSION.relations, load_fee_table(CONFIG), FRAMES[0].recv_ns)
+        self.wires = Wires.create(VENUES, SLOTS)
+        roles = (Role.FEED, Role.BOOK, Role.STRATEGY)
+        parts = EngineParts(CONFIG, scene, self.wires, roles, 1, ladder=Ladder(strategy=rung))
+        self.feeds = {venue: parts.feed(venue) for venue in VENUES}
+        self.books = {venue: parts.book(venue) for venue in VENUES}
+        self.strategy = parts.strategy()
+        if not is_compiled:
+            self.strategy._scan = None  # as where the wires are taped
+        decisions, signals = self.wires.decisions[DecisionStage.STRATEGY], self.wires.signals
+        self._decisions = decisions.reader("log", 0)
+        self._signals = signals.reader("optimizer", 0)
+        self._decision_rows: Records = self._decisions.records(DECISION)
+        self._signal_rows: Records = self._signals.records(SIGNAL_HEAD)
+
+    def take(self, frames: list[Frame]) -> None:
+        """Some frames in one turn of the strategy."""
+        for frame in frames:
+            self.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+            self.books[frame.venue].do_work(frame.recv_ns)
+        self.strategy.do_work(frames[-1].recv_ns)
+
+    def take_for_ever(self) -> None:
+        """The session over and over, and nobody reads what comes of it."""
+        for frame in cycle(FRAMES):
+            self.take([frame])
+
+    def fill(self, slot: int, price_e4: int, size_e6: int, signal_id: int, *, is_done: bool) -> None:
+        """Something was bought, and the plan it was for is done or not."""
+        event = np.zeros(1, ORDER_EVENT)
+        row = self.strategy._view.rows[slot]
+        event["slot"], event["generation"], event["venue"] = slot, row["generation"], row["venue"]
+        event["price_e4"], event["fill_size_e6"], event["signal_id"] = price_e4, size_e6, signal_id
+        event["direction"], event["outcome"], event["status"] = Direction.BUY, Outcome.YES, OrderStatus.FILLED
+        event["plan_done"] = is_done
+        assert self.wires.events.publish(event)
+
+    def said(self) -> tuple[bytes, bytes]:
+        """Decisions and signals, with their legs, since the last look."""
+        said = []
+        for reader, rows in ((self._decisions, self._decision_rows), (self._signals, self._signal_rows)):
+            n_cells = max(reader.poll(), 0)
+            said.append(rows[:n_cells].tobytes())
+        return said[0], said[1]
+
+
+def test_every_decision_and_signal_is_the_same() -> None:
+    chance = random.Random(SEED)
+    print(f"seed {SEED}")
+    one, two = Floor(is_compiled=True), Floor(is_compiled=False)
+    at = n_decisions = n_signals = 0
+    signals: list[tuple[int, int]] = []
+    while at < len(FRAMES):
+        n_frames = chance.choice((1, 1, 2, 7, 40))
+        fills = []
+        if signals and chance.randrange(6) == 0:  # what is ours is no longer on offer
+            slot, signal_id = signals.pop(chance.randrange(len(signals)))
+            row = one.strategy._view.rows[slot]
+            if row["n_asks"]:
+                fills.append((slot, int(row["ask_e4"][0]), int(row["ask_size_e6"][0]) // 2 + 1, signal_id))
+        for floor in (one, two):
+            for fill in fills:
+                floor.fill(*fill, is_done=fill[3] % 2 == 0)
+            floor.take(FRAMES[at : at + n_frames])
+        found, expected = one.said(), two.said()
+        assert found == expected, f"frames from {at}"
+        n_decisions += len(found[0]) // DECISION.itemsize
+        heads = np.frombuffer(found[1], SIGNAL_HEAD)
+        if heads.size:
+            n_signals += 1
+            signals.append((int(heads[0]["slot"]), int(heads[0]["signal_id"])))
+        at += n_frames
+    assert one.strategy.signals == two.strategy.signals > 40
+    assert one.strategy.tops == two.strategy.tops
+    assert one.strategy._view.rows.tobytes() == two.strategy._view.rows.tobytes()
+    assert len(one.strategy._view.takes) > 0
+    assert n_decisions > 900
+    assert n_signals > 30
+
+
+def test_a_quiet_strategy_gives_no_signal_and_still_decides() -> None:
+    floor = Floor(is_compiled=True)
+    floor.strategy.stop(0)
+    decided = b""
+    for frame in FRAMES:
+        floor.take([frame])
+        decisions, signals = floor.said()
+        decided += decisions
+        assert signals == b""
+    assert floor.strategy.signals == 0
+    assert len(decided) > 900 * DECISION.itemsize
+
+
+def test_a_full_ring_of_decisions_ends_the_stage() -> None:
+    floor = Floor(is_compiled=True)
+    with pytest.raises(RingFull, match="no room"):
+        floor.take_for_ever()
+
+
+def test_a_row_its_writer_is_at_is_not_acted_on() -> None:
+    floor = Floor(is_compiled=True)
+    frame = next(frame for frame in FRAMES if b"orderbook_snapshot" in frame.raw)
+    floor.take([frame])
+    rows = floor.wires.books[frame.venue].rows
+    slot = int(np.flatnonzero(rows["trust"] == Trust.LIVE)[0])
+    assert floor.strategy._view.rows[slot]["trust"] == Trust.LIVE
+    top = np.zeros(1, TOP)
+    top["slot"], top["venue"], top["trust"] = slot, frame.venue, Trust.LIVE
+    assert begin_row(floor.wires.books[frame.venue].address, slot) == 0
+    floor.wires.tops[frame.venue].publish_each(top)
+    floor.strategy.do_work(frame.recv_ns)
+    assert floor.strategy._view.stale_reads == 1
+    assert floor.strategy._view.rows[slot]["trust"] == Trust.SUSPECT
+
+
+def test_a_ladder_counts_every_top_and_stamps_every_signal() -> None:
+    histograms = Histograms.create([Rung.BOOK_DECISION, Rung.BOOK_SIGNAL])
+    now_ns = 0
+    floor = Floor(is_compiled=True, rung=StrategyRung(histograms, lambda: now_ns))
+    stamped = 0
+    for frame in FRAMES:
+        now_ns = frame.recv_ns + 700
+        floor.take([frame])
+        heads = np.frombuffer(floor.said()[1], SIGNAL_HEAD)
+        if heads.size:
+            assert heads[0]["signal_ns"] >= now_ns
+            stamped += 1
+    assert histograms[Rung.BOOK_DECISION].count == floor.strategy.tops
+    assert histograms[Rung.BOOK_SIGNAL].count == floor.strategy.signals
+    assert stamped > 30
