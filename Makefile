@@ -95,6 +95,7 @@ bench: kernels
 
 docs: kernels
 	@$(PY) -m procs.generated_docs
+	@$(PY) -m bench --page
 
 mutate: $(DEVELOP)
 	$(PY) -m tests.mutation.run --count $(MUTANTS) --seed $(SEED)
