@@ -9,7 +9,7 @@ from typing import Final
 from bench._kept import RESULTS, load
 from bench._machine import machine_line
 from bench._result import OURS, Result, Row
-from bench._show import number, verdict
+from bench._show import factor, number, verdict
 from procs.places import PACKAGES_ROOT
 
 PAGE: Final = PACKAGES_ROOT / "docs" / "benchmarks.md"
@@ -58,7 +58,7 @@ def _table(result: Result) -> Iterator[str]:
         ratio = times.get((row.what, row.who))
         yield (
             f"| {row.what} | {'**ours**' if row.who == OURS else row.who} "
-            f"| {f'**{ratio:.1f}x**' if ratio is not None else ''} | {_spread(row)} | {_tail(row)} "
+            f"| {f'**{factor(ratio)}**' if ratio is not None else ''} | {_spread(row)} | {_tail(row)} "
             f"| {f'{row.disturbed} of {len(row.runs)}' if row.disturbed else ''} |"
         )
 

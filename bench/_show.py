@@ -31,6 +31,11 @@ def _time(ns: float) -> str:
     return f"{ns / 1e9:,.2f} s"
 
 
+def factor(times: float) -> str:
+    """How many times better; below one, worse."""
+    return f"{times:.1f}x" if times >= 1 else f"{times:.2g}x"
+
+
 def verdict(claim: Claim) -> str:
     """One line of a claim."""
     sign = ">=" if claim.at_least else "<="
@@ -53,7 +58,7 @@ def lines(result: Result) -> Iterator[str]:
     if ratios:
         yield "ratios (median of interleaved pairs)"
         for what, peer, figure, times in ratios:
-            yield f"  {times:>8.1f}x  {what}: {figure} against {peer}"
+            yield f"  {factor(times):>8}  {what}: {figure} against {peer}"
     for peer, why in result.missing.items():
         yield f"  peer {peer}: {why}"
     if result.claims:
@@ -64,7 +69,7 @@ def lines(result: Result) -> Iterator[str]:
         yield f"  {row.what} | {'ours' if row.who == OURS else row.who}   {disturbed(row)}".rstrip()
         for figure in row.figures:
             shown = " / ".join(number(value, figure) for value in row.spread(figure))
-            yield f"      {figure:<16}{shown}"
+            yield f"      {figure:<18}{shown}"
     yield from (f"  note: {note}" for note in result.notes)
 
 
@@ -88,4 +93,4 @@ def compared(new: Sequence[Result], old: Sequence[Result]) -> Iterator[str]:
         then_ratios = {(what, peer): times for what, peer, _, times in was.ratios()}
         for what, peer, _, times in result.ratios():
             if (what, peer) in then_ratios:
-                yield f"  {what} | against {peer}: {then_ratios[what, peer]:.1f}x -> {times:.1f}x"
+                yield f"  {what} | against {peer}: {factor(then_ratios[what, peer])} -> {factor(times)}"

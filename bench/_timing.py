@@ -38,13 +38,18 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def interleave(result: Result, what: str, ways: Mapping[str, Measure], runs: int | None = None) -> None:
+def interleave(
+    result: Result, what: str, ways: Mapping[str, Measure], runs: int | None = None, *, warm: bool = True
+) -> None:
     """Measure each way in turn, ``runs`` times over, and add a row for each to the result.
 
+    Before that, ``warm``, each is measured once for nothing: kernels are loaded, caches filled.
     A way answers the figures of one run, and by the name of ``switches`` involuntary switches of other
     processes, if it has any.
     """
     rows = {who: Row(what, who) for who in ways}
+    for way in ways.values() if warm else ():
+        way()
     with no_collection():
         for _ in range(RUNS if runs is None else runs):
             for who, way in ways.items():

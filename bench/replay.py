@@ -55,7 +55,14 @@ def measure(result: Result) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in files(Path(folder)):
             name = path.name.partition(".")[0]
-            interleave(result, f"check {name}", {who: partial(run, what, path) for who, what in WAYS.items()})
-            interleave(result, f"all stages, {name}", {OURS: partial(run, "paper", path)}, PAPER_RUNS)
+            interleave(
+                result,
+                f"check {name}",
+                {who: partial(run, what, path) for who, what in WAYS.items()},
+                warm=False,
+            )
+            interleave(
+                result, f"all stages, {name}", {OURS: partial(run, "paper", path)}, PAPER_RUNS, warm=False
+            )
             if "kalshi" in name or name.startswith("kx"):
                 claim(result, f"check {name}", RATE, CHECK_FRAMES_PER_S_MIN)

@@ -78,7 +78,7 @@ def test_ratios_come_first_and_a_disturbed_run_is_not_hidden() -> None:
     assert "10.0x  hop: p50_ns against other 1.0" in lines[3]
     assert "  peer redis: not installed" in lines
     assert any("disturbed: 1 of 3 runs, 7 switches" in line for line in lines)
-    assert "      p50_ns          10 ns / 11 ns / 40 ns" in lines
+    assert "      p50_ns            10 ns / 11 ns / 40 ns" in lines
 
 
 @pytest.mark.parametrize(
