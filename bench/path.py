@@ -53,8 +53,8 @@ class Market:
     def __init__(self, folder: Path) -> None:
         Wires.create(VENUES, 2 * PAIRS, folder).release()
         _, stages = join(folder, PAIRS, (Role.FEED, Role.BOOK))
-        self._feed = stages.feeds[Venue.POLYMARKET]
-        [self._books] = [book for book in stages.books if book.venue is Venue.POLYMARKET]
+        self.feed = stages.feeds[Venue.POLYMARKET]
+        [self.books] = [book for book in stages.books if book.venue is Venue.POLYMARKET]
         self._next_round = 0
         for agent in stages.in_order():
             agent.on_start(engine_ns())
@@ -67,8 +67,8 @@ class Market:
     def on_frame(self, frame: bytes) -> None:
         """What the callback of a socket does, and the turn of the books behind it."""
         now_ns = engine_ns()
-        self._feed.on_frame(frame, now_ns, 0)
-        self._books.do_work(now_ns)
+        self.feed.on_frame(frame, now_ns, 0)
+        self.books.do_work(now_ns)
 
     def rounds(self, rounds: int, pairs: int) -> list[bytes]:
         """Frames of the next rounds over the first market of so many pairs."""
