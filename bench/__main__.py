@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from bench import _kept, _page, _show
 from bench._machine import fingerprint
@@ -28,6 +28,13 @@ PACKAGE: Final = "bench"
 LONG: Final = frozenset({"long_run"})
 
 Measure = Callable[..., None]
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Complains in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{self.prog}: {message}")
 
 
 def bench_names(package: str = PACKAGE) -> list[str]:
@@ -91,7 +98,7 @@ def measured(name: str, own: Sequence[str] = (), package: str = PACKAGE) -> Resu
     measure: Measure = bench.measure
     began_s = time.monotonic()
     if hasattr(bench, "add_arguments"):
-        parser = argparse.ArgumentParser(prog=f"bench {name}")
+        parser = _OneLineParser(prog=f"bench {name}")
         bench.add_arguments(parser)
         measure(result, parser.parse_args(own))
     elif own:

@@ -23,7 +23,9 @@ def load(path: Path) -> list[Result]:
         if document["format"] != FORMAT:
             raise ConfigError(f"{path}: format {document['format']}, expected {FORMAT}")
         return [of_document(one) for one in document["results"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not results of a bench: {error}") from None
 
 
