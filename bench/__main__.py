@@ -69,12 +69,12 @@ def run(args: argparse.Namespace, package: str = PACKAGE) -> int:
         result = measured(name, own, package)
         results.append(result)
         print("\n".join(_show.lines(result)), file=out, flush=True)
+        if args.save:
+            print(f"kept in {_kept.save([result])}", file=out, flush=True)
     for line in _show.compared(results, old) if args.compare else ():
         print(line, file=out)
     if args.json:
         print(json.dumps([result.document() for result in results], indent=2))
-    if args.save:
-        print(f"kept in {_kept.save(results)}", file=out)
     return ExitCode.FAILURE if any(result.failed for result in results) else ExitCode.OK
 
 
