@@ -32,8 +32,10 @@ def write_page(path: Path = PAGE, folder: Path = RESULTS) -> None:
 
 
 def _machine(results: Sequence[Result]) -> Iterator[str]:
+    yield f"### {results[0].machine['cpu']}, {results[0].machine['cores']} cores"
+    yield ""
     for result in results:
-        yield f"### {result.bench}"
+        yield f"#### {result.bench}"
         yield ""
         yield f"{machine_line(result.machine)}. `python -m bench {result.bench}`."
         yield ""
@@ -51,16 +53,20 @@ def _machine(results: Sequence[Result]) -> Iterator[str]:
 
 
 def _table(result: Result) -> Iterator[str]:
-    yield "| what | who | ours is | median (best, worst) | p99, p99.9, max (median) | disturbed |"
-    yield "|---|---|---:|---:|---:|---:|"
-    times = {(what, peer): value for what, peer, _, value in result.ratios()}
+    """A line for each row of ours: ratios first, each with the peer's median."""
+    beside: dict[str, list[str]] = {}
+    for what, who, figure, times in result.ratios():
+        peer = result.row(what, who)
+        assert peer is not None
+        median = number(peer.spread(figure).median, figure)
+        beside.setdefault(what, []).append(f"**{factor(times)}** {who} ({median})")
+    yield "| what | times better than | ours: median (best, worst) | p99, p99.9, max (median) | disturbed |"
+    yield "|---|---|---:|---:|---:|"
     for row in result.rows:
-        ratio = times.get((row.what, row.who))
-        yield (
-            f"| {row.what} | {'**ours**' if row.who == OURS else row.who} "
-            f"| {f'**{factor(ratio)}**' if ratio is not None else ''} | {_spread(row)} | {_tail(row)} "
-            f"| {f'{row.disturbed} of {len(row.runs)}' if row.disturbed else ''} |"
-        )
+        if row.who == OURS:
+            disturbed = f"{row.disturbed} of {len(row.runs)}" if row.disturbed else ""
+            peers = "; ".join(beside.get(row.what, ()))
+            yield f"| {row.what} | {peers} | {_spread(row)} | {_tail(row)} | {disturbed} |"
 
 
 def _spread(row: Row) -> str:

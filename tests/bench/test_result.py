@@ -137,8 +137,8 @@ def test_the_page_is_made_from_the_files_and_only_between_its_marks(tmp_path: Pa
     assert page.startswith("before\n")
     assert page.endswith(f"{_page.END}\nafter\n")
     assert "old" not in page
-    assert "| hop | other 1.0 | **10.0x** | 200 ns (100 ns, 220 ns) |" in page
-    assert "| hop | **ours** |  | 11 ns (10 ns, 40 ns) | 25 ns | 1 of 3 |" in page
+    assert "### ACME(R) Fast 9 CPU @ 3.00GHz, 2 cores\n\n#### some\n" in page
+    assert "| hop | **10.0x** other 1.0 (200 ns) | 11 ns (10 ns, 40 ns) | 25 ns | 1 of 3 |" in page
     assert _page.page(page, tmp_path) == page
 
 
