@@ -1,9 +1,10 @@
 """Book stage: BOOK_UPDATE messages of one venue in, TOP messages and book rows out.
 
-One compiled call applies a batch of frames. Rows are published before the tops that announce them, so that
-a reader of a top finds a row at least as new. What the feed finds out about a book outside the stream comes
-in notes (``procs.book_notes``). Frames that were overwritten before they were read may have
-changed any book: all of them are in doubt from the first frame behind the gap, until a newer snapshot.
+One compiled call applies a batch of frames, and a long backlog takes several. Rows are published before the
+tops that announce them, so that a reader of a top finds a row at least as new. What the feed finds out about
+a book outside the stream comes in notes (``procs.book_notes``). Frames that were overwritten before they were
+read may have changed any book: all of them are in doubt from the first frame behind the gap, until a newer
+snapshot.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from engine.book.state import APPLY_UPDATES_MAX
 from engine.reasons import Reason
-from engine.records import BOOK_UPDATE, Trust, Venue
+from engine.records import BOOK_UPDATE, Trust, UpdateFlag, Venue
 from procs.agent import BOOK, NEVER_NS, Follow, role_at
 from procs.book_notes import BOOK_NOTE
 from procs.ladder import BookRung
@@ -109,7 +111,7 @@ class BookAgent:
                 self._follow()
             self._follow_laps(now_ns)
             self.applied += work
-            self._publish(self.store.apply(self._updates, work, now_ns), self._rung)
+            self._apply(work, now_ns)
         n_notes = max(self._notes.poll(), 0)
         for index in range(n_notes):
             self._take_note(self._note_rows[index], now_ns)
@@ -125,6 +127,20 @@ class BookAgent:
     def next_due_ns(self) -> int:
         """When a book will have been crossed for too long."""
         return min(self.store.next_due_ns(), NEVER_NS)
+
+    def _apply(self, n_updates: int, now_ns: int) -> None:
+        """Apply the frames that were polled, in as many calls as a backlog needs: each has a bound."""
+        if n_updates <= APPLY_UPDATES_MAX:
+            self._publish(self.store.apply(self._updates, n_updates, now_ns), self._rung)
+            return
+        ends = np.flatnonzero(self._updates["flags"][:n_updates] & UpdateFlag.LAST_OF_FRAME) + 1
+        ends = np.append(ends, n_updates)
+        begin = 0
+        while begin < n_updates:
+            within = int(np.searchsorted(ends, begin + APPLY_UPDATES_MAX, side="right"))
+            end = int(ends[within - 1])
+            self._publish(self.store.apply(self._updates[begin:end], end - begin, now_ns), self._rung)
+            begin = end
 
     def _take_note(self, note: np.void, now_ns: int) -> None:
         """Show what the feed did or missed, unless the book is another by now, or was heard of."""
