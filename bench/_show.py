@@ -18,9 +18,7 @@ def number(value: float, figure: str) -> str:
         return f"{value:,.1f} MiB"
     if figure.endswith("share"):
         return f"{value:.2%}"
-    return (
-        f"{value:,.2f} s" if figure.endswith("s") and "_" not in figure.removesuffix("_s") else f"{value:,g}"
-    )
+    return f"{value:,.2f} s" if figure == "s" or figure.endswith("_s") else f"{value:,g}"
 
 
 def _time(ns: float) -> str:

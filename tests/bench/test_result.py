@@ -93,7 +93,9 @@ def test_ratios_come_first_and_a_disturbed_run_is_not_hidden() -> None:
         (12.25, "peak_mib", "12.2 MiB"),
         (0.031, "share", "3.10%"),
         (1.5, "s", "1.50 s"),
+        (2.75, "cpu_s", "2.75 s"),
         (37, "descriptors_end", "37"),
+        (1_002, "frames", "1,002"),
     ],
 )
 def test_numbers_carry_their_unit(value: float, figure: str, text: str) -> None:
