@@ -19,11 +19,13 @@ SHARED_OUT := --dist loadfile --no-loadscope-reorder
 COVERAGE_FLOOR ?= 90
 MUTANTS ?= 60
 SEED ?= 1
+BENCHES ?=
 
 # Stamps are written last. $(INSTALLING) exists while something is being installed, so that an interrupted
 # installation is begun anew and never mistaken for a complete one.
 RUNTIME := $(VENV)/.runtime-stamp
 DEVELOP := $(VENV)/.develop-stamp
+PEERS := $(VENV)/.peers-stamp
 INSTALLING := $(VENV).installing
 
 .PHONY: help setup kernels paper test lint format fuzz soak bench docs mutate lock clean interrupted
@@ -35,8 +37,8 @@ help:
 	@echo "make format  rewrite the sources the way lint wants them"
 	@echo "make fuzz    property tests with many more examples and a random seed"
 	@echo "make soak    tests that take minutes to hours"
-	@echo "make bench   measure"
-	@echo "make docs    write the pages that are made from code: layouts, states"
+	@echo "make bench   measure, beside what the engine replaces; BENCHES='ring book' for some"
+	@echo "make docs    write the pages that are made from code, and the tables of measurements"
 	@echo "make mutate  break the engine on purpose and see which tests notice"
 	@echo "make lock    choose versions anew and pin them with hashes"
 	@echo "make clean   remove what can be built again"
@@ -92,11 +94,16 @@ fuzz: $(DEVELOP) kernels
 soak: $(DEVELOP) kernels
 	$(PY) -m pytest -m soak
 
-bench: kernels
-	$(PY) -m bench
+# Peers are optional: without them the engine is measured alone, and says so.
+$(PEERS): $(RUNTIME) requirements-bench.lock
+	@$(PIP) $(LOCKED) -r requirements-bench.lock && touch $@ || echo "no peers could be installed: going on without"
+
+bench: kernels $(PEERS)
+	$(PY) -m bench $(BENCHES)
 
 docs: kernels
 	@$(PY) -m procs.generated_docs
+	@$(PY) -m bench --page
 
 mutate: $(DEVELOP)
 	$(PY) -m tests.mutation.run --count $(MUTANTS) --seed $(SEED)
@@ -109,6 +116,7 @@ lock:
 	.cache/lock/bin/python -m pip install --disable-pip-version-check --quiet pip-tools
 	.cache/lock/bin/pip-compile $(LOCK_FLAGS) --all-build-deps -o requirements.lock pyproject.toml
 	.cache/lock/bin/pip-compile $(LOCK_FLAGS) -o requirements-dev.lock requirements-dev.in
+	.cache/lock/bin/pip-compile $(LOCK_FLAGS) -o requirements-bench.lock requirements-bench.in
 
 clean:
 	rm -rf $(VENV) $(INSTALLING) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist out

@@ -60,7 +60,11 @@ def main(what: str, path: Path) -> None:
     frames = WORK[what](path)
     took_s = time.perf_counter() - began_s
     peak = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"frames": frames, "s": took_s, "mib": peak.ru_maxrss / KIB_A_MIB}))
+    print(
+        json.dumps(
+            {"frames": frames, "s": took_s, "mib": peak.ru_maxrss / KIB_A_MIB, "switches": peak.ru_nivcsw}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -7,34 +7,46 @@ update, over chunks of CHUNK updates of one stream: the fastest chunk and the me
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from bench._book_peers import PeerBook, peer_books
+from bench._result import OURS, Result, Row, claim, claim_ratio
+from bench._timing import switched
 from engine.book.grid import GridTable
 from engine.book.ladder import add_level, next_better, set_level, step_worse
 from engine.book.pool import BEST, NO_TICK, Ladders
 from engine.book.store import BookStore
 from engine.book.vwap import standard_vwaps
 from engine.jit import kernel
-from engine.records import BOOK_UPDATE, VWAP_NOTIONALS_MICROS, UpdateFlag, UpdateKind, Venue
+from engine.records import BOOK_UPDATE, UpdateFlag, UpdateKind, Venue
 
 TICKS: Final = (101, 1_001, 10_001)
-UPDATES: Final = 200_000
+UPDATES: Final = 40_000
+RUNS: Final = 5
 CHUNK: Final = 2_000
 PAGES: Final = 2_000
+WRITE: Final = "write a level, read the best"
+AVERAGES: Final = "write a level, three average prices"
 APPLY_NS_MAX: Final = 45  # the claims, at 1,001 ticks
 WITH_VWAP_NS_MAX: Final = 120
 CLAIMED_TICKS: Final = 1_001
 SEED: Final = 1
 
 Longs = npt.NDArray[np.int64]
+
+
+class Cost(NamedTuple):
+    """Nanoseconds of an update in the fastest chunk and in the median one; involuntary switches meanwhile."""
+
+    fastest: float
+    median: float
+    switches: int
 
 
 def random_updates(ticks: int, *, near: bool) -> npt.NDArray[np.void]:
@@ -54,15 +66,16 @@ def random_updates(ticks: int, *, near: bool) -> npt.NDArray[np.void]:
     return updates
 
 
-def per_update(chunk: Callable[[int], object]) -> tuple[float, float]:
-    """Fastest and median ns per update of ``chunk(first update)``, after one warm pass over a chunk."""
+def per_update(chunk: Callable[[int], object]) -> Cost:
+    """Cost of an update in ``chunk(first update)``, after one warm pass over a chunk."""
     chunk(0)
+    before = switched()
     took = []
     for begin in range(0, UPDATES, CHUNK):
         start = time.perf_counter_ns()
         chunk(begin)
         took.append((time.perf_counter_ns() - start) / CHUNK)
-    return min(took), float(np.median(took))
+    return Cost(min(took), float(np.median(took)), switched() - before)
 
 
 @kernel
@@ -123,52 +136,16 @@ def write_and_walk(
     return total
 
 
-def per_visit(ladders: Ladders) -> tuple[float, float]:
-    """Fastest and median ns per level of walking a side out and back."""
+def per_visit(ladders: Ladders) -> Cost:
+    """Cost of a level of walking a side out and back."""
+    before = switched()
     walk_out_and_back(ladders, 0)
     took = []
     for _ in range(UPDATES // CHUNK):
         start = time.perf_counter_ns()
         visits = walk_out_and_back(ladders, 0)
         took.append((time.perf_counter_ns() - start) / max(visits, 1))
-    return min(took), float(np.median(took))
-
-
-class DictBook:
-    """One book as two dictionaries and two best prices."""
-
-    def __init__(self) -> None:
-        self.sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-        self.best = [-1, 10_001]
-
-    def write(self, side: int, price_e4: int, size_e6: int) -> None:
-        """Absolute size of one level; the best price follows."""
-        levels = self.sides[side]
-        if size_e6:
-            levels[price_e4] = size_e6
-            if side == 0:
-                self.best[0] = max(self.best[0], price_e4)
-            else:
-                self.best[1] = min(self.best[1], price_e4)
-        elif levels.pop(price_e4, 0) and price_e4 == self.best[side]:
-            self.best[side] = (max(levels, default=-1), min(levels, default=10_001))[side]
-
-    def vwaps(self, side: int) -> list[float]:
-        """Average price of taking each notional, in floats, NaN where the levels end first."""
-        ranked = sorted(self.sides[side].items(), reverse=side == 0)
-        averages = []
-        for notional in VWAP_NOTIONALS_MICROS:
-            need, size = notional / 1e6, 0.0
-            for price_e4, size_e6 in ranked:
-                price, level = price_e4 / 1e4, size_e6 / 1e6
-                if level * price >= need:
-                    averages.append(notional / 1e6 / (size + need / price))
-                    break
-                size += level
-                need -= level * price
-            else:
-                averages.append(float("nan"))
-        return averages
+    return Cost(min(took), float(np.median(took)), switched() - before)
 
 
 def _store(ticks: int) -> BookStore:
@@ -185,8 +162,8 @@ def _one_frame(updates: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
     return joined
 
 
-def measure(ticks: int, *, near: bool) -> dict[str, tuple[float, float]]:
-    """Fastest and median ns per update of each way, on one grid."""
+def measure_grid(result: Result, ticks: int, *, near: bool) -> dict[tuple[str, str], Cost]:
+    """Fastest and median ns per update of each (who, what), on one grid."""
     updates = random_updates(ticks, near=near)
     joined = _one_frame(updates)
     sides, sizes = updates["side"].astype(np.int64), updates["size_e6"].astype(np.int64)
@@ -194,74 +171,68 @@ def measure(ticks: int, *, near: bool) -> dict[str, tuple[float, float]]:
     places = prices // (10_000 // (ticks - 1))
     bare, added, walked, framed, applied, called = (_store(ticks) for _ in range(6))
     grid = int(walked.books[0]["grid"])
-    book, deep = DictBook(), DictBook()
 
     def python_calls(begin: int) -> None:
         for index in range(begin, begin + CHUNK):
             called.apply(updates[index : index + 1], 1, index)
 
-    def dict_writes(begin: int) -> None:
-        for side, price, size in rows[begin : begin + CHUNK]:
-            book.write(side, price, size)
-
-    def dict_vwaps(begin: int) -> None:
-        for side, price, size in rows[begin : begin + CHUNK // 10]:
-            deep.write(side, price, size)
-            deep.vwaps(side)
-
     rows = list(zip(sides.tolist(), prices.tolist(), sizes.tolist(), strict=True))
 
     found = {
-        "kernel: write + best": per_update(
+        (OURS, WRITE): per_update(
             lambda begin: write_levels(bare.state.ladders, sides, places, sizes, begin, begin + CHUNK)
         ),
-        "kernel: signed change + best": per_update(
+        (OURS, "kernel: signed change + best"): per_update(
             lambda begin: add_to_levels(added.state.ladders, sides, places, sizes, begin, begin + CHUNK)
         ),
-        "kernel: one level of a walk out and back": per_visit(bare.state.ladders),
-        "kernel: write + 3 VWAPs": per_update(
+        (OURS, "kernel: one level of a walk out and back"): per_visit(bare.state.ladders),
+        (OURS, AVERAGES): per_update(
             lambda begin: write_and_walk(
                 walked.state.ladders, sides, places, sizes, begin, begin + CHUNK, walked.state.table, grid
             )
         ),
-        "apply: one frame of 2,000 updates": per_update(
+        (OURS, "apply: one frame of 2,000 updates"): per_update(
             lambda begin: applied.apply(joined[begin : begin + CHUNK], CHUNK, begin)
         ),
-        "apply: 2,000 frames, TOP + row + VWAPs each": per_update(
+        (OURS, "apply: 2,000 frames, TOP + row + VWAPs each"): per_update(
             lambda begin: framed.apply(updates[begin : begin + CHUNK], CHUNK, begin)
         ),
-        "apply: one call from Python a frame": per_update(python_calls),
-        "dict: write + best": per_update(dict_writes),
+        (OURS, "apply: one call from Python a frame"): per_update(python_calls),
     }
-    best, median = per_update(dict_vwaps)
-    found["dict: write + 3 VWAPs (float)"] = (best * 10, median * 10)
+    for who, book in peer_books(result, rows).items():
+        found[who, WRITE] = per_update(partial(_peer_writes, book, rows))
+    for who, book in peer_books(result, rows).items():
+        tenth = per_update(partial(_peer_averages, book, rows))
+        found[who, AVERAGES] = Cost(tenth.fastest * 10, tenth.median * 10, tenth.switches)
     return found
 
 
-def _processor() -> str:
-    """Model of this machine's processor as far as it says."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0]}, {len(models)} cores" if models else platform.processor()
+def _peer_writes(book: PeerBook, rows: list[tuple[int, int, int]], begin: int) -> None:
+    for side, price, size in rows[begin : begin + CHUNK]:
+        book.write(side, price, size)
 
 
-def main() -> int:
-    """Print every measurement; 1 when a claim about CLAIMED_TICKS ticks does not hold."""
-    print(f"{_processor()}; Python {platform.python_version()}, numba {numba.__version__}; ns per update")
-    claimed: dict[str, tuple[float, float]] = {}
-    for near in (False, True):
-        for ticks in TICKS:
-            found = measure(ticks, near=near)
-            claimed = found if ticks == CLAIMED_TICKS and not near else claimed
-            print(f"{ticks:,} ticks, {'near the middle' if near else 'anywhere'}")
-            for name, (best, median) in found.items():
-                print(f"  {name:<46}{best:>10.1f} fastest{median:>10.1f} median")
-    apply_ns, _ = claimed["kernel: write + best"]
-    walk_ns, _ = claimed["kernel: write + 3 VWAPs"]
-    holds = apply_ns <= APPLY_NS_MAX and walk_ns <= WITH_VWAP_NS_MAX
-    print(
-        f"{'holds' if holds else 'DOES NOT HOLD'}: write <= {APPLY_NS_MAX} ns, with three VWAPs "
-        f"<= {WITH_VWAP_NS_MAX} ns at {CLAIMED_TICKS:,} ticks (fastest chunk)"
-    )
-    return 0 if holds else 1
+def _peer_averages(book: PeerBook, rows: list[tuple[int, int, int]], begin: int) -> None:
+    """A tenth of a chunk: some of these take long."""
+    for side, price, size in rows[begin : begin + CHUNK // 10]:
+        book.write(side, price, size)
+        book.vwaps(side)
+
+
+def measure(result: Result) -> None:
+    """Every way on every grid, RUNS times over; the claims are about CLAIMED_TICKS ticks, anywhere."""
+    rows: dict[tuple[str, str], Row] = {}
+    for _ in range(RUNS):
+        for near in (False, True):
+            for ticks in TICKS:
+                found = measure_grid(result, ticks, near=near)
+                place = f"{ticks:,} ticks{', near the middle' if near else ''}"
+                for (who, what), cost in found.items():
+                    row = rows.setdefault((f"{what}, {place}", who), Row(f"{what}, {place}", who))
+                    row.runs.append({"ns": cost.median, "fastest_chunk_ns": cost.fastest})
+                    row.switches.append(cost.switches)
+    result.rows += rows.values()
+    for what, limit_ns in ((WRITE, APPLY_NS_MAX), (AVERAGES, WITH_VWAP_NS_MAX)):
+        claim(result, f"{what}, {CLAIMED_TICKS:,} ticks", "ns", limit_ns)
+        claim_ratio(result, f"{what}, {CLAIMED_TICKS:,} ticks", "", 1.0)  # ahead of all
+    result.notes.append("peers are called from Python for each update, as they are used; ours in one call")

@@ -6,11 +6,7 @@ wire text of a made Kalshi session, one frame a pass, in interleaved pairs; fram
 
 from __future__ import annotations
 
-import gc
-import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +20,8 @@ from procs import kernels
 kernels.set_cache_dir()  # before numba is imported
 
 from bench._kalshi_stream import write_session  # noqa: E402
+from bench._result import OURS, Claim, Result, Row  # noqa: E402
+from bench._timing import interleave  # noqa: E402
 from engine.book.store import BookStore  # noqa: E402
 from engine.catalog.catalog import Catalog  # noqa: E402
 from engine.config import Role  # noqa: E402
@@ -66,6 +64,8 @@ PAIRS: Final = 31
 DELTAS: Final = 500
 MARKETS: Final = 2
 RING_CELLS: Final = 1 << 12
+STAGE: Final = "book stage, one frame a pass"
+WITHOUT: Final = "without the ladder"
 RATIO_MAX: Final = 1.25  # the claim: the book stage, one frame a pass, with and without
 
 
@@ -136,29 +136,18 @@ class Books:
         return statistics.median(spent_ns)
 
 
-def main() -> int:
-    """Print the costs; 1 when a frame's rung costs the book stage more than claimed."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    gc.freeze()
+def measure(result: Result) -> None:
+    """The calls one by one, then the book stage with and without, in interleaved pairs."""
     histograms = Histograms.create(rungs_of(tuple(Role)))
     for what, cost_ns in calls(histograms).items():
-        print(f"  {what:<36}{cost_ns:>9,.0f} ns")
+        result.rows.append(Row(what, OURS, [{"ns": cost_ns}], [0]))
     with tempfile.TemporaryDirectory() as folder:
         recording = write_session(Path(folder) / "kalshi.ndjson.zst", load_config(), DELTAS)
-        pairs = []
-        for _ in range(PAIRS):
-            without = Books(recording, None).play()
-            pairs.append((without, Books(recording, BookRung(histograms, time.monotonic_ns)).play()))
-    ratio = statistics.median(with_it / without for without, with_it in pairs)
-    plain, laddered = (min(pair[at] for pair in pairs) for at in (0, 1))
-    print(f"  book stage, a frame: {plain:,.0f} ns without, {laddered:,.0f} ns with (fastest of {PAIRS})")
-    print(f"  ratio {ratio:.3f} (median of the pairs)")
-    holds = ratio <= RATIO_MAX
-    print(
-        f"  {'holds' if holds else 'DOES NOT HOLD'}: the ladder is at most {RATIO_MAX - 1:.0%} of the stage"
-    )
-    return 0 if holds else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        rung = BookRung(histograms, time.monotonic_ns)
+        ways = {
+            WITHOUT: lambda: {"ns": Books(recording, None).play()},
+            OURS: lambda: {"ns": Books(recording, rung).play()},
+        }
+        interleave(result, STAGE, ways, PAIRS, warm=False)
+    (_, _, _, inverse) = next(found for found in result.ratios() if found[0] == STAGE)
+    result.claims.append(Claim(f"{STAGE}, times without the ladder", 1 / inverse, RATIO_MAX, at_least=False))

@@ -18,9 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,6 +28,7 @@ from typing import Final
 
 from bench._engine import VENUE_SIM, RunningEngine, parked
 from bench._long_recording import write_long_recording
+from bench._result import OURS, Claim, Result, Row
 from procs.found_segments import RingNumbers, attached_counters, found_segments, ring_numbers
 from procs.process_numbers import ProcessNumbers, process_numbers
 
@@ -39,6 +38,7 @@ WARM_PART: Final = 5  # of a run that is shorter than that five times over: this
 TENTH: Final = 10
 GROWTH_MIB_MAX: Final = 2.0
 SPARE_S: Final = 120.0  # recorded beyond the end, times speed
+FLAT: Final = "heaps that grew, descriptors that stayed open, losses in rings"
 MIB: Final = 1 << 20
 KIB: Final = 1 << 10
 LOSSES: Final = ("_lost_", "_laps", "_refused_messages")
@@ -155,23 +155,13 @@ def counted(engine: RunningEngine) -> dict[str, int]:
     return {label: value for _, counters in segments for label, value in counters.snapshot().items()}
 
 
-def table(courses: Sequence[Course]) -> str:
-    """The table of all processes."""
-    lines = [
-        "| process | PSS, minute 2 | middle | end | slope of PSS | growth of the heap | descriptors | CPU |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for one in courses:
-        memory = " | ".join(f"{at.pss / MIB:.1f} MiB" for at in (one.first, one.middle, one.last))
-        lines.append(
-            f"| {one.name} | {memory} | {one.slope_kib_min:+.1f} KiB/min | {one.heap_growth / MIB:+.2f} MiB "
-            f"| {one.fds[0]} to {one.fds[1]} | {one.cpu:.1%} |"
-        )
-    return "\n".join(lines)
+def soak(
+    minutes: float, speed: float, folder: Path, keep: Path | None = None
+) -> tuple[list[Course], list[str], list[str]]:
+    """Run and judge: courses of the processes, what was wrong, what else is worth saying.
 
-
-def measure(minutes: float, speed: float, folder: Path, keep: Path | None = None) -> int:
-    """Run, print, judge; ``keep``: file for the samples."""
+    ``keep``: file for the samples.
+    """
     recorded_s = (minutes * 60 + SPARE_S) * speed
     recording = write_long_recording(folder / "long.ndjson.zst", recorded_s)
     settings = (parked(), *RICH)
@@ -180,41 +170,53 @@ def measure(minutes: float, speed: float, folder: Path, keep: Path | None = None
         samples = watch(engine, minutes * 60)
         counters = counted(engine)
         rings = list(ring_numbers(found_segments(engine.run_dir)))
-        result, said = engine.end()
+        found, said = engine.end()
     warm_s = min(WARM_S, minutes * 60 / WARM_PART)
     courses = [course(name, [one for one in of if one.at_s >= warm_s]) for name, of in samples.items()]
     if keep is not None:
         lines = [{"process": name, **asdict(one)} for name, of in samples.items() for one in of]
         keep.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    print(table(courses))
-    print(f"rings: {', '.join(f'{ring.name} {ring.messages:,}' for ring in rings)}")
-    counts = {label: value for label, value in counters.items() if value}
-    print(f"counters: {json.dumps(counts)}")
-    print(f"result: {json.dumps(result)}")
-    print(f"venues: {json.dumps(said)}")
     faults = [fault for one in courses if one.name != VENUE_SIM for fault in one.faults()]
     faults += [fault for ring in rings for fault in ring_faults(ring)]
     faults += loss_faults(counters)
-    print("\n".join(faults) or "flat: no heap grew, no descriptor stayed open, nothing was lost in a ring")
-    return 1 if faults else 0
+    notes = [
+        f"rings: {', '.join(f'{ring.name} {ring.messages:,}' for ring in rings)}",
+        f"counters: {json.dumps({label: value for label, value in counters.items() if value})}",
+        f"result: {json.dumps(found)}",
+        f"venues: {json.dumps(said)}",
+    ]
+    return courses, faults, notes
 
 
-def main(argv: Sequence[str] = ()) -> int:
-    """Print the table; 1 when memory or descriptors grow, or something was lost."""
-    parser = argparse.ArgumentParser(prog="python -m bench long_run", description="Run the engine for long.")
+def row_of(one: Course) -> Row:
+    """A process as a row: memory at the three moments, growth, descriptors, processor time."""
+    run = {
+        "share": one.cpu,
+        "pss_begin_mib": one.first.pss / MIB,
+        "pss_middle_mib": one.middle.pss / MIB,
+        "pss_end_mib": one.last.pss / MIB,
+        "heap_growth_mib": one.heap_growth / MIB,
+        "pss_slope_kib_min": one.slope_kib_min,
+        "descriptors_begin": one.fds[0],
+        "descriptors_end": one.fds[1],
+    }
+    return Row(one.name, OURS, [run], [0])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this bench."""
     parser.add_argument("--minutes", type=float, default=30.0, metavar="M", help="default 30")
     parser.add_argument(
         "--speed", type=float, default=10.0, metavar="X", help="times recorded time, default 10"
     )
     parser.add_argument("--samples", type=Path, metavar="FILE", help="keep every look, a line of JSON each")
-    args = parser.parse_args(argv)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start")
-    print(f"{args.minutes:g} minutes at {args.speed:g}x recorded speed", flush=True)
+
+
+def measure(result: Result, args: argparse.Namespace) -> None:
+    """A row for each process; that nothing is wrong is the claim."""
     with tempfile.TemporaryDirectory(prefix="pr3dict-long-") as folder:
-        code = measure(args.minutes, args.speed, Path(folder), args.samples)
-    print(f"load {os.getloadavg()[0]:.1f} at the end")
-    return code
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        courses, faults, notes = soak(args.minutes, args.speed, Path(folder), args.samples)
+    result.rows += [row_of(one) for one in courses]
+    result.notes += [f"{args.minutes:g} minutes at {args.speed:g}x recorded speed", *faults, *notes]
+    result.notes.append(f"load {os.getloadavg()[0]:.1f} at the end")
+    result.claims.append(Claim(FLAT, len(faults), 0, at_least=False))

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import platform
 import random
-import sys
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +28,8 @@ import numpy as np  # noqa: E402
 import uvloop  # noqa: E402
 
 from bench._kalshi_stream import MARKETS, write_session  # noqa: E402
+from bench._result import OURS, Result, claim_ratio  # noqa: E402
+from bench._timing import interleave  # noqa: E402
 from engine.catalog.market import MarketSpec  # noqa: E402
 from engine.records import Venue  # noqa: E402
 from procs.config_files import load_config, load_fee_table  # noqa: E402
@@ -48,6 +48,9 @@ STALL_S: Final = 0.040
 STALLS: Final = 0.002  # one text in five hundred begins one
 WAIT_S: Final = 0.001
 WAITS_MAX: Final = 30_000
+STALLING: Final = "a change to the book, ways that stall"
+ONE: Final = "one socket"
+PERCENTILES: Final = {"p50_ns": 50.0, "p99_ns": 99.0, "p99.9_ns": 99.9}
 _Piece = tuple[float, bytes]  # when it arrives, by the loop's clock, and what it is
 _NO_TIME: Final = b'"ts":"2026-09-21T12:00:00.000000Z"'
 
@@ -202,39 +205,29 @@ def session(folder: Path) -> tuple[tuple[MarketSpec, ...], list[Frame]]:
     return specs, timed
 
 
-def measured(specs: Sequence[MarketSpec], frames: Sequence[Frame], sockets: int, way: Way) -> list[float]:
-    """Median, 99th and 99.9th percentile in microseconds."""
+def measured(
+    specs: Sequence[MarketSpec], frames: Sequence[Frame], sockets: int, way: Way
+) -> dict[str, float]:
+    """One run: percentiles of the time from the venue to the book."""
     bench = Bench(specs, frames, sockets, way)
     uvloop.run(bench.run())
     assert bench.feed is not None
     race = bench.feed.feed.race
     if race is not None and race.counts.mismatch:
         raise RuntimeError(f"bench: {race.counts}")
-    return [float(np.percentile(bench.late_ns, part)) / 1_000 for part in (50, 99, 99.9)]
+    late_ns = np.percentile(bench.late_ns, list(PERCENTILES.values()))
+    return dict(zip(PERCENTILES, late_ns.tolist(), strict=True))
 
 
-def main() -> int:
-    """Print both; 1 when two sockets do not cut the tail of ways that stall."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+def measure(result: Result) -> None:
+    """Two sockets beside one, on ways that stall now and then, and on ways that do not."""
     with tempfile.TemporaryDirectory() as folder:
         specs, frames = session(Path(folder))
     gc.freeze()
-    found: dict[tuple[str, int], list[float]] = {}
-    for name, way in (("slow now and then", Way(LITTLE_S, STALL_S)), ("no delay", Way())):
-        runs = [[measured(specs, frames, sockets, way) for sockets in (1, 2)] for _ in range(PAIRS)]
-        for sockets in (1, 2):
-            found[name, sockets] = np.median([pair[sockets - 1] for pair in runs], axis=0).tolist()
-            shown = ", ".join(
-                f"{part} {late_us:,.0f} us"
-                for part, late_us in zip(("median", "p99", "p99.9"), found[name, sockets], strict=True)
-            )
-            print(f"  {name}, sockets: {sockets}: {shown} (medians of {PAIRS} interleaved runs)", flush=True)
-    one, two = found["slow now and then", 1], found["slow now and then", 2]
-    holds = two[1] < one[1]
-    claim = "where ways stall, p99 of two sockets is below that of one"
-    print(f"  {'holds' if holds else 'DOES NOT HOLD'}: {claim}")
-    return 0 if holds else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for what, way in ((STALLING, Way(LITTLE_S, STALL_S)), ("a change to the book, no delay", Way())):
+        ways = {
+            OURS: partial(measured, specs, frames, 2, way),
+            ONE: partial(measured, specs, frames, 1, way),
+        }
+        interleave(result, what, ways, runs=PAIRS)
+    claim_ratio(result, STALLING, ONE, 1.0, "p99_ns")

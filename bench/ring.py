@@ -3,19 +3,20 @@
 Latency: a record every INTERVAL_NS by a schedule that is never reset, stamped with the processor's counter
 just before it is published; the receiver polls, stops the clock, checks number and checksum, and records. The
 first percent is not counted. Throughput: unpaced; of the overwriting ring what was received, losses apart.
-A run in which a hot thread was switched out against its will says so: its tail is the scheduler's.
+A run in which a hot thread was switched out against its will says so: its tail is the scheduler's. Peers
+carry the same 48 bytes from Python to Python (``bench/_hop_peers.py``), a run of each after a run of ours.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -26,7 +27,11 @@ from procs import kernels
 
 kernels.set_cache_dir()  # before numba is imported
 
-from shm.atomics import pause, read_ticks, read_tsc  # noqa: E402
+from bench._clock import NS_PER_S, Clock, calibrated, nanoseconds, ticks  # noqa: E402
+from bench._hop_peers import Hop, hops  # noqa: E402
+from bench._result import OURS, RATE, Result, Row, claim, claim_ratio  # noqa: E402
+from bench._timing import RUNS, interleave, switched  # noqa: E402
+from shm.atomics import pause  # noqa: E402
 from shm.cells import poll, publish  # noqa: E402
 from shm.histogram import Histograms, record  # noqa: E402
 from shm.jit import kernel  # noqa: E402
@@ -39,34 +44,38 @@ Ring = OverwritingRing | RefusingRing
 CAPACITY: Final = 4096
 PACED: Final = 500_000
 INTERVAL_NS: Final = 2_000
-UNPACED: Final = 20_000_000
-RUNS: Final = 5
+UNPACED: Final = 10_000_000
 PYTHON_CALLS: Final = 50_000
 WARM_SHARE: Final = 100  # one in so many is not counted
 POLLS_IN_KERNEL: Final = 100_000
-CALIBRATION_S: Final = 0.2
 DEADLINE_S: Final = 60.0
 MULTIPLIER: Final = 0x5851_F42D_4C95_7F2D
-P50_NS_MAX: Final = {"overwriting": 200, "refusing": 250}  # the claims, of the best run
-RECORDS_PER_S_MIN: Final = 30_000_000
+# The claims, of the best run, for records of one line; of peers, median of the pairs.
+P50_NS_MAX: Final = {"overwriting": 75, "refusing": 100}
+P99_NS_MAX: Final = 200
+RECORDS_PER_S_MIN: Final = 100_000_000
+TIMES_MIN: Final = {"multiprocessing.Queue": 200, "pyzmq": 200, "redis": 400, "iceoryx2": 30}
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
+TAILS: Final = ("p50", "p99", "p99.9", "max")
 NEXT, RECEIVED, BAD, TICKS = 0, 1, 2, 3  # words of the receiver's tally
 
 
 @kernel
-def send(ring: int, words: Words, first: int, count: int, interval_ticks: int) -> int:
-    """Publish ``count`` records from number ``first``; answers the ticks it took. Retries what is refused."""
+def send(
+    ring: int, words: Words, first: int, count: int, interval_ns: int, counter: int, scratch: int, rate: int
+) -> int:
+    """Publish ``count`` records from number ``first``; nanoseconds it took. Retries what is refused."""
     address = words.ctypes.data
-    start = read_tsc()
+    start = ticks(counter, scratch)
     for sent in range(count):
         words[0] = first + sent
         words[2] = (first + sent) * MULTIPLIER
-        while interval_ticks > 0 and read_tsc() - start < sent * interval_ticks:
+        while interval_ns > 0 and nanoseconds(ticks(counter, scratch) - start, rate) < sent * interval_ns:
             pause()
-        words[1] = read_tsc()
+        words[1] = ticks(counter, scratch)
         while publish(ring, address, 1, 0) < 0:
             pause()
-    return read_tsc() - start
+    return nanoseconds(ticks(counter, scratch) - start, rate)
 
 
 @kernel
@@ -76,7 +85,9 @@ def receive(
     words: Words,
     tags: Words,
     tally: Words,
-    ticks_per_us: int,
+    counter: int,
+    scratch: int,
+    rate: int,
     warm: int,
     histogram: int,
 ) -> int:
@@ -87,36 +98,23 @@ def receive(
         if n_cells <= 0:
             pause()
             continue
-        now = read_tsc()
+        now = ticks(counter, scratch)
         for cell in range(n_cells):
             number = words[cell * n_words]
             if words[cell * n_words + 2] != number * MULTIPLIER or number < tally[NEXT]:
                 tally[BAD] += 1
             tally[NEXT] = number + 1
             if number >= warm and histogram != 0:
-                record(histogram, (now - words[cell * n_words + 1]) * 1000 // ticks_per_us)
+                record(histogram, nanoseconds(now - words[cell * n_words + 1], rate))
         tally[RECEIVED] += n_cells
         tally[TICKS] = now
     return int(tally[NEXT])
 
 
-def ticks_per_us() -> int:
-    """Rate of the processor's counter against the monotonic clock, from one longer look."""
-    ticks, began_ns = read_ticks(), time.monotonic_ns()
-    time.sleep(CALIBRATION_S)
-    return (read_ticks() - ticks) * 1000 // (time.monotonic_ns() - began_ns)
-
-
-def pin() -> int:
-    """Keep this process on the first core it may use; answers the one that is left for its peer."""
-    first, *others = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {first})
-    return others[0] if others else first
-
-
-def switched() -> int:
-    """Times this process was taken off its core against its will."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+@kernel
+def stamp(counter: int, scratch: int) -> int:
+    """A stamp, for ordinary code."""
+    return ticks(counter, scratch)
 
 
 def receiver(kind: str, width: int, directory: Path, core: int) -> int:
@@ -125,8 +123,8 @@ def receiver(kind: str, width: int, directory: Path, core: int) -> int:
     ring: Ring = (RefusingRing if kind == "refusing" else OverwritingRing).attach("bench", width, directory)
     reader = ring.reader("receiver", 0) if isinstance(ring, RefusingRing) else ring.reader()
     histograms = Histograms.attach("latency", directory)
-    tally, rate = np.zeros(4, np.int64), ticks_per_us()
-    place = ring.address, reader.address, reader.words, reader.tags, tally, rate
+    tally, clock = np.zeros(4, np.int64), calibrated()
+    place = ring.address, reader.address, reader.words, reader.tags, tally, *clock[:3]
     receive(*place, 0, histograms["warm"].address)
     print("ready", flush=True)
     for line in sys.stdin:
@@ -136,15 +134,22 @@ def receiver(kind: str, width: int, directory: Path, core: int) -> int:
         lost, before, deadline_s = reader.lost_messages, switched(), time.monotonic() + DEADLINE_S
         while tally[NEXT] < int(first) + int(count) and time.monotonic() < deadline_s:
             receive(*place, int(first) + int(count) // WARM_SHARE, histogram)
-        lost = reader.lost_messages - lost
         got = {
             "received": int(tally[RECEIVED]),
             "bad": int(tally[BAD]),
-            "lost": lost,
+            "lost": reader.lost_messages - lost,
             "end": int(tally[TICKS]),
+            "switched": switched() - before,
         }
-        print(json.dumps(got | {"switched": switched() - before}), flush=True)
+        print(json.dumps(got), flush=True)
     return 0
+
+
+def pin() -> int:
+    """Keep this process on the first core it may use; answers the one that is left for its peer."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {first})
+    return others[0] if others else first
 
 
 class Peer:
@@ -178,38 +183,40 @@ class Peer:
 class Runs:
     """A ring, its receiver, and the runs over them."""
 
-    def __init__(self, ring: Ring, peer: Peer, histograms: Histograms) -> None:
+    def __init__(self, ring: Ring, peer: Peer, histograms: Histograms, clock: Clock) -> None:
         self.ring = ring
         self.peer = peer
         self.histograms = histograms
         self.words = np.zeros(PAYLOAD_BYTES[1] // 8, np.int64)
-        self.rate = ticks_per_us()
+        self.clock = clock
         self.sent = 0
 
-    def run(self, count: int, interval_ns: int, label: str) -> dict[str, int]:
+    def run(self, count: int, interval_ns: int, label: str) -> dict[str, float]:
         """One run; raises RuntimeError when a record was damaged or one is missing."""
         before = switched()
-        began = read_ticks()
+        counter, scratch, rate, _ = self.clock
+        began = stamp(counter, scratch)
         self.peer.tell(f"{self.sent} {count} {label}")
-        send(self.ring.address, self.words, self.sent, count, interval_ns * self.rate // 1000)
+        send(self.ring.address, self.words, self.sent, count, interval_ns, counter, scratch, rate)
         self.sent += count
         got: dict[str, int] = json.loads(self.peer.answer())
         if got["bad"] or got["received"] + got["lost"] != count:
             raise RuntimeError(f"{label}: {count} sent, and {got}")
-        took_us = (got["end"] - began) // self.rate
-        got["per_s"] = got["received"] * 1_000_000 // max(took_us, 1)
-        got["switched"] += switched() - before
-        return got
+        switches = got["switched"] + switched() - before
+        if interval_ns:
+            found = self.histograms[label].summary()
+            return {**{f"{name}_ns": found[name] for name in TAILS}, "switches": switches}
+        took_ns = nanoseconds(got["end"] - began, rate)
+        return {
+            RATE: got["received"] * NS_PER_S / max(took_ns, 1),
+            "lost_share": got["lost"] / count,
+            "switches": switches,
+        }
 
 
-def _run_line(label: str, got: dict[str, int], figures: str) -> str:
-    disturbed = f"   disturbed: {got['switched']} switches" if got["switched"] else ""
-    lost = f"   lost {got['lost']:,}" if got["lost"] else ""
-    return f"  {label:<12}{figures}{lost}{disturbed}"
-
-
-def measure(kind: str, width: int, directory: Path, core: int) -> tuple[int, int]:
-    """Print all runs of one ring; best p50 in ns and best records per second."""
+@contextmanager
+def runs_of(kind: str, width: int, directory: Path, core: int) -> Iterator[Runs]:
+    """A ring in ``directory`` with a receiver on ``core``, for RUNS paced runs."""
     ring: Ring
     if kind == "refusing":
         ring = RefusingRing.create(CAPACITY, width, ("receiver",), name="bench", directory=directory)
@@ -217,30 +224,44 @@ def measure(kind: str, width: int, directory: Path, core: int) -> tuple[int, int
         ring = OverwritingRing.create(CAPACITY, width, name="bench", directory=directory)
     labels = ["warm", *(f"paced{run}" for run in range(RUNS))]
     histograms = Histograms.create(labels, name="latency", directory=directory)
-    send(ring.address, np.zeros(PAYLOAD_BYTES[1] // 8, np.int64), 0, 0, 0)
-    p50s, rates = [], []
-    with Peer(kind, width, directory, core) as peer:
-        runs = Runs(ring, peer, histograms)
-        for label in labels[1:]:
-            got = runs.run(PACED, INTERVAL_NS, label)
-            found = histograms[label].summary()
-            p50s.append(found["p50"])
-            figures = "  ".join(f"{name} {found[name]:>9,}" for name in ("p50", "p99", "p99.9", "max"))
-            print(_run_line(label, got, f"{figures} ns"))
-        for run in range(RUNS):
-            got = runs.run(UNPACED, 0, f"unpaced{run}")
-            rates.append(got["per_s"])
-            print(_run_line(f"unpaced{run}", got, f"{got['per_s'] / 1e6:>9.1f} M received/s"))
-    ring.segment.unlink()
-    histograms.segment.unlink()
-    return min(p50s), max(rates)
+    clock = calibrated()
+    send(ring.address, np.zeros(PAYLOAD_BYTES[1] // 8, np.int64), 0, 0, 0, *clock[:3])
+    try:
+        with Peer(kind, width, directory, core) as peer:
+            yield Runs(ring, peer, histograms, clock)
+    finally:
+        ring.segment.unlink()
+        histograms.segment.unlink()
 
 
-def from_python() -> None:
-    """Print what one call costs from Python, publishing and polling in turn in one process."""
+def measure_ring(result: Result, kind: str, width: int, directory: Path, core: int, peers: list[Hop]) -> None:
+    """Add the rows of one ring, and those of the peers that carry as much, run for run."""
+    cell = CELL_BYTES[PAYLOAD_BYTES.index(width)]
+    hop, flow = f"hop, {kind} ring, {cell} B", f"throughput, {kind} ring, {cell} B"
+    rows = {(what, who): Row(what, who) for what in (hop, flow) for who in (OURS, *(p.name for p in peers))}
+    with runs_of(kind, width, directory, core) as runs:
+        for number in range(RUNS):
+            for what, one in (
+                (hop, runs.run(PACED, INTERVAL_NS, f"paced{number}")),
+                (flow, runs.run(UNPACED, 0, f"unpaced{number}")),
+            ):
+                _note(rows[what, OURS], one)
+            for peer in peers:
+                _note(rows[hop, peer.name], peer.paced())
+                _note(rows[flow, peer.name], peer.unpaced())
+    result.rows += rows.values()
+
+
+def _note(row: Row, run: dict[str, float]) -> None:
+    row.switches.append(int(run.pop("switches")))
+    row.runs.append(run)
+
+
+def from_python() -> dict[str, float]:
+    """What one publish and one poll cost from Python, in turn in one process, with the clock's own cost."""
     ring = OverwritingRing.create(CAPACITY, PAYLOAD_BYTES[0])
     reader, records = ring.reader(), np.zeros(1, np.dtype([("words", "<i8", (6,))]))
-    taken_ns = {"publish": 0, "poll": 0}
+    taken_ns = {"publish_ns": 0, "poll_ns": 0}
     for call in range(PYTHON_CALLS + PYTHON_CALLS // WARM_SHARE):
         if call == PYTHON_CALLS // WARM_SHARE:
             taken_ns = dict.fromkeys(taken_ns, 0)
@@ -248,37 +269,37 @@ def from_python() -> None:
         ring.publish(records)
         middle_ns = time.perf_counter_ns()
         reader.poll(1)
-        taken_ns["poll"] += time.perf_counter_ns() - middle_ns
-        taken_ns["publish"] += middle_ns - began_ns
-    costs = ", ".join(f"{name} {ns // PYTHON_CALLS} ns" for name, ns in taken_ns.items())
-    print(f"called from Python, mean with the clock's own cost: {costs}")
+        taken_ns["poll_ns"] += time.perf_counter_ns() - middle_ns
+        taken_ns["publish_ns"] += middle_ns - began_ns
+    each = {name: ns / PYTHON_CALLS for name, ns in taken_ns.items()}
+    return {"ns": sum(each.values()), **each}
 
 
-def main() -> int:
-    """Print every measurement; 1 when a claim does not hold."""
+def measure(result: Result) -> None:
+    """Both rings, both widths; peers beside those of one line."""
+    allowed = os.sched_getaffinity(0)
     core = pin()
-    load = os.getloadavg()[0]
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, {ticks_per_us()} ticks/us")
-    holds = True
     parent = TMPFS if os.access(TMPFS, os.W_OK) else None
-    for kind, p50_ns_max in P50_NS_MAX.items():
-        for width, cell_bytes in zip(PAYLOAD_BYTES, CELL_BYTES, strict=True):
-            print(f"{kind}, cells of {cell_bytes} bytes, {CAPACITY} of them")
-            with tempfile.TemporaryDirectory(dir=parent) as folder:
-                p50_ns, per_s = measure(kind, width, Path(folder), core)
-            claimed = width == PAYLOAD_BYTES[0]
-            held = p50_ns <= p50_ns_max and per_s >= RECORDS_PER_S_MIN
-            holds = holds and (held or not claimed)
-            if claimed:
-                verdict = "holds" if held else "DOES NOT HOLD"
-                print(
-                    f"  {verdict}: best p50 <= {p50_ns_max} ns, best >= {RECORDS_PER_S_MIN // 1_000_000} M/s"
-                )
-    from_python()
-    return 0 if holds else 1
+    try:
+        for width in PAYLOAD_BYTES:
+            for kind in P50_NS_MAX:
+                is_first = width == PAYLOAD_BYTES[0] and kind == "overwriting"
+                with (
+                    tempfile.TemporaryDirectory(dir=parent) as folder,
+                    hops(result, Path(folder), core, wanted=is_first) as peers,
+                ):
+                    measure_ring(result, kind, width, Path(folder), core, peers)
+        interleave(result, "publish and poll, called from Python", {OURS: from_python})
+    finally:
+        os.sched_setaffinity(0, allowed)
+    cell = CELL_BYTES[0]
+    for kind, p50_ns in P50_NS_MAX.items():
+        claim(result, f"hop, {kind} ring, {cell} B", "p50_ns", p50_ns)
+        claim(result, f"hop, {kind} ring, {cell} B", "p99_ns", P99_NS_MAX)
+        claim(result, f"throughput, {kind} ring, {cell} B", RATE, RECORDS_PER_S_MIN)
+    for peer, times in TIMES_MIN.items():
+        claim_ratio(result, f"hop, overwriting ring, {cell} B", peer, times)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        sys.exit(receiver(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])))
-    sys.exit(main())
+    sys.exit(receiver(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])))

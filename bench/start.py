@@ -10,18 +10,15 @@ parks, the venues have played their recording to its end, and only heartbeats an
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench._engine import OWNER, VENUE_SIM, RunningEngine, boot_s, parked, started_s
+from bench._engine import VENUE_SIM, RunningEngine, boot_s, parked, started_s
 from bench._long_recording import write_long_recording
+from bench._result import OURS, Result, Row, claim
 from procs.health import ProcessState
 from procs.places import CACHE_DIR_VARIABLE
 from procs.process_numbers import process_numbers
@@ -30,6 +27,8 @@ WARM_RUNS: Final = 5
 RECORDED_S: Final = 1.0
 IDLE_S: Final = 20.0
 SETTLE_S: Final = 5.0
+WARM_S_MAX: Final = 1.5  # the claims: a process, from its start to being ready
+COLD_S_MAX: Final = 15.0
 IDLE_MAX: Final = 0.03  # of a core, all processes of the engine together
 EVERYTHING: Final = "all, from the command"
 
@@ -87,40 +86,34 @@ def _cpu_s(pid: int) -> float:
     return numbers.user_s + numbers.system_s
 
 
-def main(argv: Sequence[str] = ()) -> int:
-    """Print the times; 1 when an idle engine costs more than claimed."""
-    parser = argparse.ArgumentParser(prog="python -m bench start")
-    parser.add_argument("--no-cold", action="store_true", help="leave out the start that compiles everything")
-    args = parser.parse_args(argv)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this bench."""
+    parser.add_argument("--cold", action="store_true", help="also a start that compiles everything: minutes")
+
+
+def measure(result: Result, args: argparse.Namespace) -> None:
+    """Starts, then an engine at rest, then, when asked for, a cold start."""
     with tempfile.TemporaryDirectory() as folder:
         recording = write_long_recording(Path(folder) / "short.ndjson.zst", RECORDED_S)
-        warm = [start(recording) for _ in range(WARM_RUNS)]
-        for name in warm[0]:
-            times = [one[name].took_s for one in warm]
-            spread = f"({min(times):.2f} to {max(times):.2f})"
-            cpu_s = statistics.median(one[name].cpu_s for one in warm)
-            print(f"  warm {name:<24}{statistics.median(times):>7.2f} s  {spread}, {cpu_s:.2f} s of a core")
+        _add(result, "warm start", [start(recording) for _ in range(WARM_RUNS)])
         used = idle(recording)
-        for name, cores in used.items():
-            print(f"  idle {name:<24}{cores:>7.2%} of a core")
-        engine = sum(cores for name, cores in used.items() if name != OWNER)
-        holds = sum(used.values()) <= IDLE_MAX
-        print(f"  idle in all {sum(used.values()):.2%} of a core, {engine:.2%} without the owner")
-        print(f"  {'holds' if holds else 'DOES NOT HOLD'}: at most {IDLE_MAX:.0%}")
-        print(f"  load {os.getloadavg()[0]:.1f}", flush=True)
-        if not args.no_cold:
+        for name, cores in {**used, "all": sum(used.values())}.items():
+            result.rows.append(Row(f"idle, {name}", OURS, [{"share": cores}], [0]))
+        claim(result, "idle, all", "share", IDLE_MAX)
+        if args.cold:
             empty = Path(folder) / "empty"
             empty.mkdir()
-            try:
-                cold = start(recording, {CACHE_DIR_VARIABLE: str(empty / "cache"), "HOME": str(empty)})
-            except RuntimeError as error:  # a host too busy to compile in time: the other figures stand
-                print(f"  cold: {error}")
-                return 1
-            for name, ready in cold.items():
-                print(f"  cold {name:<24}{ready.took_s:>7.2f} s, {ready.cpu_s:.2f} s of a core")
-    return 0 if holds else 1
+            environment = {CACHE_DIR_VARIABLE: str(empty / "cache"), "HOME": str(empty)}
+            _add(result, "cold start", [start(recording, environment)])
+            claim(result, f"cold start, {EVERYTHING}", "s", COLD_S_MAX)
+        else:
+            result.notes.append("a cold start is measured with -- --cold")
+    for name in [row.what for row in result.rows if row.what.startswith("warm start, ")]:
+        if EVERYTHING not in name:
+            claim(result, name, "s", WARM_S_MAX)
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _add(result: Result, what: str, starts: Sequence[Mapping[str, Ready]]) -> None:
+    for name in starts[0]:
+        runs = [{"s": one[name].took_s, "cpu_s": one[name].cpu_s} for one in starts]
+        result.rows.append(Row(f"{what}, {name}", OURS, runs, [0] * len(runs)))

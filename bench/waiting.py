@@ -23,6 +23,8 @@ from procs import kernels
 
 kernels.set_cache_dir()  # before numba is imported
 
+from bench._result import OURS, Result, Row  # noqa: E402
+from bench._timing import interleave, switched  # noqa: E402
 from shm.cleaning import clean  # noqa: E402
 from shm.doorbell import Doorbell  # noqa: E402
 from shm.layout import PAYLOAD_BYTES  # noqa: E402
@@ -33,7 +35,8 @@ from shm.waiting import ANY_CORE, Idler, Policy, Wish, choose  # noqa: E402
 WAYS: Final = ("spin", "yield", "park", "loop")
 CAPACITY: Final = 64
 WARM: Final = 200
-TRIPS: Final = 5_000
+TRIPS: Final = 2_000
+TAILS: Final = {"p50_ns": 0.5, "p99_ns": 0.99, "max_ns": 1.0}
 IDLE_S: Final = 1.0
 DEADLINE_S: Final = 60.0
 STOP: Final = -1
@@ -120,27 +123,30 @@ def echo(way: str, directory: Path, core: int) -> int:
     return 0
 
 
-def trips(end: End) -> list[int]:
-    """Nanoseconds there and back, of each trip, in order of size."""
+def trips(end: End) -> dict[str, float]:
+    """One run: a hop is half of the way there and back."""
     taken = []
+    before = switched()
     for trip in range(WARM + TRIPS):
         began_ns = time.perf_counter_ns()
         end.send(trip)
         if end.receive() != trip:
             raise RuntimeError("another number came back")
         taken.append(time.perf_counter_ns() - began_ns)
-    return sorted(taken[WARM:])
+    taken = sorted(taken[WARM:])
+    run = {name: taken[int((len(taken) - 1) * part)] / 2 for name, part in TAILS.items()}
+    return {**run, "switches": switched() - before}
 
 
-def measure(way: str, directory: Path, core: int) -> str:
-    """Line of figures for one way of waiting."""
+def measure_way(result: Result, way: str, directory: Path, core: int) -> None:
+    """Add the hops of one way of waiting, and what its idling costs."""
     end = End(directory, "bench", "echo", "park" if way == "loop" else way)
     (directory / "ready-bench").touch()
     command = [sys.executable, "-m", "bench.waiting", way, str(directory), str(core)]
     with subprocess.Popen(command) as other:
         try:
             end.meet()
-            taken = trips(end)
+            interleave(result, f"hop, {way}", {OURS: lambda: trips(end)})
             before_ns = int(end.got["cpu_ns"][0])
             time.sleep(IDLE_S)
             end.send(STOP)
@@ -149,35 +155,33 @@ def measure(way: str, directory: Path, core: int) -> str:
             other.wait(DEADLINE_S)
         finally:
             other.kill()
-    p50, p99 = (taken[len(taken) * share // 100] / 2000 for share in (50, 99))
-    return f"  {way:<6}hop p50 {p50:>9.2f} us   p99 {p99:>9.2f} us   idle {idle:>6.1%} of a core"
+    result.rows.append(Row(f"a core for idling, {way}", OURS, [{"share": idle}], [0]))
 
 
-def main() -> int:
-    """Print a line for each way; answers 0."""
-    cores = sorted(os.sched_getaffinity(0))
-    here, there = cores[0], cores[-1]
+def measure(result: Result) -> None:
+    """Every way of waiting that these cores allow, called from Python, with the clock's own cost."""
+    allowed = os.sched_getaffinity(0)
+    here, there = min(allowed), max(allowed)
     os.sched_setaffinity(0, {here})
     wishes = {
         "bench": Wish(Policy.SPIN, here),
         "echo": Wish(Policy.SPIN, there),
         "rest": Wish(Policy.PARK, ANY_CORE),
     }
-    granted = choose(wishes, cores)["bench"]
-    print(f"{len(cores)} cores, load {os.getloadavg()[0]:.1f}; a wish to spin gets: {granted.policy}")
-    print(f"  ({granted.why}); called from Python, with the clock's own cost")
-    for way in WAYS:
-        if way == "spin" and granted.policy is not Policy.SPIN:
-            print("  spin  not measured: the ends would take turns on one core")
-            continue
-        with tempfile.TemporaryDirectory(dir=TMPFS if os.access(TMPFS, os.W_OK) else None) as folder:
-            print(measure(way, Path(folder), there))
-            left = clean(Path(folder))
-            assert left.alive == ("bell-bench", "from-bench"), left
-    return 0
+    granted = choose(wishes, sorted(allowed))["bench"]
+    result.notes.append(f"a wish to spin gets: {granted.policy} ({granted.why})")
+    try:
+        for way in WAYS:
+            if way == "spin" and granted.policy is not Policy.SPIN:
+                result.notes.append("spin is not measured: the ends would take turns on one core")
+                continue
+            with tempfile.TemporaryDirectory(dir=TMPFS if os.access(TMPFS, os.W_OK) else None) as folder:
+                measure_way(result, way, Path(folder), there)
+                left = clean(Path(folder))
+                assert left.alive == ("bell-bench", "from-bench"), left
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        sys.exit(echo(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
-    sys.exit(main())
+    sys.exit(echo(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

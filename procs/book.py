@@ -1,9 +1,10 @@
 """Book stage: BOOK_UPDATE messages of one venue in, TOP messages and book rows out.
 
-One compiled call applies a batch of frames. Rows are published before the tops that announce them, so that
-a reader of a top finds a row at least as new. What the feed finds out about a book outside the stream comes
-in notes (``procs.book_notes``). Frames that were overwritten before they were read may have
-changed any book: all of them are in doubt from the first frame behind the gap, until a newer snapshot.
+One compiled call applies a batch of frames, and a long backlog takes several. Rows are published before the
+tops that announce them, so that a reader of a top finds a row at least as new. What the feed finds out about
+a book outside the stream comes in notes (``procs.book_notes``). Frames that were overwritten before they were
+read may have changed any book: all of them are in doubt from the first frame behind the gap, until a newer
+snapshot.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from engine.book.state import APPLY_UPDATES_MAX
 from engine.reasons import Reason
-from engine.records import BOOK_UPDATE, Trust, Venue
+from engine.records import BOOK_UPDATE, Trust, UpdateFlag, Venue
 from procs.agent import BOOK, NEVER_NS, Follow, role_at
 from procs.book_notes import BOOK_NOTE
 from procs.ladder import BookRung
@@ -115,9 +117,22 @@ class BookAgent:
         return work
 
     def apply(self, updates: Records, n: int, now_ns: int) -> None:
-        """Apply ``updates[:n]`` (BOOK_UPDATE), whole frames, and publish what they change."""
+        """Apply ``updates[:n]`` (BOOK_UPDATE), whole frames, and publish what they change.
+
+        In as many calls as a backlog needs: each has a bound.
+        """
         self.applied += n
-        self._publish(self.store.apply(updates, n, now_ns), self._rung)
+        if n <= APPLY_UPDATES_MAX:
+            self._publish(self.store.apply(updates, n, now_ns), self._rung)
+            return
+        ends = np.flatnonzero(updates["flags"][:n] & UpdateFlag.LAST_OF_FRAME) + 1
+        ends = np.append(ends, n)
+        begin = 0
+        while begin < n:
+            within = int(np.searchsorted(ends, begin + APPLY_UPDATES_MAX, side="right"))
+            end = int(ends[within - 1])
+            self._publish(self.store.apply(updates[begin:end], end - begin, now_ns), self._rung)
+            begin = end
 
     def on_close(self) -> None:
         """Nothing to let go of."""

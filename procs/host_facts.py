@@ -30,13 +30,17 @@ class Host:
         listed = self.cpu(f"cpu{core}/topology/thread_siblings_list")
         return core_list(listed) or frozenset({core})
 
-    def cpu_flags(self) -> frozenset[str]:
-        """Flags of the first processor."""
+    def cpu_says(self, *keys: str) -> str:
+        """What the first processor says under the first of ``keys`` that it has, "" when under none."""
         for line in _read(self.proc / "cpuinfo").splitlines():
             key, _, value = line.partition(":")
-            if key.strip() == "flags":
-                return frozenset(value.split())
-        return frozenset()
+            if key.strip() in keys:
+                return value.strip()
+        return ""
+
+    def cpu_flags(self) -> frozenset[str]:
+        """Flags of the first processor."""
+        return frozenset(self.cpu_says("flags").split())
 
     def memory_available_bytes(self) -> int | None:
         """Memory that a new process can have without swapping."""

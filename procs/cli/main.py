@@ -77,6 +77,7 @@ COMMANDS: Final = (
     Command("control", "procs.cli.control", "serve the operator's commands for one run directory"),
     Command("monitor", "procs.cli.monitor", "serve the metrics of one run directory to Prometheus"),
     Command("doctor", "procs.cli.doctor", "is this host fit to run the engine?"),
+    Command("bench", "bench.__main__", "measure the engine on this machine, beside what it replaces", True),
     Command("record", "procs.cli.record", "record live market data as it comes", True),
     Command("import", "procs.cli.import_", "turn other recorders' files into our recording format"),
     Command("journal", "procs.cli.journal", "show what the journal of an executor says"),

@@ -8,7 +8,7 @@ import pytest
 
 from bench._engine import parked
 from bench._long_recording import write_long_recording
-from bench.long_run import GROWTH_MIB_MAX, Course, Sample, course, measure, ring_faults, table
+from bench.long_run import GROWTH_MIB_MAX, Course, Sample, course, ring_faults, row_of, soak
 from engine.config import Wait
 from procs.check import Check
 from procs.config_files import load_config
@@ -62,8 +62,11 @@ def test_what_a_ring_lost_is_a_fault() -> None:
     ]
 
 
-def test_the_table_has_a_row_for_each_process() -> None:
-    assert "| trade | 92.0 MiB | 106.0 MiB | 120.0 MiB | +1024.0 KiB/min" in table([seen()])
+def test_a_process_is_a_row() -> None:
+    [run] = row_of(seen()).runs
+    assert (run["pss_begin_mib"], run["pss_middle_mib"], run["pss_end_mib"]) == (92.0, 106.0, 120.0)
+    assert run["pss_slope_kib_min"] == pytest.approx(1024)
+    assert (run["descriptors_begin"], run["descriptors_end"]) == (20, 20)
 
 
 def test_every_process_parks_with_the_setting_for_it() -> None:
@@ -85,13 +88,11 @@ def test_the_long_recording_is_sound_and_as_long_as_asked(tmp_path: Path) -> Non
 
 @pytest.mark.compiled_only
 @pytest.mark.soak
-def test_half_a_minute_of_it_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_half_a_minute_of_it_loses_nothing(tmp_path: Path) -> None:
     """Memory need not have settled by then."""
-    code = measure(0.5, 10.0, tmp_path, tmp_path / "samples.ndjson")
-    said = capsys.readouterr().out
-    verdict = said.partition("venues: ")[2].splitlines()[1:]
-    assert (code == 0) == verdict[0].startswith("flat:")
-    assert [line for line in verdict if "the heap grew" not in line and not line.startswith("flat:")] == []
-    assert '"strategy_tops"' in said
+    courses, faults, notes = soak(0.5, 10.0, tmp_path, tmp_path / "samples.ndjson")
+    assert [fault for fault in faults if "the heap grew" not in fault] == []
+    assert any('"strategy_tops"' in note for note in notes)
     assert len((tmp_path / "samples.ndjson").read_text().splitlines()) == 7 * 11
-    assert all(f"| {name} |" in said for name in ("market", "trade", "venues", "control", "monitor", "owner"))
+    names = {one.name for one in courses}
+    assert names == {"market", "trade", "venues", "control", "monitor", "owner", "venue-sim"}

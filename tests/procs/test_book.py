@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.book.state import APPLY_UPDATES_MAX
 from engine.book.store import BookStore
 from engine.catalog.market import MarketRef
 from engine.reasons import Reason
@@ -28,8 +29,8 @@ SNAPSHOT = (
 class Floor:
     """Two open markets behind a ring of 32 cells."""
 
-    def __init__(self) -> None:
-        self.updates = OverwritingRing.create(32, BOOK_UPDATE.itemsize)
+    def __init__(self, cells: int = 32) -> None:
+        self.updates = OverwritingRing.create(cells, BOOK_UPDATE.itemsize)
         tops = OverwritingRing.create(64, TOP.itemsize)
         notes = OverwritingRing.create(NOTE_CELLS, BOOK_NOTE.itemsize)
         self.ring, self.notes = notes, NoteWriter(notes)
@@ -69,6 +70,23 @@ def test_a_frame_gives_its_row_and_then_its_top() -> None:
     assert (floor.row(1)["trust"], floor.row(1)["bid_e4"][0], floor.row(0)["generation"]) == (1, 4_000, 0)
     assert (floor.agent.applied, floor.agent.lost, floor.agent.laps) == (4, 0, 0)
     assert floor.work(12) == []
+
+
+def test_a_backlog_longer_than_one_call_takes_is_applied_whole() -> None:
+    floor = Floor(cells=1 << 18)
+    floor.say(0, 10, *SNAPSHOT)
+    floor.work(11)
+    frames = np.zeros(APPLY_UPDATES_MAX + APPLY_UPDATES_MAX // 2, BOOK_UPDATE)
+    frames["kind"], frames["side"], frames["price_e4"] = UpdateKind.LEVEL_SET, Side.BID, 3_900
+    frames["size_e6"] = (np.arange(len(frames)) + 1) * CONTRACT
+    frames["generation"], frames["venue"], frames["recv_ns"] = 1, Venue.KALSHI, 20
+    frames["flags"][1::2] = UpdateFlag.LAST_OF_FRAME | UpdateFlag.LAST_OF_MARKET
+    for first in range(0, len(frames), 2):  # a frame of two updates may not be torn
+        assert floor.updates.publish(frames[first : first + 2])
+    floor.work(30)
+    assert (floor.agent.applied, floor.agent.lost) == (len(SNAPSHOT) + len(frames), 0)
+    assert floor.row(0)["bid_size_e6"][1] == len(frames) * CONTRACT
+    assert floor.row(0)["trust"] == Trust.LIVE
 
 
 def test_a_lap_puts_every_book_in_doubt_before_anything_behind_it_is_applied() -> None:

@@ -42,6 +42,8 @@ def test_siblings_flags_and_memory(tmp_path: Path) -> None:
     write(host.proc, "meminfo", "MemTotal: 9 kB\nMemAvailable:    4 kB\n")
     assert host.siblings(0) == {0, 4}
     assert host.cpu_flags() == {"fpu", "constant_tsc"}
+    assert host.cpu_says("model name", "flags") == "fpu constant_tsc"
+    assert host.cpu_says("model name") == ""
     assert host.memory_available_bytes() == 4096
 
 

@@ -1,0 +1,196 @@
+"""The far ends of ``bench.path``, each in a process of its own, as ``python -m bench._trade_side``.
+
+``trade``: strategy and optimizer of a real engine over the rings and tables in FOLDER, and in the executor's
+place a reader that notes how old each plan is when it comes, and says that it is done. ``watch``: a compiled
+reader of one row of a table of books. Both answer each line on stdin with a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from procs import kernels
+
+kernels.set_cache_dir()  # before numba is imported
+
+from bench._clock import ticks  # noqa: E402
+from bench._scene import START_NS, config_of, market_of, pair_of  # noqa: E402
+from bench._timing import switched  # noqa: E402
+from engine.config import Role  # noqa: E402
+from engine.optimizer.warm import warm as warm_optimizer  # noqa: E402
+from engine.records import (  # noqa: E402
+    ACCOUNT_ROW,
+    BOOK_ROW,
+    ORDER_EVENT,
+    PLAN_HEAD,
+    DecisionStage,
+    OrderStatus,
+    Venue,
+)
+from engine.strategies.warm import warm as warm_strategies  # noqa: E402
+from procs.agent import Agent  # noqa: E402
+from procs.config_files import load_fee_table  # noqa: E402
+from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
+from procs.stages import Stages  # noqa: E402
+from procs.wires import Wires  # noqa: E402
+from shm.atomics import address_of, load_acquire, pause  # noqa: E402
+from shm.jit import kernel  # noqa: E402
+from shm.ring import cell_index  # noqa: E402
+from shm.table import Table, fetch_row, row_address  # noqa: E402
+
+EPOCH: Final = 2
+CASH_MICROS: Final = 1_000_000_000_000
+POLLS_IN_KERNEL: Final = 20_000
+DEADLINE_S: Final = 20.0
+SILENT_S: Final = 3.0
+RECV_NS_WORD: Final = int(BOOK_ROW.fields["recv_ns"][1]) // 8 if BOOK_ROW.fields is not None else 0
+
+Words = NDArray[np.int64]
+
+
+def engine_ns() -> int:
+    """Engine time of both sides: the monotonic clock, which all share, from the day of the scene on."""
+    return START_NS + time.monotonic_ns()
+
+
+def join(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, Stages]:
+    """Stages of ``roles`` over the rings and tables in ``folder``."""
+    config = config_of(2 * pairs)
+    markets = [market_of(number) for number in range(2 * pairs)]
+    scene = Scene(markets, [pair_of(number) for number in range(pairs)], load_fee_table(config), START_NS)
+    wires = Wires.join(VENUES, folder, roles, EPOCH)
+    return wires, Stages(EngineParts(config, scene, wires, roles, EPOCH), roles)
+
+
+class Trade:
+    """Strategy and optimizer, and who takes their plans."""
+
+    def __init__(self, folder: Path, pairs: int) -> None:
+        # As the executor's writer it says what cash there is, and which plans are done.
+        self._wires, stages = join(folder, pairs, (Role.STRATEGY, Role.OPTIMIZER))
+        self._executor = Wires.join(VENUES, folder, (Role.EXECUTOR,), EPOCH)
+        account = np.zeros(1, ACCOUNT_ROW)
+        account["cash_micros"] = CASH_MICROS
+        for venue in VENUES:
+            self._executor.accounts.write(int(venue), account)
+        self._agents: list[Agent] = stages.in_order()
+        self.plans = self._wires.plans.resume("executor", 0)
+        self._heads = self.plans.records(PLAN_HEAD)
+        self._logs = [
+            self._wires.decisions[stage].resume("log", 0)
+            for stage in (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER)
+        ]
+        self._event = np.zeros(1, ORDER_EVENT)
+        for agent in self._agents:
+            agent.on_start(engine_ns())
+
+    def begin(self) -> None:
+        """Take a turn: what came before is done with."""
+        for agent in self._agents:
+            agent.do_work(engine_ns())
+
+    def take(self, plans: int) -> list[int]:
+        """Work until so many plans have come, or none for SILENT_S; their ages in nanoseconds."""
+        ages: list[int] = []
+        deadline_s = time.monotonic() + SILENT_S
+        while len(ages) < plans and time.monotonic() < deadline_s:
+            for agent in self._agents:
+                agent.do_work(engine_ns())
+            cells = self.plans.poll()
+            now_ns = engine_ns()
+            for cell in range(max(cells, 0)):
+                if cell_index(int(self.plans.tags[cell])) == 0:
+                    deadline_s = time.monotonic() + SILENT_S
+                    head = self._heads[cell]
+                    ages.append(now_ns - int(head["recv_ns"]))
+                    self._done(head)
+            for log in self._logs:
+                log.poll()
+        return ages
+
+    def _done(self, head: np.void) -> None:
+        event = self._event
+        event["plan_id"], event["signal_id"] = head["plan_id"], head["signal_id"]
+        event["slot"], event["venue"] = head["slot"], Venue.POLYMARKET
+        event["status"], event["plan_done"] = OrderStatus.CANCELLED, 1
+        if not self._executor.events.publish(event):
+            raise RuntimeError("no room for an event")
+
+
+@kernel
+def watch(row: int, n_words: int, out: Words, ages: Words, seen: int, offset_ns: int, scratch: int) -> int:
+    """Look at a row a bounded number of times, note the age of each new version; how many by now.
+
+    ``out``: the row as it was read last, behind its sequence.
+    """
+    for _ in range(POLLS_IN_KERNEL):
+        if load_acquire(row) == out[0]:
+            pause()
+            continue
+        sequence, _ = fetch_row(row, n_words, out.ctypes.data + 8)
+        now_ns = ticks(0, scratch) + offset_ns
+        if sequence <= out[0]:
+            continue
+        out[0] = sequence
+        if seen < ages.size:
+            ages[seen] = now_ns - out[1 + RECV_NS_WORD]
+            seen += 1
+    return seen
+
+
+class Watcher:
+    """Sees a row of Polymarket's books as soon as it can."""
+
+    def __init__(self, folder: Path) -> None:
+        self._table = Table.attach("books.polymarket", BOOK_ROW, folder)
+        self._out = np.zeros(1 + BOOK_ROW.itemsize // 8, np.int64)
+        self._scratch = np.zeros(2, np.int64)
+        self._look(np.zeros(1, np.int64), 0)
+
+    def _look(self, ages: Words, seen: int) -> int:
+        row = row_address(self._table.address, 0)
+        return watch(row, self._out.size - 1, self._out, ages, seen, START_NS, address_of(self._scratch))
+
+    def begin(self) -> None:
+        """Look where the row stands now."""
+        self._look(np.zeros(1, np.int64), 1)
+
+    def take(self, changes: int) -> list[int]:
+        """Ages of the next changes of the row in slot 0, without those that the next one overtook.
+
+        Empty when not all of them happened.
+        """
+        ages, seen = np.zeros(changes, np.int64), 0
+        end = int(self._out[0]) + 2 * changes  # the sequence goes up by two at each change
+        deadline_s = time.monotonic() + DEADLINE_S
+        while int(self._out[0]) < end and time.monotonic() < deadline_s:
+            seen = self._look(ages, seen)
+        return [int(age) for age in ages[:seen]] if int(self._out[0]) == end else []
+
+
+def main(way: str, folder: Path, core: int, pairs: int) -> int:
+    """Serve runs, until stdin is closed."""
+    os.sched_setaffinity(0, {core})
+    for warm in (warm_strategies, warm_optimizer):
+        warm()
+    side = Trade(folder, pairs) if way == "trade" else Watcher(folder)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        before = switched()
+        side.begin()
+        print("go", flush=True)
+        ages = side.take(int(line))
+        print(json.dumps({"ages": ages, "switches": switched() - before}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

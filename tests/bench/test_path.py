@@ -1,0 +1,66 @@
+"""The benches of the way and of the scan, small: what is planted is found, every frame has its plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench import _scene, _trade_side, path, scan
+from bench._plain_path import PlainPath
+
+pytestmark = pytest.mark.compiled_only
+
+CORE = min(os.sched_getaffinity(0))
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path, "PAIRS", 3)
+    monkeypatch.setattr(path, "CHANGES", 20)
+    monkeypatch.chdir(Path(__file__).resolve().parents[2])
+
+
+def test_the_scan_finds_what_is_planted_and_nothing_else() -> None:
+    market = scan.Market(20, 5)
+    assert market.scan(50)["p50_ns"] > 0
+    assert market.find(23)["per_s"] > 0
+    assert market.scan(50)["p50_ns"] > 0, "and it is gone again"
+
+
+def test_every_opportunity_becomes_one_plan_and_nothing_else_does(tmp_path: Path) -> None:
+    folder = tmp_path / "wires"
+    folder.mkdir(0o700)
+    market, trade = path.Market(folder), _trade_side.Trade(folder, path.PAIRS)
+    market.open()
+    trade.begin()
+    for _ in range(2):
+        for frame in market.rounds(1, path.PAIRS):  # cheap
+            market.on_frame(frame)
+            [age_ns] = trade.take(1)
+            assert age_ns > 0
+        for frame in market.rounds(1, path.PAIRS):  # and gone
+            market.on_frame(frame)
+        trade.begin()
+        assert trade.plans.poll() == 0
+
+
+def test_a_reader_sees_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path, "SEEN_MIN", 0.0)  # the last change is seen, whoever else wants the core
+    with path.engine("watch", CORE) as (market, far):
+        run = path.to_book(market, far)
+        assert run["p50_ns"] > 0
+        assert 0 <= run["missed_share"] < 1
+
+
+def test_the_plain_way_answers_what_is_cheap() -> None:
+    pair_of = {_scene.yes_token(number): _scene.yes_token(number ^ 1) for number in range(4)}
+    plain = PlainPath(list(_scene.opening(4)), pair_of, CORE)
+    try:
+        cheap, gone = (plain.on_frame(_scene.change(2, is_cheap=is_cheap)) for is_cheap in (True, False))
+        assert cheap is not None
+        assert cheap > 0
+        assert gone is None
+    finally:
+        plain.close()
