@@ -191,8 +191,12 @@ class EngineProcess:
             if self._work():
                 idler.worked()
             else:
-                idler.idle(max(self._host.due_ns - self._clock.now_ns(), 1) if self._is_live else PARK_NS)
+                idler.idle(self._due_in_ns())
             self._slept = idler.slept
+
+    def _due_in_ns(self) -> int:
+        """When there is something to do by the clock; in a replay the turn comes with the time."""
+        return max(self._host.due_ns - self._clock.now_ns(), 1) if self._is_live else PARK_NS
 
     async def _run_with_sockets(self, opened: ExitStack) -> None:
         def work() -> int:
@@ -201,7 +205,7 @@ class EngineProcess:
                 turns.stop()
             return self._work()
 
-        turns = LoopTurns(work, self._policy, self._bell, yields=self._yields)
+        turns = LoopTurns(work, self._policy, self._bell, yields=self._yields, due_in_ns=self._due_in_ns)
         venues = VenueSockets(self._description.input, self._path, opened) if self._conducts else None
         if self._stages.feeds:
             self._feeds = FeedSockets(

@@ -18,7 +18,7 @@ from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Policy
 class LoopTurns:
     """``work`` answers how much it did; ``bell``, which has a FIFO, is rung by all that feed its rings.
 
-    ``yields`` is as in ``Idler``.
+    ``yields`` is as in ``Idler``; ``due_in_ns`` says when ``work`` has something to do by the clock.
 
     Going to sleep takes two turns, as everywhere: the flag goes up, ``work`` looks once more, and only then
     the loop is left alone. ``slept`` counts how often.
@@ -31,6 +31,7 @@ class LoopTurns:
         bell: Doorbell,
         park_ns: int = PARK_NS,
         yields: int = YIELDS_BEFORE_PARK,
+        due_in_ns: Callable[[], int] = lambda: PARK_NS,
     ) -> None:
         if bell.descriptor is None:
             raise ValueError("an event loop sleeps on a descriptor: make its bell with for_event_loop")
@@ -39,7 +40,8 @@ class LoopTurns:
         self._work = work
         self._bell = bell
         self._descriptor = bell.descriptor
-        self._park_s = park_ns / NS_PER_S
+        self._park_ns = park_ns
+        self._due_in_ns = due_in_ns
         self._yields = yields
         self._idle_turns = 0
         self._prepared = False
@@ -113,7 +115,7 @@ class LoopTurns:
     async def _sleep(self) -> None:
         loop = asyncio.get_running_loop()
         self._sleeper = loop.create_future()
-        timer = loop.call_later(self._park_s, self.nudge)
+        timer = loop.call_later(max(min(self._park_ns, self._due_in_ns()), 0) / NS_PER_S, self.nudge)
         try:
             await self._sleeper
         finally:

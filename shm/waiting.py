@@ -26,7 +26,7 @@ from shm.jit import kernel
 
 PAUSES: Final = 64  # some microseconds: Python looks at its stop flag in between
 YIELDS_BEFORE_PARK: Final = 16
-PARK_NS: Final = 50_000_000  # whoever has a timer due earlier says so; a signal ends a sleep at once
+PARK_NS: Final = 200_000_000  # whoever has a timer due earlier says so; a signal ends a sleep at once
 ANY_CORE: Final = -1
 
 

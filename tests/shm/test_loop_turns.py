@@ -17,7 +17,11 @@ BOUND_S = 30.0
 
 
 def run(
-    directory: Path, policy: Policy, park_ns: int, work: Callable[[LoopTurns, Doorbell, int], int]
+    directory: Path,
+    policy: Policy,
+    park_ns: int,
+    work: Callable[[LoopTurns, Doorbell, int], int],
+    due_in_ns: int = LONG_NS,
 ) -> LoopTurns:
     """Turns until ``work`` stops them; it is given the turns, another process's bell, and its own count."""
     bell = Doorbell.create(name="bell", directory=directory, for_event_loop=True)
@@ -29,7 +33,7 @@ def run(
         calls += 1
         return work(turns, other, calls)
 
-    turns = LoopTurns(once, policy, bell, park_ns)
+    turns = LoopTurns(once, policy, bell, park_ns, due_in_ns=lambda: due_in_ns)
     asyncio.run(asyncio.wait_for(turns.run(), BOUND_S))
     assert not bell.sleeping
     return turns
@@ -88,6 +92,15 @@ def test_sleep_is_bounded(tmp_path: Path) -> None:
         return 0
 
     assert run(tmp_path, Policy.PARK, 1000, work).slept == 3
+
+
+def test_a_sleep_ends_when_work_is_due(tmp_path: Path) -> None:
+    def work(turns: LoopTurns, other: Doorbell, call: int) -> int:
+        if turns.slept == 3:
+            turns.stop()
+        return 0
+
+    assert run(tmp_path, Policy.PARK, LONG_NS, work, due_in_ns=1_000).slept == 3
 
 
 def test_work_found_at_the_last_look_keeps_it_awake(tmp_path: Path) -> None:
