@@ -76,6 +76,11 @@ class FusedFeed:
         """Every book of the connection is in doubt."""
         self._feed.on_disconnect(recv_ns, conn)
 
+    def part(self) -> None:
+        """Feed and books are two again: the books stay as they are."""
+        self._feed.forward = None
+        self._is_direct = False
+
     def _apply(self, updates: Records) -> None:
         """What the feed has published without us."""
         self._book.apply(updates, len(updates), self._now())

@@ -224,6 +224,7 @@ class EngineProcess:
             if venues is not None:
                 venues.close()
             if self._feeds is not None:
+                self._stages.close_sockets()
                 await self._feeds.close()
             opening.cancel()
             await asyncio.wait([opening])

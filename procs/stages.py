@@ -17,6 +17,7 @@ from procs.decision_agent import DecisionAgent
 from procs.executor import ExecutorAgent
 from procs.feed_link import FeedSink
 from procs.findings import Findings, book_found, desk_found, feed_found, log_found
+from procs.fused_feed import FusedFeed
 from procs.halt import HaltSwitch
 from procs.journal_file import JournalFile
 from procs.ladder import Now
@@ -62,7 +63,7 @@ class Stages:
         self.feeds = {venue: parts.feed(venue, news) for venue in VENUES if Role.FEED in roles}
         is_fused = fused is not None and bool(self.feeds)
         self.books = [parts.book(venue, follow, reads=not is_fused) for venue in VENUES if Role.BOOK in roles]
-        self._fused: dict[Venue, FeedSink] = {}
+        self._fused: dict[Venue, FusedFeed] = {}
         if fused is not None and self.feeds:
             self._fused = {
                 book.venue: parts.fused(self.feeds[book.venue], book, fused) for book in self.books
@@ -101,7 +102,14 @@ class Stages:
     def sinks(self) -> dict[Venue, FeedSink]:
         """Where the frames of each venue go."""
         tapes = self._parts.tapes
-        return self._fused or {venue: tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
+        if self._fused:
+            return dict(self._fused)
+        return {venue: tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
+
+    def close_sockets(self) -> None:
+        """The sockets are about to be closed by us: that is no word on the books."""
+        for fused in self._fused.values():
+            fused.part()
 
     def stop(self, now_ns: int) -> None:
         """Begin nothing more; what was begun goes on to its end."""

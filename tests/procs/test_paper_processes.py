@@ -95,6 +95,17 @@ def decided(log: bytes) -> list[tuple[object, ...]]:
     return sorted(tuple(map(str, sorted(line.items()))) for line in lines)
 
 
+def test_feeds_and_books_that_are_one_decide_and_trade_as_two(
+    recording: Path, inline: tuple[PaperResult, bytes]
+) -> None:
+    """Without a log of inputs the two are one compiled call, in topology ``two``."""
+    expected, log = inline
+    result, lines = run(recording, "two")
+    assert expected.outcomes[0].fills > 0
+    assert decided(lines) == decided(log)
+    assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
+
+
 @pytest.mark.parametrize("topology", ["two", pytest.param("roles", marks=pytest.mark.soak)])
 def test_processes_decide_and_trade_as_one_process_does(
     topology: str, recording: Path, inline: tuple[PaperResult, bytes], tmp_path: Path
