@@ -119,19 +119,23 @@ class BookAgent:
     def apply(self, updates: Records, n: int, now_ns: int) -> None:
         """Apply ``updates[:n]`` (BOOK_UPDATE), whole frames, and publish what they change.
 
-        In as many calls as a backlog needs: each has a bound.
+        In as many calls as a backlog needs: each has a bound, and a frame is within it.
         """
         self.applied += n
         if n <= APPLY_UPDATES_MAX:
             self._publish(self.store.apply(updates, n, now_ns), self._rung)
             return
-        ends = np.flatnonzero(updates["flags"][:n] & UpdateFlag.LAST_OF_FRAME) + 1
-        ends = np.append(ends, n)
+        ends = np.append(np.flatnonzero(updates["flags"][:n] & UpdateFlag.LAST_OF_FRAME) + 1, n)
         begin = 0
         while begin < n:
-            within = int(np.searchsorted(ends, begin + APPLY_UPDATES_MAX, side="right"))
-            end = int(ends[within - 1])
-            self._publish(self.store.apply(updates[begin:end], end - begin, now_ns), self._rung)
+            first = int(ends[np.searchsorted(ends, begin, side="right")])
+            end = int(ends[np.searchsorted(ends, begin + APPLY_UPDATES_MAX, side="right") - 1])
+            if first - begin > APPLY_UPDATES_MAX:  # no frame of a venue is: two sockets' words in one
+                at_ns = int(updates[begin]["recv_ns"])
+                self._publish(self.store.doubt_all(Reason.LEVEL_BOUND, at_ns, now_ns))
+                end = first
+            else:
+                self._publish(self.store.apply(updates[begin:end], end - begin, now_ns), self._rung)
             begin = end
 
     def on_close(self) -> None:

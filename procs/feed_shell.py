@@ -216,6 +216,7 @@ class FeedShell:
             self.fail(error)
 
     def _tick(self) -> None:
+        self._timer = None  # it is the one that fires: whoever hurries us now need not
         try:
             self._turn(self.monotonic_ns())
             if self._follows_ticks:

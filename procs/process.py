@@ -122,6 +122,7 @@ class EngineProcess:
         self._looked_ns = 0
         self._stop_asked = False
         self._was_idle = False  # in the last turn
+        self._frames_heard = 0
         self._turns = 0
         self._beat_ns = 0
         self._ending: Ending | None = None
@@ -253,6 +254,8 @@ class EngineProcess:
         if self._conductor is not None and not self._conductor.ended:
             return self._conduct(self._conductor)
         worked = int(self._host.turn())
+        if self._is_live:
+            worked += self._heard()
         self._was_idle = not worked
         if self._is_live:
             if self._feeds is not None:
@@ -261,6 +264,13 @@ class EngineProcess:
                 for bell in self._others:
                     bell.ring()
         return worked
+
+    def _heard(self) -> int:
+        """Frames since the last turn: what they brought is published, and others wait to be told."""
+        frames = sum(feed.frames for feed in self._stages.feeds.values())
+        heard, self._frames_heard = frames - self._frames_heard, frames
+        self._host.work += heard
+        return heard
 
     def _conduct(self, conductor: Conductor) -> int:
         """Go on with the replay until another process has to do something; our own turns are taken here."""

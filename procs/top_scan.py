@@ -55,7 +55,8 @@ class TopScan:
 
     def prepare(self, venue: Venue, *, is_quiet: bool) -> None:
         """Before the first top of a batch of ``venue``."""
-        if self._scanner.prepare():
+        self._scanner.prepare()
+        if self._scanner.table is not self._placed:  # somebody else may have made it
             self._place_scanner()
         self._places[Place.TOPS : Place.N_TOPS + 1] = self._tops[venue]
         self._places[Place.QUIET] = is_quiet
@@ -70,6 +71,7 @@ class TopScan:
 
     def _place_scanner(self) -> None:
         scanner, places = self._scanner, self._places
+        self._placed = scanner.table
         arrays = (*scanner.state, *scanner.table, *scanner.desk, *scanner.out)
         places[Place.MARKETS :] = [address_of(array) for array in arrays]
         places[Place.N_CANDIDATES], places[Place.N_LEGS] = len(scanner.table.rows), len(scanner.table.legs)

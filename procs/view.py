@@ -50,4 +50,5 @@ class BookView:
         """Take one ORDER_EVENT into account: what it filled is no longer on offer."""
         if int(event["fill_size_e6"]):
             self.takes.on_fill(event)
+            self.by_hand[int(event["slot"])] = 1  # until a whole row shows that it need not be
             self.refresh(int(event["venue"]), int(event["slot"]))

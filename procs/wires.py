@@ -3,7 +3,8 @@
 ====================  ==============  =====================  ==============================================
 ring or table         message         written by             read by
 ====================  ==============  =====================  ==============================================
-updates[venue]        BOOK_UPDATE     feed of the venue      book of the venue, simulated venue (overwriting)
+updates[venue]        BOOK_UPDATE     feed of the venue      book, where it is not fused with the feed, and
+                                                             simulated venue (overwriting)
 notes[venue]          BOOK_NOTE       feed of the venue      book of the venue (overwriting)
 tops[venue]           TOP             book of the venue      strategy (overwriting)
 books[venue]          BOOK_ROW        book of the venue      strategy, optimizer, executor, feed (by slot)

@@ -191,7 +191,8 @@ class ArbitrageScanner:
     """Results of the last call: ``decisions[:n]``, ``signal_heads[:m]``, their legs in ``signal_legs``.
 
     ``state``, ``table``, ``desk`` and ``out`` are what ``scan`` takes, for whoever calls it from a kernel of
-    his own, between ``prepare`` and ``note_signals``; ``table`` is another one after ``prepare`` said so.
+    his own, between ``prepare`` and ``note_signals``. ``table`` is another one whenever the candidates were
+    found anew.
 
     ``book_rows``: BOOK_ROW by slot, read only. One thread at a time. Candidates are found anew when the
     catalog changes; ``refused`` counts those beyond the bounds.
@@ -259,12 +260,10 @@ class ArbitrageScanner:
         scan(self._top, 0, now_ns, self.state, self.table, self.desk, self.out)
         return int(self.out.filled[DECISIONS]), self.note_signals()
 
-    def prepare(self) -> bool:
-        """Find the candidates anew if the catalog has changed; whether it had."""
-        if self._catalog.version == self._candidates.version:
-            return False
-        self._build()
-        return True
+    def prepare(self) -> None:
+        """Find the candidates anew if the catalog has changed."""
+        if self._catalog.version != self._candidates.version:
+            self._build()
 
     def note_signals(self) -> int:
         """Remember whose the signals of the last scan are; how many."""

@@ -289,6 +289,10 @@ class Engine:
     def _pids(self) -> dict[str, int]:
         return {health.name: health.pid for health in HealthTable.attach(self.run_dir).read()}
 
+    def work(self, name: str) -> int:
+        """Messages and timers that one of its processes has handled."""
+        return next(row.work for row in HealthTable.attach(self.run_dir).read() if row.name == name)
+
     def numbers(self, name: str) -> ProcessNumbers:
         """What the kernel says of one of its processes."""
         numbers = process_numbers(self.pids[name])

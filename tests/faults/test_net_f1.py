@@ -21,6 +21,7 @@ CODES = (1000, 1006, 1008, 1012)
 ROUNDS = 3  # of all codes, at each venue
 STEP_MS = 200
 TAPE_MS = 420_000
+WORK = 50  # more than its timers make in the time a test waits
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,11 @@ def test_n5_a_gap_puts_one_subscription_in_doubt(engine: Engine) -> None:
     print(*told(found), sep="\n")
     assert {one.why for one in found} == {Reason.SEQUENCE_GAP}
     engine.check()
+
+
+def test_frames_are_work_of_their_process_so_that_the_others_are_woken(engine: Engine) -> None:
+    before = engine.work("market")
+    engine.until(lambda: engine.work("market") >= before + WORK, "frames that count")
 
 
 @pytest.mark.soak

@@ -89,6 +89,20 @@ def test_a_backlog_longer_than_one_call_takes_is_applied_whole() -> None:
     assert floor.row(0)["trust"] == Trust.LIVE
 
 
+def test_a_frame_beyond_every_bound_is_a_doubt_of_all_books_and_not_the_end() -> None:
+    floor = Floor(cells=1 << 18)
+    floor.say(0, 10, *SNAPSHOT)
+    floor.work(11)
+    frame = np.zeros(APPLY_UPDATES_MAX + 1, BOOK_UPDATE)
+    frame["generation"], frame["venue"], frame["recv_ns"] = 1, Venue.KALSHI, 20
+    frame["flags"][-1] = UpdateFlag.LAST_OF_FRAME | UpdateFlag.LAST_OF_MARKET
+    floor.agent.apply(frame, len(frame), 21)
+    assert floor.row(0)["trust"] == Trust.SUSPECT
+    floor.say(0, 30, *SNAPSHOT)
+    floor.work(31)
+    assert floor.row(0)["trust"] == Trust.LIVE
+
+
 def test_a_lap_puts_every_book_in_doubt_before_anything_behind_it_is_applied() -> None:
     floor = Floor()
     for slot in (0, 1):

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from engine.catalog.market import GroupKind
-from engine.records import SIGNAL_HEAD, TOP, Trust, Venue
+from engine.records import ORDER_EVENT, SIGNAL_HEAD, TOP, Direction, Outcome, Trust, Venue
 from engine.strategies.scanner import ArbitrageScanner
 from procs.strategy import StrategyAgent
+from procs.top_kernel import Place
 from procs.view import BookView
 from procs.wires import TOP_CELLS, Wires
+from shm.atomics import address_of
+from shm.table import begin_row, end_row
 from tests.engine.strategies.stage import NOW, Stage, config
 
 pytestmark = pytest.mark.compiled_only
@@ -98,3 +101,37 @@ def test_without_a_loss_every_top_is_looked_at_as_it_comes(floor: Floor) -> None
     floor.quote("no", CHEAP)
     assert floor.signals() == 1
     assert floor.agent.lost == 0
+
+
+def test_markets_that_are_new_when_tops_were_lost_are_decided_on_in_their_own_table(
+    floor: Floor,
+) -> None:
+    """The candidates are found anew while the lost tops are made up for, outside the compiled call."""
+    names = tuple(f"late {number}" for number in range(6))
+    for name in names:
+        floor.stage.add(name, VENUE, group="h", group_kind=GroupKind.EXACTLY_ONE, group_size=len(names))
+        floor.quote(name, [(1_000, 100)])
+    floor.flood()
+    assert floor.signals() == 1
+    for name in names:
+        floor.quote(name, [(3_000, 100)])
+    assert floor.signals() == 0
+    scan = floor.agent._scan
+    assert scan is not None
+    assert scan._places[Place.ROWS] == address_of(floor.agent.scanner.table.rows)
+
+
+def test_what_we_took_is_not_on_offer_though_its_row_was_busy_when_we_heard_of_it(floor: Floor) -> None:
+    slot = floor.stage.slots["yes"]
+    event = np.zeros(1, ORDER_EVENT)
+    event["slot"], event["generation"], event["venue"] = slot, floor.stage.books[slot]["generation"], VENUE
+    event["price_e4"], event["fill_size_e6"] = CHEAP[0][0], CHEAP[0][1] * 1_000_000
+    event["direction"], event["outcome"] = Direction.BUY, Outcome.YES
+    table = floor.wires.books[VENUE].address
+    assert begin_row(table, slot) == 0
+    assert floor.wires.events.publish(event)
+    floor.agent.do_work(NOW)
+    assert end_row(table, slot) == 0
+    floor.quote("no", CHEAP)
+    floor.quote("yes", CHEAP)
+    assert floor.signals() == 0, "all of it is ours"
