@@ -1,7 +1,7 @@
 """One venue live, feed and book stage fused: sockets, codec, books, and requests for those in doubt.
 
-Both stages are the agents that processes of their own would run. What follows a frame runs right after the
-read that brought it, so that the updates ring between them is never lapped.
+Feed and books are one compiled call for each frame (``procs.fused_feed``): what it says is in the books when
+the callback of its socket returns. What does not come in frames (notes, the clock, requests) follows a read.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent, race_of
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell, Headers, no_headers
+from procs.fused_feed import FusedFeed
 from procs.registry import Registry, market_symbols
 from procs.wires import TOP_CELLS, UPDATE_CELLS
 from shm.ring import OverwritingRing
@@ -54,7 +55,7 @@ NEW_SESSION: Final[Mapping[Venue, Callable[[SocketPlan], Session]]] = {
 class LiveFeed:
     """The markets ``specs`` of one venue.
 
-    ``wrap`` may put something in front of the feed stage; ``also`` is called with the time after every read
+    ``wrap`` may put something in front of feed and books; ``also`` is called with the time after every read
     and at every tick.
     ``boot_epoch`` is never used by an earlier start. ConfigError when the markets or the credentials cannot
     be used.
@@ -83,19 +84,15 @@ class LiveFeed:
         updates = OverwritingRing.create(UPDATE_CELLS, SMALL_BYTES)
         notes = OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
         self.feed = FeedAgent(venue, self.codec, updates, race_of(config.venues.of(venue).feed))
-        self.book = BookAgent(
-            venue,
-            self.store,
-            updates,
-            notes,
-            OverwritingRing.create(TOP_CELLS, WIDE_BYTES),
-            Table.create(len(specs), BOOK_ROW),
-        )
+        tops = OverwritingRing.create(TOP_CELLS, WIDE_BYTES)
+        table = Table.create(len(specs), BOOK_ROW)
+        self.book = BookAgent(venue, self.store, None, notes, tops, table)
+        fused = FusedFeed(self.feed, self.codec, self.book, self.store, updates, tops, table, now_ns)
         self.shell = shell_for(
             venue,
             config,
             specs,
-            wrap(self.feed),
+            wrap(fused),
             credentials,
             now_ns=now_ns,
             unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
@@ -119,7 +116,7 @@ class LiveFeed:
             self.watch.add(registry.add(spec), spec)
 
     def _follow(self, now_ns: int) -> None:
-        """Apply what came in, and ask for what is in doubt."""
+        """Take notes in, act by the clock, and ask for what is in doubt."""
         while self.book.do_work(now_ns):
             pass
         if self.watch.look(now_ns):
