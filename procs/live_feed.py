@@ -76,6 +76,7 @@ class LiveFeed:
     ) -> None:
         self.venue = venue
         self._also = also
+        self._live_books = 0
         self.symbols = SymbolTable(SYMBOLS_PER_MARKET * len(specs))
         self.store = BookStore(
             len(specs), boot_epoch, PAGES_PER_MARKET * len(specs), config.book.crossed_max_ns
@@ -104,8 +105,8 @@ class LiveFeed:
         self._register(config, specs, fees, now_ns())
 
     def live_books(self) -> int:
-        """Books that may be traded on, as of the last read or tick."""
-        return int(np.count_nonzero(self.store.rows["trust"] == Trust.LIVE))
+        """Books that may be traded on, as of the last read or tick: our own leaving puts all in doubt."""
+        return self._live_books
 
     def _register(self, config: Config, specs: Sequence[MarketSpec], fees: FeeTable, at_ns: int) -> None:
         direct = {self.venue: config.venues.of(self.venue).direct_member}
@@ -121,6 +122,7 @@ class LiveFeed:
             pass
         if self.watch.look(now_ns):
             self.book.do_work(now_ns)
+        self._live_books = int(np.count_nonzero(self.store.rows["trust"] == Trust.LIVE))
         if self._also is not None:
             self._also(now_ns)
 
