@@ -30,6 +30,7 @@ from procs.top_kernel import Stop
 from procs.top_scan import TopScan
 from procs.view import BookView
 from procs.wires import Wires
+from shm.ring import Reader
 
 MARKETS: Final = 10_000
 RELATIONS: Final = 1_000
@@ -94,7 +95,7 @@ class Market:
 
     def scan(self, calls: int) -> dict[str, float]:
         """Times of single compiled calls that find nothing."""
-        return self._each(calls, self._decide_one)
+        return self._each(calls, lambda: self._decide(1))
 
     def turns(self, calls: int) -> dict[str, float]:
         """Times of whole turns of the stage, each with one top."""
@@ -106,9 +107,7 @@ class Market:
         took_ns, slots = 0, self._slots(calls)
         for first in range(0, calls, BATCH):
             n_tops = self._announce(slots[first : first + BATCH])
-            began_ns = time.perf_counter_ns()
-            self._decide(n_tops)
-            took_ns += time.perf_counter_ns() - began_ns
+            took_ns += self._decide(n_tops)
             self._drain(n_tops)
         return {"ns": took_ns / calls}
 
@@ -146,21 +145,20 @@ class Market:
         taken.sort()
         return {name: float(taken[int((calls - 1) * part)]) for name, part in TAILS.items()}
 
-    def _decide_one(self) -> int:
-        began_ns = time.perf_counter_ns()
-        self._decide(1)
-        return time.perf_counter_ns() - began_ns
-
     def _turn(self) -> int:
         began_ns = time.perf_counter_ns()
         self.strategy.do_work(START_NS)
         return time.perf_counter_ns() - began_ns
 
-    def _decide(self, n_tops: int) -> None:
+    def _decide(self, n_tops: int) -> int:
+        """Nanoseconds of the compiled call."""
         self._scan.prepare(VENUE, is_quiet=False)
+        began_ns = time.perf_counter_ns()
         left, stop = self._scan.decide(0, n_tops, START_NS)
+        took_ns = time.perf_counter_ns() - began_ns
         if left != n_tops or stop is not Stop.END:
             raise RuntimeError(f"stopped at top {left} of {n_tops}: {stop.name}; nothing is on offer")
+        return took_ns
 
     def _slots(self, calls: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Markets at random, every second one of a pair."""
@@ -184,15 +182,21 @@ class Market:
     def _settle(self) -> None:
         """Let the stage take what was announced for the compiled calls alone."""
         while self.strategy.do_work(START_NS):
-            while self._others[0].poll() > 0:
-                pass
+            self._drain(0)
 
     def _drain(self, n_tops: int) -> None:
         """Read decisions and signals as others would; RuntimeError when a top has had no decision."""
-        decided = self._others[0].poll()
-        self._others[1].poll()
+        decided, _ = (_read(reader) for reader in self._others)
         if decided < n_tops:
             raise RuntimeError(f"{decided} decisions of {n_tops} updates")
+
+
+def _read(reader: Reader) -> int:
+    """Take all that waits; how many cells that was."""
+    cells = 0
+    while (found := reader.poll()) > 0:
+        cells += found
+    return cells
 
 
 def measure(result: Result) -> None:

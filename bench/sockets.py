@@ -45,7 +45,7 @@ PACED_FRAMES: Final = 2_000
 INTERVAL_US: Final = 500
 PER_S_MIN: Final = 150_000
 P50_NS_MAX: Final = 12_000
-MESSAGE_BYTES_MAX: Final = 1 << 20
+CLIENT: Final = {"compression": None, "max_size": 1 << 20, "close_timeout": 0.1}  # of the peer
 DEADLINE_S: Final = 60.0
 WAIT_S: Final = 0.5  # for the last signal, when all frames are here
 MISSED_MAX: Final = (
@@ -182,7 +182,7 @@ async def _signal(server: Server, frames: int, folder: Path) -> dict[str, float]
 async def _plain_sustain(package: ModuleType, url: str, frames: int) -> dict[str, float]:
     books, expected = PlainBooks(), frames + 2 * path.PAIRS
     began_ns = time.perf_counter_ns()
-    async with package.connect(url, compression=None, max_size=MESSAGE_BYTES_MAX) as client:
+    async with package.connect(url, **CLIENT) as client:
         for _ in range(expected):
             books.apply(orjson.loads(await client.recv(decode=False)))
         return {RATE: expected * 1e9 / (time.perf_counter_ns() - began_ns)}
@@ -190,7 +190,7 @@ async def _plain_sustain(package: ModuleType, url: str, frames: int) -> dict[str
 
 async def _plain_signal(package: ModuleType, server: Server, frames: int) -> dict[str, float]:
     plain, found_ns = PlainCore(*path.pairs()), dict[int, int]()
-    async with package.connect(server.url, compression=None, max_size=MESSAGE_BYTES_MAX) as client:
+    async with package.connect(server.url, **CLIENT) as client:
         for _ in range(2 * path.PAIRS):
             plain.on_frame(await client.recv(decode=False))
         for number in range(frames):

@@ -37,6 +37,13 @@ def test_the_scan_finds_what_is_planted_and_nothing_else() -> None:
     assert market.scan_at_once(50)["ns"] > 0
 
 
+def test_a_scan_of_more_than_a_batch_leaves_room_for_what_follows() -> None:
+    market = scan.Market(20, 5)
+    assert market.scan_at_once(40 * scan.BATCH)["ns"] > 0, "more decisions than their ring has cells"
+    assert market.turns(10)["p50_ns"] > 0
+    assert market.find(20)["per_s"] > 0
+
+
 def test_an_opportunity_in_a_quiet_scan_is_an_error() -> None:
     market = scan.Market(20, 5)
     market.rows["ask_e4"][:, 0] = scan.CHEAP_E4
