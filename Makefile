@@ -84,7 +84,7 @@ format: $(DEVELOP)
 # compiled beside the installation of what development needs and lint: neither keeps two cores busy all the time.
 test: $(RUNTIME)
 	@$(MAKE) --no-print-directory -j2 kernels lint
-	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT)
+	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) --benchmark-disable
 	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) -m "not shared_data and not soak and not long_plain" \
 	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
@@ -98,7 +98,8 @@ soak: $(DEVELOP) kernels
 $(PEERS): $(RUNTIME) requirements-bench.lock
 	@$(PIP) $(LOCKED) -r requirements-bench.lock && touch $@ || echo "no peers could be installed: going on without"
 
-bench: kernels $(PEERS)
+bench: kernels $(PEERS) $(DEVELOP)
+	$(if $(BENCHES),,$(PY) -m pytest -q tests/bench/test_micro.py --benchmark-only)
 	$(PY) -m bench $(BENCHES)
 
 docs: kernels

@@ -53,13 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--save", action="store_true", help="keep the results, for the page and for --compare"
     )
     parser.add_argument("--compare", type=Path, metavar="OLD", help="file of results kept before")
-    parser.add_argument("--page", action="store_true", help="measure nothing, write docs/benchmarks.md")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="measure nothing, write the tables of docs/benchmarks.md and README.md",
+    )
 
 
 def run(args: argparse.Namespace, package: str = PACKAGE) -> int:
     """Run benches one after another; 1 when a claim of one does not hold. ConfigError for unknown names."""
     if args.page:
-        _page.write_page()
+        _page.write_pages()
         return ExitCode.OK
     chosen, own = _split(args.names, package)
     old = _kept.load(args.compare) if args.compare else []

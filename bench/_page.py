@@ -1,4 +1,4 @@
-"""The tables of ``docs/benchmarks.md``, made from what is kept in ``bench/results``."""
+"""The tables of ``docs/benchmarks.md`` and of ``README.md``, made from what is kept in ``bench/results``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from bench import _headlines
 from bench._kept import RESULTS, load
 from bench._machine import machine_line
 from bench._result import OURS, Result, Row
@@ -13,6 +14,7 @@ from bench._show import factor, number, verdict
 from procs.places import PACKAGES_ROOT
 
 PAGE: Final = PACKAGES_ROOT / "docs" / "benchmarks.md"
+README: Final = PACKAGES_ROOT / "README.md"
 BEGIN: Final = "<!-- results: written by make docs from bench/results -->"
 END: Final = "<!-- end of results -->"
 TAILS: Final = ("p99_ns", "p99.9_ns", "max_ns")
@@ -20,15 +22,34 @@ TAILS: Final = ("p99_ns", "p99.9_ns", "max_ns")
 
 def page(text: str, folder: Path = RESULTS) -> str:
     """The page ``text`` with its tables made anew."""
+    return _between(text, [line for results in _kept_in(folder) for line in _machine(results)])
+
+
+def readme(text: str, folder: Path = RESULTS) -> str:
+    """``README.md`` with its figures made anew."""
+    lines: list[str] = []
+    for results in _kept_in(folder):
+        machine = results[0].machine
+        lines += ["", f"{machine['cpu']}, {machine['cores']} cores:", "", *_headlines.table(results)]
+    return _between(text, lines[1:])
+
+
+def write_pages(page_path: Path = PAGE, readme_path: Path = README, folder: Path = RESULTS) -> None:
+    """Write the tables of both."""
+    for path, made in ((page_path, page), (readme_path, readme)):
+        path.write_text(made(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
+
+
+def _kept_in(folder: Path) -> list[list[Result]]:
+    return [load(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _between(text: str, lines: Sequence[str]) -> str:
+    """The text with other lines between its marks."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    tables = "\n".join(line for path in sorted(folder.glob("*.json")) for line in _machine(load(path)))
+    tables = "\n".join(lines)
     return f"{before}{BEGIN}\n\n{tables or 'Nothing is kept yet.'}\n\n{END}{after}"
-
-
-def write_page(path: Path = PAGE, folder: Path = RESULTS) -> None:
-    """Write the tables of the page."""
-    path.write_text(page(path.read_text(encoding="utf-8"), folder), encoding="utf-8")
 
 
 def _machine(results: Sequence[Result]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Sequence
 from multiprocessing.queues import Queue
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -41,6 +41,37 @@ def _strategy(
         intents.put(top.recv_ns if is_cheap else 0)
 
 
+class PlainCore:
+    """All of it in one process, without any queue: the least that orjson and dictionaries can do."""
+
+    def __init__(self, opening: Sequence[bytes], pair_of: dict[str, str]) -> None:
+        self._books, self._pair_of = PlainBooks(), pair_of
+        for frame in opening:
+            self._books.apply(orjson.loads(frame))
+        self._asks = {asset: float(min(self._books.books[asset][1])) for asset in pair_of}
+
+    def on_frame(self, frame: bytes) -> int | None:
+        """From the callback to the decision to buy, in nanoseconds; None when there is nothing to buy."""
+        recv_ns = time.monotonic_ns()
+        asset = self.apply(frame)
+        is_cheap = self._asks[asset] + self._asks[self._pair_of[asset]] < ONE
+        return time.monotonic_ns() - recv_ns if is_cheap else None
+
+    def apply(self, frame: bytes) -> str:
+        """Put a frame into the books; whose it was."""
+        message = orjson.loads(frame)
+        self._books.apply(message)
+        asset = asset_of(message)
+        self._asks[asset] = float(min(self._books.books[asset][1]))
+        return asset
+
+
+def asset_of(message: dict[str, Any]) -> str:
+    """The first token that a message is about."""
+    changes = message.get("price_changes")
+    return str(changes[0]["asset_id"] if changes else message["asset_id"])
+
+
 class PlainPath:
     """Both processes of it."""
 
@@ -64,8 +95,7 @@ class PlainPath:
         recv_ns = time.monotonic_ns()
         message = orjson.loads(frame)
         self._books.apply(message)
-        changes = message.get("price_changes")
-        asset = changes[0]["asset_id"] if changes else message["asset_id"]
+        asset = asset_of(message)
         self._tops.put(Best(asset, float(min(self._books.books[asset][1])), recv_ns))
         answered = self._intents.get(timeout=DEADLINE_S)
         return time.monotonic_ns() - answered if answered else None

@@ -1,8 +1,9 @@
 """The far ends of ``bench.path``, each in a process of its own, as ``python -m bench._trade_side``.
 
 ``trade``: strategy and optimizer of a real engine over the rings and tables in FOLDER, and in the executor's
-place a reader that notes how old each plan is when it comes, and says that it is done. ``watch``: a compiled
-reader of one row of a table of books. Both answer each line on stdin with a line of JSON.
+place a reader that notes how old each plan is when it comes, and says that it is done. ``signals``: the same
+in the optimizer's place, for the signals of a strategy that is not here. ``watch``: a compiled reader of one
+row of a table of books. All answer each line on stdin with a line of JSON.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from engine.records import (  # noqa: E402
     BOOK_ROW,
     ORDER_EVENT,
     PLAN_HEAD,
+    SIGNAL_HEAD,
     DecisionStage,
     OrderStatus,
     Venue,
@@ -38,12 +41,13 @@ from engine.records import (  # noqa: E402
 from engine.strategies.warm import warm as warm_strategies  # noqa: E402
 from procs.agent import Agent  # noqa: E402
 from procs.config_files import load_fee_table  # noqa: E402
+from procs.ladder import make_ladder  # noqa: E402
 from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
 from procs.stages import Stages  # noqa: E402
 from procs.wires import Wires  # noqa: E402
 from shm.atomics import address_of, load_acquire, pause  # noqa: E402
 from shm.jit import kernel  # noqa: E402
-from shm.ring import cell_index  # noqa: E402
+from shm.ring import Reader, cell_index  # noqa: E402
 from shm.table import Table, fetch_row, row_address  # noqa: E402
 
 EPOCH: Final = 2
@@ -62,12 +66,95 @@ def engine_ns() -> int:
 
 
 def join(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, Stages]:
-    """Stages of ``roles`` over the rings and tables in ``folder``."""
+    """Stages of ``roles`` over the rings and tables in ``folder``, as a live process of an engine has them.
+
+    Feed and books are fused, and each stage keeps its ladder.
+    """
     config = config_of(2 * pairs)
     markets = [market_of(number) for number in range(2 * pairs)]
     scene = Scene(markets, [pair_of(number) for number in range(pairs)], load_fee_table(config), START_NS)
     wires = Wires.join(VENUES, folder, roles, EPOCH)
-    return wires, Stages(EngineParts(config, scene, wires, roles, EPOCH), roles)
+    ladder = make_ladder(roles[-1].name.lower(), roles, folder, EPOCH, engine_ns)
+    parts = EngineParts(config, scene, wires, roles, EPOCH, ladder=ladder)
+    return wires, Stages(parts, roles, fused=engine_ns)
+
+
+class Taken(NamedTuple):
+    """When a frame was received of which something came, and when we had it; engine time."""
+
+    recv_ns: int
+    now_ns: int
+
+
+class Taker:
+    """Takes plans or signals in the place of the stage they are for, and says of each that it is done with.
+
+    ``executor`` are wires whose writer of events we are.
+    """
+
+    def __init__(self, reader: Reader, layout: np.dtype[np.void], executor: Wires) -> None:
+        self._reader, self._heads = reader, reader.records(layout)
+        self._ids = [name for name in ("plan_id", "signal_id") if name in (layout.names or ())]
+        self._executor = executor
+        self._event = np.zeros(1, ORDER_EVENT)
+
+    def poll(self) -> list[Taken]:
+        """What has come since the last look."""
+        cells = self._reader.poll()
+        now_ns = engine_ns()
+        heads = [cell for cell in range(max(cells, 0)) if cell_index(int(self._reader.tags[cell])) == 0]
+        found = [Taken(int(self._heads[cell]["recv_ns"]), now_ns) for cell in heads]
+        for cell in heads:
+            self._done(self._heads[cell])
+        return found
+
+    def _done(self, head: np.void) -> None:
+        event = self._event
+        for name in self._ids:
+            event[name] = head[name]
+        event["slot"], event["venue"] = head["slot"], Venue.POLYMARKET
+        event["status"], event["plan_done"] = OrderStatus.CANCELLED, 1
+        if not self._executor.events.publish(event):
+            raise RuntimeError("no room for an event")
+
+
+class Signals:
+    """Who takes signals where the optimizer and the executor would be, and reads what else would fill up."""
+
+    def __init__(self, folder: Path) -> None:
+        wires = Wires.join(VENUES, folder, (Role.OPTIMIZER, Role.EXECUTOR), EPOCH)
+        self._taker = Taker(wires.signals.resume("optimizer", 0), SIGNAL_HEAD, wires)
+        self._others = [
+            wires.events.resume("optimizer", 0),
+            wires.decisions[DecisionStage.STRATEGY].resume("log", 0),
+        ]
+
+    def begin(self) -> None:
+        """What came before is done with."""
+        self.poll()
+
+    def poll(self) -> list[Taken]:
+        """As of ``Taker``; then, off the way, events and decisions."""
+        found = self._taker.poll()
+        for reader in self._others if found else ():
+            reader.poll()
+        return found
+
+    def take(self, expected: int) -> list[int]:
+        """Poll until so many have come, or none for SILENT_S; their ages in nanoseconds."""
+        return ages_of(self.poll, expected)
+
+
+def ages_of(poll: Callable[[], list[Taken]], expected: int) -> list[int]:
+    """Poll until so many ages are there, or none has come for SILENT_S."""
+    ages: list[int] = []
+    deadline_s = time.monotonic() + SILENT_S
+    while len(ages) < expected and time.monotonic() < deadline_s:
+        found = poll()
+        if found:
+            deadline_s = time.monotonic() + SILENT_S
+            ages += [one.now_ns - one.recv_ns for one in found]
+    return ages
 
 
 class Trade:
@@ -82,13 +169,11 @@ class Trade:
         for venue in VENUES:
             self._executor.accounts.write(int(venue), account)
         self._agents: list[Agent] = stages.in_order()
-        self.plans = self._wires.plans.resume("executor", 0)
-        self._heads = self.plans.records(PLAN_HEAD)
+        self._taker = Taker(self._wires.plans.resume("executor", 0), PLAN_HEAD, self._executor)
         self._logs = [
             self._wires.decisions[stage].resume("log", 0)
             for stage in (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER)
         ]
-        self._event = np.zeros(1, ORDER_EVENT)
         for agent in self._agents:
             agent.on_start(engine_ns())
 
@@ -97,32 +182,18 @@ class Trade:
         for agent in self._agents:
             agent.do_work(engine_ns())
 
-    def take(self, plans: int) -> list[int]:
-        """Work until so many plans have come, or none for SILENT_S; their ages in nanoseconds."""
-        ages: list[int] = []
-        deadline_s = time.monotonic() + SILENT_S
-        while len(ages) < plans and time.monotonic() < deadline_s:
-            for agent in self._agents:
-                agent.do_work(engine_ns())
-            cells = self.plans.poll()
-            now_ns = engine_ns()
-            for cell in range(max(cells, 0)):
-                if cell_index(int(self.plans.tags[cell])) == 0:
-                    deadline_s = time.monotonic() + SILENT_S
-                    head = self._heads[cell]
-                    ages.append(now_ns - int(head["recv_ns"]))
-                    self._done(head)
-            for log in self._logs:
-                log.poll()
-        return ages
+    def poll(self) -> list[Taken]:
+        """A turn of both stages, and the plans that came of it."""
+        for agent in self._agents:
+            agent.do_work(engine_ns())
+        found = self._taker.poll()
+        for log in self._logs:
+            log.poll()
+        return found
 
-    def _done(self, head: np.void) -> None:
-        event = self._event
-        event["plan_id"], event["signal_id"] = head["plan_id"], head["signal_id"]
-        event["slot"], event["venue"] = head["slot"], Venue.POLYMARKET
-        event["status"], event["plan_done"] = OrderStatus.CANCELLED, 1
-        if not self._executor.events.publish(event):
-            raise RuntimeError("no room for an event")
+    def take(self, expected: int) -> list[int]:
+        """Work until so many plans have come, or none for SILENT_S; their ages in nanoseconds."""
+        return ages_of(self.poll, expected)
 
 
 @kernel
@@ -163,17 +234,29 @@ class Watcher:
         """Look where the row stands now."""
         self._look(np.zeros(1, np.int64), 1)
 
-    def take(self, changes: int) -> list[int]:
+    def take(self, expected: int) -> list[int]:
         """Ages of the next changes of the row in slot 0, without those that the next one overtook.
 
         Empty when not all of them happened.
         """
-        ages, seen = np.zeros(changes, np.int64), 0
-        end = int(self._out[0]) + 2 * changes  # the sequence goes up by two at each change
+        ages, seen = np.zeros(expected, np.int64), 0
+        end = int(self._out[0]) + 2 * expected  # the sequence goes up by two at each change
         deadline_s = time.monotonic() + DEADLINE_S
         while int(self._out[0]) < end and time.monotonic() < deadline_s:
             seen = self._look(ages, seen)
         return [int(age) for age in ages[:seen]] if int(self._out[0]) == end else []
+
+
+class Side(Protocol):
+    """A far end."""
+
+    def begin(self) -> None:
+        """What came before is done with."""
+        ...
+
+    def take(self, expected: int) -> list[int]:
+        """Ages of what comes, in nanoseconds."""
+        ...
 
 
 def main(way: str, folder: Path, core: int, pairs: int) -> int:
@@ -181,7 +264,12 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
     os.sched_setaffinity(0, {core})
     for warm in (warm_strategies, warm_optimizer):
         warm()
-    side = Trade(folder, pairs) if way == "trade" else Watcher(folder)
+    sides: dict[str, Callable[[], Side]] = {
+        "trade": lambda: Trade(folder, pairs),
+        "signals": lambda: Signals(folder),
+        "watch": lambda: Watcher(folder),
+    }
+    side = sides[way]()
     print("ready", flush=True)
     for line in sys.stdin:
         before = switched()

@@ -1,7 +1,8 @@
-"""What the ladder itself costs: its calls one by one, and the book stage with and without it.
+"""What the ladder itself costs: its calls one by one, and a frame's way to rows and tops with and without it.
 
-Calls are as the stages make them, from Python, with the clock read in each. The book stage is measured on the
-wire text of a made Kalshi session, one frame a pass, in interleaved pairs; frames in memory, no socket.
+Calls are as stages in processes of their own make them, from Python, with the clock read in each. The way of
+a frame is the one compiled call of a live engine (``procs.fused_feed``), on the wire text of a made Kalshi
+session, in interleaved pairs; frames in memory, no socket.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from procs.book import BookAgent  # noqa: E402
 from procs.book_notes import NOTE_CELLS  # noqa: E402
 from procs.config_files import load_config, load_fee_table  # noqa: E402
 from procs.feed import FeedAgent  # noqa: E402
+from procs.fused_feed import FusedFeed  # noqa: E402
 from procs.ladder import (  # noqa: E402
     LADDER_ROW,
     RECENT,
@@ -64,9 +66,9 @@ PAIRS: Final = 31
 DELTAS: Final = 500
 MARKETS: Final = 2
 RING_CELLS: Final = 1 << 12
-STAGE: Final = "book stage, one frame a pass"
+STAGE: Final = "a frame to rows and tops, one call"
 WITHOUT: Final = "without the ladder"
-RATIO_MAX: Final = 1.25  # the claim: the book stage, one frame a pass, with and without
+RATIO_MAX: Final = 1.25  # the claim: with and without
 
 
 def nanoseconds(act: Callable[[], object]) -> float:
@@ -108,7 +110,7 @@ def calls(histograms: Histograms) -> dict[str, float]:
 
 
 class Books:
-    """Feed and book stage of a made session, in private memory."""
+    """Feed and books of a made session as one, in private memory."""
 
     def __init__(self, recording: Path, rung: BookRung | None) -> None:
         config = load_config()
@@ -116,8 +118,11 @@ class Books:
         updates = OverwritingRing.create(RING_CELLS, SMALL_BYTES)
         tops, table = OverwritingRing.create(RING_CELLS, WIDE_BYTES), Table.create(MARKETS, BOOK_ROW)
         notes = OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
-        self._feed = FeedAgent(Venue.KALSHI, KalshiCodec(symbols), updates)
-        self._book = BookAgent(Venue.KALSHI, store, updates, notes, tops, table, rung=rung)
+        codec = KalshiCodec(symbols)
+        feed = FeedAgent(Venue.KALSHI, codec, updates)
+        book = BookAgent(Venue.KALSHI, store, None, notes, tops, table, rung=rung)
+        now = time.monotonic_ns
+        self._feed = FusedFeed(feed, codec, book, store, updates, tops, table, now, rung)
         with RecordingReader(recording) as reader:
             markets, self.frames = reader.header.markets, list(reader.frames())
         fees, at_ns = load_fee_table(config), self.frames[0].recv_ns
@@ -126,18 +131,17 @@ class Books:
         registry.add_all(markets)
 
     def play(self) -> float:
-        """Nanoseconds of a frame in the book stage: the median, whatever interrupted some of them."""
+        """Nanoseconds of a frame: the median, whatever interrupted some of them."""
         spent_ns = []
         for frame in self.frames:
-            self._feed.on_frame(frame.raw, frame.recv_ns, frame.conn)
             began_ns = time.perf_counter_ns()
-            self._book.do_work(frame.recv_ns)
+            self._feed.on_frame(frame.raw, frame.recv_ns, frame.conn)
             spent_ns.append(time.perf_counter_ns() - began_ns)
         return statistics.median(spent_ns)
 
 
 def measure(result: Result) -> None:
-    """The calls one by one, then the book stage with and without, in interleaved pairs."""
+    """The calls one by one, then a frame with and without, in interleaved pairs."""
     histograms = Histograms.create(rungs_of(tuple(Role)))
     for what, cost_ns in calls(histograms).items():
         result.rows.append(Row(what, OURS, [{"ns": cost_ns}], [0]))

@@ -1,10 +1,19 @@
-"""From a frame in a feed's callback to the book that others see, and to a plan at the executor.
+"""From a frame in a feed's callback to the book others see, to a signal, and to a plan at the executor.
 
-The agents of a real engine in topology two: feed and books here, strategy and optimizer on the other core,
-over rings and tables in shared memory. A frame in each interval by a schedule that is never reset; its time
-of receipt travels with it, and the far end takes it from its own clock. Every second frame of a market makes
-a pair an opportunity, and each of these becomes one plan, unless the far end was away for so long that it is
-gone by then: that is counted (``missed``). The plain way gets the same frames.
+The stages of a live engine over rings and tables in shared memory, as its processes run them: feed and books
+are one compiled call (``procs.fused_feed``), the strategy decides in one (``procs.top_scan``), ladders count.
+The strategy takes turns all the time, so that what became of its signals is taken in between two frames.
+A frame in each interval by a schedule that is never reset; its time of receipt travels with it, and the far
+end takes it from its own clock. Every second frame of a market makes a pair an opportunity, and each of these
+becomes one signal or one plan, unless the far end was away for so long that it is gone by then: that is
+counted (``missed``). The plain ways get the same frames.
+
+- To the book: from before the callback until a compiled reader on the other core has the row whole.
+- To a signal, one core: from before the callback until the strategy's turn behind it has come back.
+- To an order intent: feed, books and strategy here; the other core reads the ring of signals from Python, as
+  the optimizer does. A signal has legs with side, price and size. What allocation of cash, the gate and the
+  journal take afterwards is not in it.
+- To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it.
 """
 
 from __future__ import annotations
@@ -22,10 +31,10 @@ from pathlib import Path
 from typing import Final
 
 from bench import _scene
-from bench._plain_path import PlainPath
+from bench._plain_path import PlainCore, PlainPath
 from bench._result import OURS, Result, claim, claim_ratio
 from bench._timing import interleave
-from bench._trade_side import engine_ns, join
+from bench._trade_side import Signals, engine_ns, join
 from engine.config import Role
 from engine.records import Venue
 from procs.parts import VENUES
@@ -33,28 +42,36 @@ from procs.wires import Wires
 
 PAIRS: Final = 50
 ROUNDS: Final = 8  # of a run to plans: half of them make some
+SIGNAL_ROUNDS: Final = 40
 CHANGES: Final = 2_000  # of a run to a book
 BOOK_INTERVAL_US: Final = 500
+SIGNAL_INTERVAL_US: Final = 500
 PLAN_INTERVAL_US: Final = 4_000
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
 TAILS: Final = {"p50_ns": 0.5, "p99_ns": 0.99, "max_ns": 1.0}
 WARM_SHARE: Final = 100
 SEEN_MIN: Final = 0.1  # what is overtaken before it is looked at is gone: such runs are disturbed ones
 VISIBLE: Final = "frame callback to book visible"
-INTENT: Final = "frame callback to plan at the executor, two cores"
+SIGNAL: Final = "frame callback to signal in the ring, one core"
+INTENT: Final = "frame callback to order intent (signal) at the other core"
+PLAN: Final = "frame callback to plan at the executor, two cores"
 PLAIN: Final = "orjson, dictionaries, multiprocessing.Queue twice"
-CLAIMS: Final = {VISIBLE: (1_500, 4_000), INTENT: (4_000, 12_000)}  # p50, p99
+PLAIN_CORE: Final = "orjson, dictionaries, one process"
+# p50, p99; that of an order intent is made of both, with allocation and without.
+CLAIMS: Final = {VISIBLE: (1_500, 4_000), INTENT: (4_000, 12_000), PLAN: (4_000, 12_000)}
 TIMES_MIN: Final = 10.0
+MARKET_DATA: Final = (Role.FEED, Role.BOOK)
 
 
 class Market:
-    """Feed and books of the engine in ``folder``."""
+    """Feed and books of the engine in ``folder``, fused; with its strategy where the role is given."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, roles: tuple[Role, ...] = MARKET_DATA) -> None:
         Wires.create(VENUES, 2 * PAIRS, folder).release()
-        _, stages = join(folder, PAIRS, (Role.FEED, Role.BOOK))
-        self.feed = stages.feeds[Venue.POLYMARKET]
-        [self.books] = [book for book in stages.books if book.venue is Venue.POLYMARKET]
+        _, stages = join(folder, PAIRS, roles)
+        self.feeds, self.sinks = stages.feeds, stages.sinks()
+        self.books = stages.books
+        self.strategy = stages.strategy
         self._next_round = 0
         for agent in stages.in_order():
             agent.on_start(engine_ns())
@@ -64,11 +81,17 @@ class Market:
         for frame in _scene.opening(2 * PAIRS):
             self.on_frame(frame)
 
-    def on_frame(self, frame: bytes) -> None:
-        """What the callback of a socket does, and the turn of the books behind it."""
-        now_ns = engine_ns()
-        self.feed.on_frame(frame, now_ns, 0)
-        self.books.do_work(now_ns)
+    def on_frame(self, frame: bytes) -> int:
+        """What the callback of a socket does, and the strategy's turn behind it; nanoseconds it took."""
+        recv_ns = engine_ns()
+        self.sinks[Venue.POLYMARKET].on_frame(frame, recv_ns, 0)
+        self.turn()
+        return engine_ns() - recv_ns
+
+    def turn(self) -> None:
+        """The strategy's, where it is here."""
+        if self.strategy is not None:
+            self.strategy.do_work(engine_ns())
 
     def rounds(self, rounds: int, pairs: int) -> list[bytes]:
         """Frames of the next rounds over the first market of so many pairs."""
@@ -122,13 +145,18 @@ def tails(ages: list[int]) -> dict[str, float]:
     return {name: float(kept[int((len(kept) - 1) * part)]) for name, part in TAILS.items()}
 
 
-def paced(frames: list[bytes], interval_us: int, on_frame: Callable[[bytes], object]) -> list[object]:
-    """Hand out a frame in each interval; what each gave."""
+def paced(
+    frames: list[bytes],
+    interval_us: int,
+    on_frame: Callable[[bytes], object],
+    idle: Callable[[], object] = lambda: None,
+) -> list[object]:
+    """Hand out a frame in each interval, and go on with ``idle`` between; what each gave."""
     start_ns = time.monotonic_ns()
     given = []
     for number, frame in enumerate(frames):
         while time.monotonic_ns() - start_ns < number * interval_us * 1_000:
-            pass
+            idle()
         given.append(on_frame(frame))
     return given
 
@@ -139,6 +167,26 @@ def to_plan(market: Market, far: FarEnd) -> dict[str, float]:
     return far.run(lambda: _send(market, frames, PLAN_INTERVAL_US), len(frames) // 2)
 
 
+def to_intent(market: Market, far: FarEnd) -> dict[str, float]:
+    """One run to signals at the other core."""
+    frames = market.rounds(SIGNAL_ROUNDS, PAIRS)
+    return far.run(lambda: _send(market, frames, SIGNAL_INTERVAL_US), len(frames) // 2)
+
+
+def to_signal(market: Market, signals: Signals) -> dict[str, float]:
+    """One run to signals in the ring when the strategy has had its turn; RuntimeError when one is missing."""
+
+    def on_frame(frame: bytes) -> int | None:
+        took_ns = market.on_frame(frame)
+        return took_ns if signals.poll() else None
+
+    frames = market.rounds(SIGNAL_ROUNDS, PAIRS)
+    ages = _ages(paced(frames, SIGNAL_INTERVAL_US, on_frame, market.turn))
+    if len(ages) != len(frames) // 2:
+        raise RuntimeError(f"{len(ages)} signals of {len(frames) // 2} opportunities")
+    return tails(ages)
+
+
 def to_book(market: Market, far: FarEnd) -> dict[str, float]:
     """One run to a row of one book that somebody watches."""
     frames = market.rounds(CHANGES, 1)
@@ -147,22 +195,32 @@ def to_book(market: Market, far: FarEnd) -> dict[str, float]:
 
 
 def _send(market: Market, frames: list[bytes], interval_us: int) -> None:
-    paced(frames, interval_us, market.on_frame)
+    paced(frames, interval_us, market.on_frame, market.turn)
 
 
-def plainly(market: Market, plain: PlainPath) -> dict[str, float]:
-    """One run of the plain way."""
-    given = paced(market.rounds(ROUNDS, PAIRS), PLAN_INTERVAL_US, plain.on_frame)
-    return tails([age for age in given if isinstance(age, int)])
+def _ages(given: list[object]) -> list[int]:
+    return [age for age in given if isinstance(age, int)]
+
+
+def plainly(market: Market, plain: PlainPath | PlainCore, rounds: int, interval_us: int) -> dict[str, float]:
+    """One run of a plain way."""
+    return tails(_ages(paced(market.rounds(rounds, PAIRS), interval_us, plain.on_frame)))
 
 
 @contextmanager
-def engine(way: str, core: int) -> Iterator[tuple[Market, FarEnd]]:
-    """An engine whose far end is ``way``, on ``core``."""
+def run_folder() -> Iterator[Path]:
+    """A folder for rings and tables, in memory where there is room for it."""
     parent = TMPFS if os.access(TMPFS, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        market = Market(Path(folder))
-        far = FarEnd(way, Path(folder), core)
+        yield Path(folder)
+
+
+@contextmanager
+def engine(way: str, core: int, roles: tuple[Role, ...] = MARKET_DATA) -> Iterator[tuple[Market, FarEnd]]:
+    """An engine of which ``roles`` are here, and whose far end is ``way``, on ``core``."""
+    with run_folder() as folder:
+        market = Market(folder, roles)
+        far = FarEnd(way, folder, core)
         try:
             market.open()
             yield market, far
@@ -171,22 +229,48 @@ def engine(way: str, core: int) -> Iterator[tuple[Market, FarEnd]]:
 
 
 def measure(result: Result) -> None:
-    """To the book, then to the plan beside the plain way."""
+    """To the book, to a signal here and there, then to a plan, beside the plain ways."""
     allowed = os.sched_getaffinity(0)
     here, there = min(allowed), max(allowed)
     os.sched_setaffinity(0, {here})
-    pair_of = {_scene.yes_token(number): _scene.yes_token(number ^ 1) for number in range(2 * PAIRS)}
     try:
         with engine("watch", there) as (market, far):
             interleave(result, VISIBLE, {OURS: partial(to_book, market, far)})
-        plain = PlainPath(list(_scene.opening(2 * PAIRS)), pair_of, there)
-        with engine("trade", there) as (market, far):
-            ways = {OURS: partial(to_plan, market, far), PLAIN: partial(plainly, market, plain)}
-            interleave(result, INTENT, ways)
-        plain.close()
+        _measure_one_core(result)
+        _measure_two_cores(result, there)
     finally:
         os.sched_setaffinity(0, allowed)
     for what, (p50_ns, p99_ns) in CLAIMS.items():
         claim(result, what, "p50_ns", p50_ns)
         claim(result, what, "p99_ns", p99_ns)
-    claim_ratio(result, INTENT, PLAIN, TIMES_MIN)
+    for what in (INTENT, PLAN):
+        claim_ratio(result, what, PLAIN, TIMES_MIN)
+
+
+def pairs() -> tuple[list[bytes], dict[str, str]]:
+    """A book of each market, and the other token of its pair."""
+    pair_of = {_scene.yes_token(number): _scene.yes_token(number ^ 1) for number in range(2 * PAIRS)}
+    return list(_scene.opening(2 * PAIRS)), pair_of
+
+
+def _measure_one_core(result: Result) -> None:
+    with run_folder() as folder:
+        market, plain = Market(folder, (*MARKET_DATA, Role.STRATEGY)), PlainCore(*pairs())
+        signals = Signals(folder)
+        market.open()
+        ways = {
+            OURS: partial(to_signal, market, signals),
+            PLAIN_CORE: partial(plainly, market, plain, SIGNAL_ROUNDS, SIGNAL_INTERVAL_US),
+        }
+        interleave(result, SIGNAL, ways)
+
+
+def _measure_two_cores(result: Result, there: int) -> None:
+    plain = PlainPath(*pairs(), there)
+    with engine("signals", there, (*MARKET_DATA, Role.STRATEGY)) as (market, far):
+        beside = partial(plainly, market, plain, SIGNAL_ROUNDS, SIGNAL_INTERVAL_US)
+        interleave(result, INTENT, {OURS: partial(to_intent, market, far), PLAIN: beside})
+    with engine("trade", there) as (market, far):
+        beside = partial(plainly, market, plain, ROUNDS, PLAN_INTERVAL_US)
+        interleave(result, PLAN, {OURS: partial(to_plan, market, far), PLAIN: beside})
+    plain.close()

@@ -1,7 +1,7 @@
 """One venue live, feed and book stage fused: sockets, codec, books, and requests for those in doubt.
 
-Both stages are the agents that processes of their own would run. What follows a frame runs right after the
-read that brought it, so that the updates ring between them is never lapped.
+Feed and books are one compiled call for each frame (``procs.fused_feed``): what it says is in the books when
+the callback of its socket returns. What does not come in frames (notes, the clock, requests) follows a read.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from procs.doubt_watch import DoubtWatch
 from procs.feed import FeedAgent, race_of
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell, Headers, no_headers
+from procs.fused_feed import FusedFeed
 from procs.registry import Registry, market_symbols
 from procs.wires import TOP_CELLS, UPDATE_CELLS
 from shm.ring import OverwritingRing
@@ -54,7 +55,7 @@ NEW_SESSION: Final[Mapping[Venue, Callable[[SocketPlan], Session]]] = {
 class LiveFeed:
     """The markets ``specs`` of one venue.
 
-    ``wrap`` may put something in front of the feed stage; ``also`` is called with the time after every read
+    ``wrap`` may put something in front of feed and books; ``also`` is called with the time after every read
     and at every tick.
     ``boot_epoch`` is never used by an earlier start. ConfigError when the markets or the credentials cannot
     be used.
@@ -75,6 +76,7 @@ class LiveFeed:
     ) -> None:
         self.venue = venue
         self._also = also
+        self._live_books = 0
         self.symbols = SymbolTable(SYMBOLS_PER_MARKET * len(specs))
         self.store = BookStore(
             len(specs), boot_epoch, PAGES_PER_MARKET * len(specs), config.book.crossed_max_ns
@@ -83,19 +85,15 @@ class LiveFeed:
         updates = OverwritingRing.create(UPDATE_CELLS, SMALL_BYTES)
         notes = OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
         self.feed = FeedAgent(venue, self.codec, updates, race_of(config.venues.of(venue).feed))
-        self.book = BookAgent(
-            venue,
-            self.store,
-            updates,
-            notes,
-            OverwritingRing.create(TOP_CELLS, WIDE_BYTES),
-            Table.create(len(specs), BOOK_ROW),
-        )
+        tops = OverwritingRing.create(TOP_CELLS, WIDE_BYTES)
+        table = Table.create(len(specs), BOOK_ROW)
+        self.book = BookAgent(venue, self.store, None, notes, tops, table)
+        fused = FusedFeed(self.feed, self.codec, self.book, self.store, updates, tops, table, now_ns)
         self.shell = shell_for(
             venue,
             config,
             specs,
-            wrap(self.feed),
+            wrap(fused),
             credentials,
             now_ns=now_ns,
             unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
@@ -107,8 +105,8 @@ class LiveFeed:
         self._register(config, specs, fees, now_ns())
 
     def live_books(self) -> int:
-        """Books that may be traded on, as of the last read or tick."""
-        return int(np.count_nonzero(self.store.rows["trust"] == Trust.LIVE))
+        """Books that may be traded on, as of the last read or tick: our own leaving puts all in doubt."""
+        return self._live_books
 
     def _register(self, config: Config, specs: Sequence[MarketSpec], fees: FeeTable, at_ns: int) -> None:
         direct = {self.venue: config.venues.of(self.venue).direct_member}
@@ -119,11 +117,12 @@ class LiveFeed:
             self.watch.add(registry.add(spec), spec)
 
     def _follow(self, now_ns: int) -> None:
-        """Apply what came in, and ask for what is in doubt."""
+        """Take notes in, act by the clock, and ask for what is in doubt."""
         while self.book.do_work(now_ns):
             pass
         if self.watch.look(now_ns):
             self.book.do_work(now_ns)
+        self._live_books = int(np.count_nonzero(self.store.rows["trust"] == Trust.LIVE))
         if self._also is not None:
             self._also(now_ns)
 

@@ -25,11 +25,16 @@ from bench._parsers import extracting
 from bench.book import CHUNK, random_updates, write_levels
 from engine.book import apply, ladder, vwap
 from engine.book.store import BookStore
-from engine.records import BOOK_UPDATE, Venue
+from engine.records import BOOK_ROW, BOOK_UPDATE, SMALL_BYTES, WIDE_BYTES, Venue
 from engine.strategies import scanner
 from engine.strategies.warm import warm as warm_scanner
 from engine.venues.kalshi import _fast as kalshi
 from engine.venues.polymarket import _fast as polymarket
+from procs import frame_kernels, top_kernel, top_scan
+from procs.book import BookAgent
+from procs.book_notes import NOTE_CELLS
+from procs.feed import FeedAgent
+from procs.fused_feed import FusedFeed
 from shm import cells, histogram, ring, table
 from tests.kernel_assembly import assembly, functions
 
@@ -100,6 +105,40 @@ def test_a_message_through_a_ring_is_faster_than_through_a_queue() -> None:
     assert times_faster(ours, theirs) > 3.0
 
 
+class Floor:
+    """Feed and books of a venue in private memory, as one or as two stages."""
+
+    def __init__(self, venue: Venue, *, is_fused: bool) -> None:
+        codec, self.store = _frames.codec_of(venue), _store(venue)
+        updates = ring.OverwritingRing.create(1 << 12, SMALL_BYTES)
+        notes = ring.OverwritingRing.create(NOTE_CELLS, SMALL_BYTES)
+        tops = ring.OverwritingRing.create(1 << 12, WIDE_BYTES)
+        rows = table.Table.create(_frames.MARKETS, BOOK_ROW)
+        self.feed = FeedAgent(venue, codec, updates)
+        self.book = BookAgent(venue, self.store, None if is_fused else updates, notes, tops, rows)
+        self.fused = FusedFeed(self.feed, codec, self.book, self.store, updates, tops, rows, lambda: 1)
+        if not is_fused:
+            self.feed.forward = None
+
+
+@pytest.mark.parametrize("venue", list(Venue))
+def test_a_frame_in_one_call_is_faster_than_through_two_stages(venue: Venue) -> None:
+    frames, one, two = MADE[venue](60), Floor(venue, is_fused=True), Floor(venue, is_fused=False)
+
+    def ours() -> None:
+        for raw in frames:
+            one.fused.on_frame(raw, 1, 0)
+
+    def theirs() -> None:
+        for raw in frames:
+            two.feed.on_frame(raw, 1, 0)
+            two.book.do_work(1)
+
+    assert times_faster(ours, theirs) > 4.0
+    assert one.book.applied == two.book.applied > PAIRS * len(frames)
+    assert one.store.rows.tobytes() == two.store.rows.tobytes(), "and it was the same work"
+
+
 def loaded(kernel: Any) -> list[str]:
     """Assembly of a kernel that was called before."""
     found = assembly(kernel)
@@ -142,6 +181,21 @@ def test_hot_kernels_neither_allocate_nor_call_python(kernel: Any) -> None:
         for function in functions(text):
             assert function.outside <= REFERENCE_COUNTS, function
             assert not function.locked or function.name in REFERENCE_COUNTS, function
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [*frame_kernels.FRAME_KERNELS.values(), top_kernel.decide_tops],
+    ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}",
+)
+def test_the_calls_of_the_hot_path_call_nothing(kernel: Any) -> None:
+    """Not even references are counted: they work on addresses. The rings' own publishing may lock."""
+    frame_kernels.warm()
+    top_scan.warm()
+    for text in loaded(kernel):
+        for function in functions(text):
+            assert function.outside == frozenset(), function
+            assert "NRT_" not in function.name, function
 
 
 def test_a_lock_a_call_and_an_allocation_are_noticed() -> None:

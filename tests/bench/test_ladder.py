@@ -1,4 +1,4 @@
-"""The bench of the ladder: every call is measured, and both book stages play the same session."""
+"""The bench of the ladder: every call is measured, and both ways of a frame play the same session."""
 
 from __future__ import annotations
 

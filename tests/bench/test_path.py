@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench import _scene, _trade_side, path, scan
-from bench._plain_path import PlainPath
+from bench._plain_path import PlainCore, PlainPath
+from engine.config import Role
+from engine.records import Venue
 
 pytestmark = pytest.mark.compiled_only
 
@@ -19,14 +22,34 @@ CORE = min(os.sched_getaffinity(0))
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(path, "PAIRS", 3)
     monkeypatch.setattr(path, "CHANGES", 20)
+    monkeypatch.setattr(path, "SIGNAL_ROUNDS", 8)
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
 
 
 def test_the_scan_finds_what_is_planted_and_nothing_else() -> None:
     market = scan.Market(20, 5)
     assert market.scan(50)["p50_ns"] > 0
+    assert market.turns(50)["p50_ns"] > 0
+    assert market.strategy.tops == 100, "those for the compiled calls alone, and its own"
     assert market.find(23)["per_s"] > 0
+    assert market.strategy.signals == 23
     assert market.scan(50)["p50_ns"] > 0, "and it is gone again"
+    assert market.scan_at_once(50)["ns"] > 0
+
+
+def test_a_scan_of_more_than_a_batch_leaves_room_for_what_follows() -> None:
+    market = scan.Market(20, 5)
+    assert market.scan_at_once(40 * scan.BATCH)["ns"] > 0, "more decisions than their ring has cells"
+    assert market.turns(10)["p50_ns"] > 0
+    assert market.find(20)["per_s"] > 0
+
+
+def test_an_opportunity_in_a_quiet_scan_is_an_error() -> None:
+    market = scan.Market(20, 5)
+    market.rows["ask_e4"][:, 0] = scan.CHEAP_E4
+    market._show(np.arange(20))
+    with pytest.raises(RuntimeError, match="stopped at top"):
+        market.scan(50)
 
 
 def test_every_opportunity_becomes_one_plan_and_nothing_else_does(tmp_path: Path) -> None:
@@ -43,7 +66,40 @@ def test_every_opportunity_becomes_one_plan_and_nothing_else_does(tmp_path: Path
         for frame in market.rounds(1, path.PAIRS):  # and gone
             market.on_frame(frame)
         trade.begin()
-        assert trade.plans.poll() == 0
+        assert trade.poll() == []
+
+
+def test_every_opportunity_is_a_signal_when_the_strategy_has_had_its_turn(tmp_path: Path) -> None:
+    folder = tmp_path / "wires"
+    folder.mkdir(0o700)
+    market = path.Market(folder, (*path.MARKET_DATA, Role.STRATEGY))
+    signals = _trade_side.Signals(folder)
+    market.open()
+    run = path.to_signal(market, signals)
+    assert 0 < run["p50_ns"] <= run["p99_ns"]
+    assert market.strategy is not None
+    assert market.strategy.signals == path.SIGNAL_ROUNDS // 2 * path.PAIRS
+    assert market.feeds[Venue.POLYMARKET].frames == path.SIGNAL_ROUNDS * path.PAIRS + 2 * path.PAIRS
+    market.sinks[Venue.POLYMARKET] = Deaf()
+    with pytest.raises(RuntimeError, match="0 signals of"):
+        path.to_signal(market, signals)
+
+
+class Deaf:
+    """A sink that takes nothing in."""
+
+    def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
+        """Lost."""
+
+    def on_disconnect(self, recv_ns: int, conn: int) -> None:
+        """Lost."""
+
+
+def test_signals_come_to_the_other_end() -> None:
+    with path.engine("signals", CORE, (*path.MARKET_DATA, Role.STRATEGY)) as (market, far):
+        run = path.to_intent(market, far)
+        assert run["p50_ns"] > 0
+        assert run["missed_share"] < 1 - path.SEEN_MIN
 
 
 def test_a_reader_sees_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,9 +114,10 @@ def test_the_plain_way_answers_what_is_cheap() -> None:
     pair_of = {_scene.yes_token(number): _scene.yes_token(number ^ 1) for number in range(4)}
     plain = PlainPath(list(_scene.opening(4)), pair_of, CORE)
     try:
-        cheap, gone = (plain.on_frame(_scene.change(2, is_cheap=is_cheap)) for is_cheap in (True, False))
-        assert cheap is not None
-        assert cheap > 0
-        assert gone is None
+        for way in (plain, PlainCore(list(_scene.opening(4)), pair_of)):
+            cheap, gone = (way.on_frame(_scene.change(2, is_cheap=is_cheap)) for is_cheap in (True, False))
+            assert cheap is not None
+            assert cheap > 0
+            assert gone is None
     finally:
         plain.close()

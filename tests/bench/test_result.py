@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import _kept, _page, _show
+from bench import _headlines, _kept, _page, _show, path, scan, sessions, sockets
 from bench._result import OURS, Claim, Result, Row, claim, claim_ratio, of_document
 from engine.errors import ConfigError
 
@@ -148,6 +148,42 @@ def test_the_page_in_docs_is_what_its_files_make() -> None:
     text = _page.PAGE.read_text(encoding="utf-8")
     assert _page.BEGIN in text
     assert _page.page(text) == text
+
+
+def test_the_readme_has_a_line_for_each_of_its_figures_measured_or_not(tmp_path: Path) -> None:
+    text = f"before\n{_page.BEGIN}\nold\n{_page.END}\nafter\n"
+    assert "Nothing is kept yet." in _page.readme(text, tmp_path)
+    result = made()
+    first = _headlines.HEADLINES[0]
+    result.bench = first.bench
+    for row in result.rows[:2]:
+        row.what = first.what
+    _kept.save([result], tmp_path)
+    readme = _page.readme(text, tmp_path)
+    assert readme.startswith("before\n")
+    assert readme.endswith(f"{_page.END}\nafter\n")
+    again = f"`.venv/bin/pr3dict bench {first.bench}`"
+    assert f"| {first.asked} | **11 ns** (10 ns) | 10.0x other 1.0 | 0.5 | {again} |" in readme
+    assert readme.count("| not measured |") == len(_headlines.HEADLINES) - 1
+    assert _page.readme(readme, tmp_path) == readme
+
+
+def test_the_readme_is_what_the_files_make() -> None:
+    text = _page.README.read_text(encoding="utf-8")
+    assert _page.BEGIN in text
+    assert _page.readme(text) == text
+
+
+def test_the_figures_of_the_readme_are_rows_of_its_benches() -> None:
+    rows = {
+        "path": (path.VISIBLE, path.INTENT),
+        "sockets": (sockets.SUSTAINED,),
+        "scan": (scan.SCAN,),
+        "sessions": tuple(sessions.PER_S_MIN),
+    }
+    assert len(_headlines.HEADLINES) == 5
+    for headline in _headlines.HEADLINES:
+        assert headline.what in rows[headline.bench]
 
 
 def test_a_document_without_rows_is_refused() -> None:

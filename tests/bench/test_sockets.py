@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import importlib.util
 import os
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from bench._result import Result
 
 pytestmark = pytest.mark.compiled_only
 
+PEER = importlib.util.find_spec("websockets") is not None
 CORE = max(os.sched_getaffinity(0))
 
 
@@ -49,8 +52,36 @@ def test_every_record_comes_to_the_loop(tmp_path: Path, rings: bool) -> None:
 
 
 def test_every_frame_of_a_socket_reaches_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
-    with sockets.server(CORE, 500) as url:
-        assert sockets.one_run(url, 500)["per_s"] > 0
+    with sockets.server(CORE, 500) as server:
+        assert sockets.sustained(server.url, 500)["per_s"] > 0
         monkeypatch.setattr(sockets, "DEADLINE_S", 0.2)
-        with pytest.raises(asyncio.TimeoutError):
-            sockets.one_run(url, 501)
+        with pytest.raises(RuntimeError, match="frames came in"):
+            sockets.sustained(server.url, 501)
+
+
+def test_the_age_of_a_signal_counts_from_its_own_frame() -> None:
+    package = importlib.import_module("websockets.asyncio.client") if PEER else None
+    with sockets.server(CORE, 30, 2_000) as server:
+        run = sockets.signalled(server, 30)
+        assert 0 < run["p50_ns"] < 30 * 2_000_000 + sockets.DEADLINE_S * 1e9
+        assert run["missed_share"] <= sockets.MISSED_MAX
+        if package is not None:
+            assert asyncio.run(sockets._plain_signal(package, server, 30))["p50_ns"] > 0
+
+
+def test_arrivals_are_noted_before_they_are_handed_on() -> None:
+    heard: list[tuple[bytes, int]] = []
+
+    class Sink:
+        def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
+            assert arrivals.recv_ns[-1] == recv_ns
+            heard.append((payload, recv_ns))
+
+        def on_disconnect(self, recv_ns: int, conn: int) -> None:
+            heard.append((b"", recv_ns))
+
+    arrivals = sockets.Arrivals(Sink())
+    arrivals.on_frame(b"x", 3, 0)
+    arrivals.on_disconnect(4, 0)
+    assert heard == [(b"x", 3), (b"", 4)]
+    assert arrivals.recv_ns == [3]
