@@ -46,6 +46,7 @@ _FROM_SIGNAL: Final = (
     "kind",
 )
 _FROM_SIGNAL_LEG: Final = ("slot", "generation", "venue", "direction", "outcome", "convert")
+_VENUES: Final = tuple(int(venue) for venue in Venue)
 _LEG_COUNT_MAX: Final = 255  # what DECISION.n_legs can say
 
 
@@ -180,11 +181,13 @@ class Allocator:
         quote = self._quoter.quote(index, solution.sizes[index])
         if quote.reason is not Reason.NONE:
             return quote
+        place = self._n_plans
         head = self._write_head(entry.head, quote, max(solution.bounds[index], quote.profit_micros), now_ns)
         legs = self._write_legs(index, quote.size_e6)
-        free = {int(venue): self.holds.free_cash_micros(venue) for venue in Venue}
+        free = {venue: self.holds.free_cash_micros(venue) for venue in _VENUES}
         capital_cost_ppm = int(entry.head["capital_cost_ppm"])
-        fault = self._check.fault(head, legs, capital_cost_ppm, free, self.shadows.left_e6)
+        heads = self.plan_heads[place : place + 1]
+        fault = self._check.fault(heads, legs, capital_cost_ppm, free, self.shadows)
         if fault:
             self.faults.append(f"plan {head['plan_id']}: {fault}")
             return quote._replace(reason=Reason.VERIFY_FAILED)
