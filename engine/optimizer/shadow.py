@@ -67,7 +67,8 @@ class Shadows:
         if shadow is not None and shadow.seen_e6 == shown_e6:
             shadow.taken_e6 += taken_e6
         else:
-            self._drop(level)
+            if shadow is not None:
+                self._drop(level)
             shadow = self._shadows[level] = _Shadow(shown_e6, taken_e6)
             self._sides[side] = self._sides.get(side, 0) + 1
         self._plans.setdefault(plan_id, []).append((level, shadow, taken_e6))
