@@ -251,6 +251,8 @@ class Allocator:
                 if taken > 0:
                     self.shadows.take(plan_id, side, prices[level], shown[level], taken)
                     left -= taken
+                if left == 0:
+                    break
         self._quoter.consume(index, quote.size_e6)
         self.holds.add(plan_id, quote.hold)
         self._next_plan_id += 1
