@@ -8,43 +8,64 @@ import numpy as np
 
 from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MarketFlag
+from engine.jit import kernel
 from engine.optimizer.levels import Rows
 from engine.reasons import Reason
 from engine.records import LEGS_MAX, MarketState, TopFlag, Trust
 
-_TRADABLE: Final = MarketFlag.IN_USE | MarketFlag.OPEN
+_TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
+_OPEN: Final = int(MarketState.OPEN)
+_LIVE: Final = int(Trust.LIVE)
+_CROSSED, _NO_SIZE = int(TopFlag.CROSSED), int(TopFlag.SIZE_UNKNOWN)
+_REASON_OF: Final = {int(reason): reason for reason in Reason}
+_NONE: Final = int(Reason.NONE)
+_DEADLINE_PASSED, _TOO_MANY_LEGS = int(Reason.DEADLINE_PASSED), int(Reason.TOO_MANY_LEGS)
+_MARKET_CLOSED, _BOOK_NOT_LIVE = int(Reason.MARKET_CLOSED), int(Reason.BOOK_NOT_LIVE)
+_TOP_DISAGREES, _BOOK_CROSSED = int(Reason.TOP_DISAGREES), int(Reason.BOOK_CROSSED)
+_SIZE_UNKNOWN: Final = int(Reason.SIZE_UNKNOWN)
 
 
-def objection(head: np.void, legs: Rows, books: Rows, markets: Rows, now_ns: int) -> Reason:
+def objection(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now_ns: int) -> Reason:
     """First of: deadline, legs (number, a market twice), then leg by leg closed, not live, crossed, size.
 
-    ``head``: SIGNAL_HEAD, ``legs``: its SIGNAL_LEG records; books and markets by slot.
+    ``legs``: SIGNAL_LEG records of one signal; books and markets by slot.
     """
-    if now_ns > head["deadline_ns"]:
-        return Reason.DEADLINE_PASSED
-    if not 0 < len(legs) <= LEGS_MAX or len(set(legs["slot"].tolist())) != len(legs):
-        return Reason.TOO_MANY_LEGS
-    for leg in legs:
-        reason = _leg_objection(leg, books[leg["slot"]], markets[leg["slot"]])
-        if reason is not Reason.NONE:
+    return _REASON_OF[_objection(deadline_ns, legs, books, markets, now_ns)]
+
+
+@kernel
+def _objection(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now_ns: int) -> int:
+    if now_ns > deadline_ns:
+        return _DEADLINE_PASSED
+    if not 0 < len(legs) <= LEGS_MAX:
+        return _TOO_MANY_LEGS
+    for number in range(len(legs)):
+        for other in range(number):
+            if legs[other]["slot"] == legs[number]["slot"]:
+                return _TOO_MANY_LEGS
+    for number in range(len(legs)):
+        slot = legs[number]["slot"]
+        if not 0 <= slot < min(len(books), len(markets)):
+            return _MARKET_CLOSED
+        reason = _leg_objection(legs[number], books[slot], markets[slot])
+        if reason != _NONE:
             return reason
-    return Reason.NONE
+    return _NONE
 
 
-def _leg_objection(leg: np.void, book: np.void, market: np.void) -> Reason:
-    current = market["generation"] == leg["generation"] == book["generation"]
-    is_open = book["market_state"] == MarketState.OPEN and int(market["flags"]) & _TRADABLE == _TRADABLE
-    if not current or not is_open:
-        return Reason.MARKET_CLOSED
-    if book["trust"] != Trust.LIVE:
-        return Reason.BOOK_NOT_LIVE
-    if is_contradicted(int(book["flags"])):
-        return Reason.TOP_DISAGREES
-    if int(book["flags"]) & TopFlag.CROSSED:
-        return Reason.BOOK_CROSSED
-    if int(book["flags"]) & TopFlag.SIZE_UNKNOWN:
-        return Reason.SIZE_UNKNOWN
-    return Reason.NONE
+@kernel
+def _leg_objection(leg: np.void, book: np.void, market: np.void) -> int:
+    flags = int(book["flags"])
+    current = market["generation"] == leg["generation"] and book["generation"] == leg["generation"]
+    if not current or book["market_state"] != _OPEN or int(market["flags"]) & _TRADABLE != _TRADABLE:
+        return _MARKET_CLOSED
+    if book["trust"] != _LIVE:
+        return _BOOK_NOT_LIVE
+    if is_contradicted(flags):
+        return _TOP_DISAGREES
+    if flags & _CROSSED != 0:
+        return _BOOK_CROSSED
+    return _SIZE_UNKNOWN if flags & _NO_SIZE != 0 else _NONE
 
 
 def has_moved(legs: Rows, books: Rows) -> bool:

@@ -19,7 +19,7 @@ from engine.optimizer.adversary import FROM_CONVERSION
 from engine.optimizer.batch import BATCH_LEGS_MAX, OrderLimits, Problem
 from engine.optimizer.fill import JOBS_MAX
 from engine.optimizer.holds import Holds
-from engine.optimizer.levels import PRICE, SIZE, Rows, own_price
+from engine.optimizer.levels import SIZE, Rows
 from engine.optimizer.pricing import CASH, FEE, LIMIT
 from engine.optimizer.quoting import Quote, Quoter
 from engine.optimizer.shadow import Shadows
@@ -32,20 +32,20 @@ SIGNALS_MAX: Final = JOBS_MAX  # of one call
 
 # A leg that misses must miss whole: what is left of a partial fill has to be unwound. Sales after a
 # conversion take what there is, because what stays unsold can still be held.
-TIF_OF_VENUE: Final = {Venue.POLYMARKET: TimeInForce.FOK, Venue.KALSHI: TimeInForce.FOK}
+TIF_OF_VENUE: Final = {int(Venue.POLYMARKET): TimeInForce.FOK, int(Venue.KALSHI): TimeInForce.FOK}
 TIF_AFTER_CONVERSION: Final = TimeInForce.FAK
 
-_FROM_SIGNAL: Final = (
-    "recv_ns",
-    "book_ns",
-    "signal_ns",
-    "deadline_ns",
-    "signal_id",
-    "slot",
-    "relation",
-    "kind",
+# Rows are written whole, in this order; each field by itself would take several times as long.
+_HEAD_FIELDS: Final = (
+    *("recv_ns", "book_ns", "signal_ns", "deadline_ns", "signal_id", "slot", "relation", "kind", "n_legs"),
+    *("plan_ns", "plan_id", "size_e6", "profit_micros", "bound_micros", "worst_loss_micros", "cash_micros"),
 )
-_FROM_SIGNAL_LEG: Final = ("slot", "generation", "venue", "direction", "outcome", "convert")
+_LEG_FIELDS: Final = (
+    *("slot", "generation", "venue", "direction", "outcome", "convert", "epoch", "update_count"),
+    *("size_e6", "cash_micros", "fee_micros", "limit_e4", "tif"),
+)
+_ASK: Final = int(Side.ASK)
+_VENUES: Final = tuple(int(venue) for venue in Venue)
 _LEG_COUNT_MAX: Final = 255  # what DECISION.n_legs can say
 
 
@@ -80,12 +80,32 @@ class AllocatorLimits:
         )
 
 
-class _Entry(NamedTuple):
-    """A signal that takes part: its head, its legs, and whether a book has changed since."""
+class _Signal(NamedTuple):
+    """What is read of a SIGNAL_HEAD."""
 
-    head: np.void
+    recv_ns: int
+    book_ns: int
+    signal_ns: int
+    deadline_ns: int
+    signal_id: int
+    payoff_micros: int
+    edge_gross_micros: int
+    edge_net_micros: int
+    capital_cost_ppm: int
+    slot: int
+    relation: int
+    n_legs: int
+    kind: int
+
+
+_FROM_SIGNAL: Final = list(_Signal._fields)
+
+
+class _Entry(NamedTuple):
+    """A signal that takes part, and its legs."""
+
+    head: _Signal
     legs: Rows
-    moved: bool
 
 
 class Allocator:
@@ -98,6 +118,8 @@ class Allocator:
     def __init__(self, markets: Rows, books: Rows, limits: AllocatorLimits, first_plan_id: int = 1) -> None:
         self.plan_heads: Rows = np.zeros(SIGNALS_MAX, PLAN_HEAD)
         self.plan_legs: Rows = np.zeros(BATCH_LEGS_MAX, PLAN_LEG)
+        self._head_rows = self.plan_heads[list(_HEAD_FIELDS)]
+        self._leg_rows = self.plan_legs[list(_LEG_FIELDS)]
         self.decisions: Rows = np.zeros(SIGNALS_MAX, DECISION)
         self.refused: Counter[Reason] = Counter()
         self.faults: list[str] = []
@@ -146,15 +168,16 @@ class Allocator:
         self._problem.clear()
         entries: list[_Entry] = []
         first = 0
-        for head in heads[:n_signals]:
-            own = legs[first : first + int(head["n_legs"])]
+        for row in heads[:n_signals][_FROM_SIGNAL].tolist():
+            head = _Signal._make(row)
+            own = legs[first : first + head.n_legs]
             first += len(own)
-            reason = objection(head, own, self._books, self._markets, now_ns)
+            reason = objection(head.deadline_ns, own, self._books, self._markets, now_ns)
             if reason is Reason.NONE and not self._problem.has_room(len(own)):
                 reason = Reason.CROWDED_OUT
             if reason is Reason.NONE:
-                self._problem.add(int(head["payoff_micros"]), int(head["capital_cost_ppm"]), own)
-                entries.append(_Entry(head, own, has_moved(own, self._books)))
+                self._problem.add(head.payoff_micros, head.capital_cost_ppm, own)
+                entries.append(_Entry(head, own))
             else:
                 self._refuse(head, own, Quote(reason), now_ns)
         if entries:
@@ -169,7 +192,7 @@ class Allocator:
             quote = Quote(solution.reasons[index])
             if quote.reason is Reason.NONE:
                 quote = self._plan(index, entry, solution, now_ns)
-            if quote.reason is Reason.CROWDED_OUT and entry.moved:
+            if quote.reason is Reason.CROWDED_OUT and has_moved(entry.legs, self._books):
                 quote = quote._replace(reason=Reason.BOOK_MOVED)
             if quote.reason is not Reason.NONE:
                 self._refuse(entry.head, entry.legs, quote, now_ns)
@@ -180,63 +203,56 @@ class Allocator:
         quote = self._quoter.quote(index, solution.sizes[index])
         if quote.reason is not Reason.NONE:
             return quote
-        head = self._write_head(entry.head, quote, max(solution.bounds[index], quote.profit_micros), now_ns)
+        heads = self._write_head(entry.head, quote, max(solution.bounds[index], quote.profit_micros), now_ns)
         legs = self._write_legs(index, quote.size_e6)
-        free = {int(venue): self.holds.free_cash_micros(venue) for venue in Venue}
-        capital_cost_ppm = int(entry.head["capital_cost_ppm"])
-        fault = self._check.fault(head, legs, capital_cost_ppm, free, self.shadows.left_e6)
+        free = {venue: self.holds.free_cash_micros(venue) for venue in _VENUES}
+        fault = self._check.fault(heads, legs, entry.head.capital_cost_ppm, free, self.shadows)
         if fault:
-            self.faults.append(f"plan {head['plan_id']}: {fault}")
+            self.faults.append(f"plan {self._next_plan_id}: {fault}")
             return quote._replace(reason=Reason.VERIFY_FAILED)
-        self._accept(index, quote, int(head["plan_id"]))
+        self._accept(index, quote, self._next_plan_id)
         return quote
 
-    def _write_head(self, signal: np.void, quote: Quote, bound_micros: int, now_ns: int) -> np.void:
-        head: np.void = self.plan_heads[self._n_plans]
-        for name in _FROM_SIGNAL:
-            head[name] = signal[name]
-        head["plan_ns"] = now_ns
-        head["plan_id"] = self._next_plan_id
-        head["size_e6"] = quote.size_e6
-        head["profit_micros"] = quote.profit_micros
-        head["bound_micros"] = bound_micros
-        head["worst_loss_micros"] = quote.worst_loss_micros
-        head["cash_micros"] = quote.hold.cash_micros.total()
-        head["n_legs"] = signal["n_legs"]
-        return head
+    def _write_head(self, signal: _Signal, quote: Quote, bound_micros: int, now_ns: int) -> Rows:
+        """The head of a plan, as an array of one."""
+        self._head_rows[self._n_plans] = (
+            *(signal.recv_ns, signal.book_ns, signal.signal_ns, signal.deadline_ns, signal.signal_id),
+            *(signal.slot, signal.relation, signal.kind, signal.n_legs, now_ns, self._next_plan_id),
+            *(quote.size_e6, quote.profit_micros, bound_micros, quote.worst_loss_micros),
+            quote.hold.cash_micros.total(),
+        )
+        return self.plan_heads[self._n_plans : self._n_plans + 1]
 
     def _write_legs(self, index: int, size_e6: int) -> Rows:
-        first = self._n_plan_legs
-        for number, leg in enumerate(self._problem.legs_of(index)):
-            signal = self._problem.batch.legs[leg]
-            book = self._books[signal["slot"]]
-            record = self.plan_legs[first + number]
-            for name in _FROM_SIGNAL_LEG:
-                record[name] = signal[name]
-            record["epoch"] = book["epoch"]
-            record["update_count"] = book["update_count"]
-            record["size_e6"] = size_e6
-            record["cash_micros"], record["fee_micros"], record["limit_e4"] = (
-                int(self._quoter.priced[leg, column]) for column in (CASH, FEE, LIMIT)
+        first, legs = self._n_plan_legs, self._problem.legs_of(index)
+        priced = self._quoter.priced[legs.start : legs.stop].tolist()
+        for number, leg in enumerate(legs):
+            facts, prices = self._problem.legs[leg], priced[number]
+            converted = facts.convert == FROM_CONVERSION
+            self._leg_rows[first + number] = (
+                *(facts.slot, facts.generation, facts.venue, facts.direction, facts.outcome, facts.convert),
+                *(facts.epoch, facts.update_count, size_e6, prices[CASH], prices[FEE], prices[LIMIT]),
+                TIF_AFTER_CONVERSION if converted else TIF_OF_VENUE[facts.venue],
             )
-            converted = signal["convert"] == FROM_CONVERSION
-            record["tif"] = TIF_AFTER_CONVERSION if converted else TIF_OF_VENUE[Venue(signal["venue"])]
-        return self.plan_legs[first : first + len(self._problem.legs_of(index))]
+        return self.plan_legs[first : first + len(legs)]
 
     def _accept(self, index: int, quote: Quote, plan_id: int) -> None:
         """Hold what the plan may cost, hide what it takes, and show later jobs only what is left."""
         levels, count = self._problem.batch.levels, self._problem.batch.depth
         for leg in self._problem.legs_of(index):
-            side = self._problem.side_of(leg)
-            outcome = int(self._problem.batch.legs[leg]["outcome"])
-            shown = self._books[side.slot]["ask_size_e6" if side.side == Side.ASK else "bid_size_e6"]
+            facts, side = self._problem.legs[leg], self._problem.side_of(leg)
+            book = self._books[facts.slot]
+            depth = int(count[leg])
+            shown = book["ask_size_e6" if facts.side == _ASK else "bid_size_e6"][:depth].tolist()
+            prices = book["ask_e4" if facts.side == _ASK else "bid_e4"][:depth].tolist()
             left = quote.size_e6
-            for level in range(int(count[leg])):
-                taken = min(left, int(levels[SIZE, leg, level]))
+            for level, offered in enumerate(levels[SIZE, leg, :depth].tolist()):
+                taken = min(left, offered)
                 if taken > 0:
-                    price = own_price(outcome, int(levels[PRICE, leg, level]))
-                    self.shadows.take(plan_id, side, int(price), int(shown[level]), taken)
+                    self.shadows.take(plan_id, side, prices[level], shown[level], taken)
                     left -= taken
+                if left == 0:
+                    break
         self._quoter.consume(index, quote.size_e6)
         self.holds.add(plan_id, quote.hold)
         self._next_plan_id += 1
@@ -249,7 +265,7 @@ class Allocator:
         gap = max(solution.bound_micros - int(plans["profit_micros"].sum()), 0)
         plans["bound_micros"] = np.minimum(plans["bound_micros"], plans["profit_micros"] + gap)
 
-    def _refuse(self, head: np.void, legs: Rows, quote: Quote, now_ns: int) -> None:
+    def _refuse(self, head: _Signal, legs: Rows, quote: Quote, now_ns: int) -> None:
         """Write the decision that a signal becomes no plan."""
         self.decisions[self._n_decisions] = np.zeros((), DECISION)
         record = self.decisions[self._n_decisions]
@@ -264,8 +280,8 @@ class Allocator:
             "relation",
             "kind",
         ):
-            record[name] = head[name]
-        trigger = legs[legs["slot"] == head["slot"]]
+            record[name] = getattr(head, name)
+        trigger = legs[legs["slot"] == head.slot]
         source = trigger[0] if len(trigger) else legs[0]
         record["epoch"], record["generation"], record["venue"] = (
             source[name] for name in ("epoch", "generation", "venue")
@@ -275,4 +291,4 @@ class Allocator:
         record["profit_micros"] = quote.profit_micros
         record["reason"] = quote.reason
         record["stage"] = DecisionStage.OPTIMIZER
-        record["n_legs"] = min(int(head["n_legs"]), _LEG_COUNT_MAX)
+        record["n_legs"] = min(head.n_legs, _LEG_COUNT_MAX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -42,6 +42,26 @@ NO_EVENT_BUDGET: Final = VENUE_BUDGETS  # legs of markets outside any group draw
 _ROUNDING_MICROS: Final = 2  # of a leg's cash
 _FEE_ROUNDING_MICROS: Final = 10  # of one fill, where the schedule does not say more
 _BUY: Final = int(Direction.BUY)
+_MARKET, _EVENT = 0, 1  # kinds of exposure
+_RAW_LEG: Final = np.dtype((np.void, SIGNAL_LEG.itemsize))  # copied as bytes, not field by field
+
+
+class LegFacts(NamedTuple):
+    """What Python needs of a leg, its book and its market; columns of the array that ``_prepare`` fills."""
+
+    slot: int
+    generation: int
+    venue: int
+    direction: int
+    outcome: int
+    convert: int
+    side: int  # of the YES book, that the leg takes
+    epoch: int  # of the book
+    update_count: int
+    market_venue: int
+    group: int
+    rounding_micros: int
+    most_bought_e6: int  # within the notional of one order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +76,41 @@ class OrderLimits:
 
 
 @kernel
-def _prepare(n_jobs: int, batch: Batch, books: Rows, markets: Rows) -> None:
-    """Level arrays and smallest size of every job."""
+def _prepare(
+    n_jobs: int, batch: Batch, books: Rows, markets: Rows, notional_max_micros: int, facts: Ints
+) -> None:
+    """Level arrays and smallest size of every job, and the facts of its legs."""
     for index in range(n_jobs):
         job = batch.jobs[index]
         gather(batch.legs, job["first"], job["n_legs"], books, markets, batch.levels, batch.depth)
         job["smallest_e6"] = smallest_size_e6(job, batch.legs, markets, batch.levels)
+        for leg in range(job["first"], job["first"] + job["n_legs"]):
+            record = batch.legs[leg]
+            book, market = books[record["slot"]], markets[record["slot"]]
+            fact = facts[leg]
+            fact[0] = record["slot"]
+            fact[1] = record["generation"]
+            fact[2] = record["venue"]
+            fact[3] = record["direction"]
+            fact[4] = record["outcome"]
+            fact[5] = record["convert"]
+            fact[6] = side_taken(record["direction"], record["outcome"])
+            fact[7] = book["epoch"]
+            fact[8] = book["update_count"]
+            fact[9] = market["venue"]
+            fact[10] = market["group"]
+            fact[11] = rounding_micros(market)
+            fact[12] = _most_bought_e6(leg, notional_max_micros, batch.levels, batch.depth)
+
+
+@kernel
+def _most_bought_e6(leg: int, notional_max_micros: int, levels: Ints, count: Ints) -> int:
+    """Largest purchase within the notional of one order; no bound where the book ends before it."""
+    offered = 0
+    for level in range(count[leg]):
+        offered += int(levels[SIZE, leg, level])
+    cap = notional_cap_e6(leg, notional_max_micros, levels, count)
+    return cap if cap < offered else SIDE_SIZE_MAX_E6
 
 
 @kernel
@@ -100,13 +149,19 @@ class Problem:
         self.n_jobs = 0
         self.n_legs = 0
         self.n_supplies = 0
+        self.legs: list[LegFacts] = []
+        self._first = [0]  # leg of each job, and the end of the last
+        self._facts = np.zeros((BATCH_LEGS_MAX, len(LegFacts._fields)), np.int64)
+        self._raw_legs = self.batch.legs.view(_RAW_LEG)
+        self._caps = self.batch.jobs["cap_e6"]
         self._segments = np.zeros((SEGMENTS_MAX, SEGMENT_COLUMNS), np.int64)
-        self._budgets: dict[tuple[str, int], int] = {}
+        self._budgets: dict[tuple[int, int], int] = {}
         self._supplies: dict[BookSide, int] = {}
 
     def clear(self) -> None:
         """Begin a new batch."""
         self.n_jobs = self.n_legs = self.n_supplies = 0
+        self._first = [0]
         self._budgets.clear()
         self._supplies.clear()
 
@@ -117,29 +172,43 @@ class Problem:
     def add(self, payoff_micros: int, capital_cost_ppm: int, legs: Rows) -> int:
         """Take in one signal; the number of its job."""
         index = self.n_jobs
-        job = self.batch.jobs[index]
-        job["first"] = self.n_legs
-        job["n_legs"] = len(legs)
-        job["payoff_micros"] = payoff_micros
-        job["capital_cost_ppm"] = capital_cost_ppm
-        self.batch.legs[self.n_legs : self.n_legs + len(legs)] = legs
+        self.batch.jobs[index] = (self.n_legs, len(legs), payoff_micros, capital_cost_ppm, 0, 0)
+        self._raw_legs[self.n_legs : self.n_legs + len(legs)] = legs.view(_RAW_LEG)
         self.n_legs += len(legs)
         self.n_jobs += 1
+        self._first.append(self.n_legs)
         return index
 
     def load(self, shadows: Shadows, holds: Holds) -> None:
         """Read the books, hide what is ours, find what is shared, and open the budgets."""
-        _prepare(self.n_jobs, self.batch, self.books, self.markets)
-        self.fill.n_budgets[0] = NO_EVENT_BUDGET + 1
+        notional_max = self.limits.order_notional_max_micros
+        _prepare(self.n_jobs, self.batch, self.books, self.markets, notional_max, self._facts)
+        self.legs = [LegFacts._make(row) for row in self._facts[: self.n_legs].tolist()]
+        if len(shadows):
+            for leg in range(self.n_legs):
+                self._hide(leg, shadows)
+        self._share()
+        self._open(holds)
+
+    def _open(self, holds: Holds) -> None:
+        """Open the budgets, let every leg draw on its three, and cap each job."""
+        opening = [holds.free_cash_micros(venue + 1) for venue in range(VENUE_BUDGETS)]
+        opening.append(CASH_MAX_MICROS)
+        draws = [self._draw(facts, holds, opening) for facts in self.legs]
+        caps = [self._leg_cap(facts, holds) for facts in self.legs]
+        self._caps[: self.n_jobs] = [
+            max(min(caps[self._first[index] : self._first[index + 1]], default=SIDE_SIZE_MAX_E6), 0)
+            for index in range(self.n_jobs)
+        ]
+        self.batch.draws[: self.n_legs] = draws
+        self.fill.n_budgets[0] = len(opening)
+        self.fill.opening[: len(opening)] = opening
         for venue in range(VENUE_BUDGETS):
-            self.fill.opening[venue] = holds.free_cash_micros(venue + 1)
-        self.fill.opening[NO_EVENT_BUDGET] = CASH_MAX_MICROS
-        for index in range(self.n_jobs):
-            first = int(self.batch.jobs[index]["first"])
-            self.batch.jobs[index]["cap_e6"] = SIDE_SIZE_MAX_E6
-            for leg in range(first, first + int(self.batch.jobs[index]["n_legs"])):
-                self._load_leg(index, leg, shadows, holds)
-        self.prices.cash_micros[:] = np.maximum(self.fill.opening[:VENUE_BUDGETS], 0)
+            self.prices.cash_micros[venue] = max(opening[venue], 0)
+
+    def cap(self, sizes: list[int]) -> None:
+        """Let no job take more than its size."""
+        self._caps[: self.n_jobs] = sizes
 
     def size_alone(self, index: int) -> tuple[int, int, int, int]:
         """Best lot of one job with the books to itself: (size_e6, profit, bound, peak)."""
@@ -154,73 +223,74 @@ class Problem:
 
     def legs_of(self, index: int) -> range:
         """Leg numbers of a job."""
-        first = int(self.batch.jobs[index]["first"])
-        return range(first, first + int(self.batch.jobs[index]["n_legs"]))
+        return range(self._first[index], self._first[index + 1])
 
     def side_of(self, leg: int) -> BookSide:
         """Book side a leg takes."""
-        record = self.batch.legs[leg]
-        side = side_taken(int(record["direction"]), int(record["outcome"]))
-        return BookSide(int(record["slot"]), int(record["generation"]), int(side))
+        facts = self.legs[leg]
+        return BookSide(facts.slot, facts.generation, facts.side)
 
-    def _load_leg(self, index: int, leg: int, shadows: Shadows, holds: Holds) -> None:
-        record = self.batch.legs[leg]
-        slot, outcome = int(record["slot"]), int(record["outcome"])
+    def _hide(self, leg: int, shadows: Shadows) -> None:
+        """Take what is ours off the levels of a leg."""
         side = self.side_of(leg)
-        self._share(leg, side)
-        if shadows.covers(side):
-            for level in range(int(self.batch.depth[leg])):
-                price = own_price(outcome, int(self.batch.levels[PRICE, leg, level]))
-                shown = int(self.batch.levels[SIZE, leg, level])
-                self.batch.levels[SIZE, leg, level] = shadows.left_e6(side, price, shown)
-        cap = SIDE_SIZE_MAX_E6
-        if int(record["direction"]) == _BUY:
-            cap = min(self._most_bought(leg), self.limits.position_max_e6 - holds.held_e6(slot, outcome))
-        elif not record["convert"]:
-            cap = holds.for_sale_e6(slot, outcome)
-        job = self.batch.jobs[index]
-        job["cap_e6"] = max(min(int(job["cap_e6"]), cap, self.limits.order_size_max_e6), 0)
-        self._draw(leg, slot, holds)
-
-    def _most_bought(self, leg: int) -> int:
-        """Largest purchase within the notional of one order; no bound where the book ends before it."""
+        if not shadows.covers(side):
+            return
         levels, depth = self.batch.levels, self.batch.depth
-        cap = int(notional_cap_e6(leg, self.limits.order_notional_max_micros, levels, depth))
-        offered = int(levels[SIZE, leg, : depth[leg]].sum())
-        return cap if cap < offered else SIDE_SIZE_MAX_E6
+        for level in range(int(depth[leg])):
+            price = own_price(self.legs[leg].outcome, int(levels[PRICE, leg, level]))
+            levels[SIZE, leg, level] = shadows.left_e6(side, price, int(levels[SIZE, leg, level]))
+        most = int(_most_bought_e6(leg, self.limits.order_notional_max_micros, levels, depth))
+        self.legs[leg] = self.legs[leg]._replace(most_bought_e6=most)
 
-    def _share(self, leg: int, side: BookSide) -> None:
-        number = self._supplies.setdefault(side, self.n_supplies)
-        if number == self.n_supplies:
-            self.n_supplies += 1
-            self.prices.sharers[number] = 0
-            self.prices.witness[number] = leg
-        self.prices.sharers[number] += 1
-        self.batch.supply[leg] = number
+    def _leg_cap(self, facts: LegFacts, holds: Holds) -> int:
+        """Most that an order for a leg may be."""
+        cap = self.limits.order_size_max_e6
+        if facts.direction == _BUY:
+            room = self.limits.position_max_e6 - holds.held_e6(facts.slot, facts.outcome)
+            return min(cap, facts.most_bought_e6, room)
+        return cap if facts.convert else min(cap, holds.for_sale_e6(facts.slot, facts.outcome))
 
-    def _draw(self, leg: int, slot: int, holds: Holds) -> None:
-        """Let a leg draw on its three budgets, and keep what its roundings may cost out of them."""
-        market = self.markets[slot]
-        group = int(market["group"])
-        room = self.limits.market_exposure_max_micros - holds.market_exposure_micros(slot)
-        sources = [int(market["venue"]) - 1, self._budget("market", slot, room), NO_EVENT_BUDGET]
-        if group != NO_GROUP:
-            room = self.limits.event_exposure_max_micros - holds.event_exposure_micros(group)
-            sources[2] = self._budget("event", group, room)
-        self.batch.draws[leg] = sources
-        if int(self.batch.legs[leg]["direction"]) == _BUY:
-            self.fill.opening[sources] -= rounding_micros(market)
+    def _share(self) -> None:
+        """Number the book sides; legs on one side have one number."""
+        sharers: list[int] = []
+        witness: list[int] = []
+        supply: list[int] = []
+        for leg in range(self.n_legs):
+            number = self._supplies.setdefault(self.side_of(leg), len(sharers))
+            if number == len(sharers):
+                sharers.append(0)
+                witness.append(leg)
+            sharers[number] += 1
+            supply.append(number)
+        self.n_supplies = len(sharers)
+        self.prices.sharers[: len(sharers)] = sharers
+        self.prices.witness[: len(witness)] = witness
+        self.batch.supply[: len(supply)] = supply
 
-    def _budget(self, kind: str, key: int, room_micros: int) -> int:
-        number = self._budgets.get((kind, key))
-        if number is None:
-            number = int(self.fill.n_budgets[0])
-            self._budgets[kind, key] = number
-            self.fill.opening[number] = room_micros
-            self.fill.n_budgets[0] = number + 1
-        return number
+    def _draw(self, facts: LegFacts, holds: Holds, opening: list[int]) -> tuple[int, int, int]:
+        """The three budgets of a leg, out of which is kept what its roundings may cost."""
+        market = self._budget(_MARKET, facts.slot, opening)
+        if market == len(opening):
+            room = self.limits.market_exposure_max_micros
+            opening.append(room - holds.market_exposure_micros(facts.slot))
+        event = NO_EVENT_BUDGET
+        if facts.group != NO_GROUP:
+            event = self._budget(_EVENT, facts.group, opening)
+            if event == len(opening):
+                room = self.limits.event_exposure_max_micros
+                opening.append(room - holds.event_exposure_micros(facts.group))
+        venue = facts.market_venue - 1
+        if facts.direction == _BUY:
+            for source in (venue, market, event):
+                opening[source] -= facts.rounding_micros
+        return venue, market, event
+
+    def _budget(self, kind: int, key: int, opening: list[int]) -> int:
+        """Number of a budget; the next one where it is new."""
+        return self._budgets.setdefault((kind, key), len(opening))
 
 
+@kernel
 def rounding_micros(market: np.void) -> int:
     """Most that roundings can add to one leg's cash and fee, over TOP_LEVELS fills."""
     if int(market["taker_rate_ppb"]) == 0 and int(market["precision_micros"]) == 0:

@@ -14,6 +14,7 @@ from engine.optimizer.pricing import COLUMNS, NO_DEPTH, WORST, consume, price_le
 from engine.reasons import Reason
 from engine.records import Direction
 
+_BUY: Final = int(Direction.BUY)
 TRIMS_MAX: Final = 8  # lots taken off a plan whose roundings do not fit its budgets
 
 
@@ -42,11 +43,11 @@ class Quoter:
 
     def quote(self, index: int, size_e6: int) -> Quote:
         """Price ``size_e6`` sets of a job; take off a few lots when roundings pass a budget."""
-        job = self._problem.batch.jobs[index]
+        smallest_e6 = int(self._problem.batch.jobs[index]["smallest_e6"])
         reason = Reason.CROWDED_OUT
         for _ in range(TRIMS_MAX):
             size_e6 = self._problem.whole_lots(index, size_e6)
-            if size_e6 < job["smallest_e6"]:
+            if size_e6 < smallest_e6:
                 break
             profit = self._profit(index, size_e6)
             if profit > 0:
@@ -105,15 +106,13 @@ class Quoter:
         """What a plan of this size binds until it is done."""
         hold = Hold()
         for leg in self._problem.legs_of(index):
-            record = self._problem.batch.legs[leg]
-            slot = int(record["slot"])
-            market = self._problem.markets[slot]
+            facts = self._problem.legs[leg]
             hold.orders += 1
-            if record["direction"] == Direction.BUY:
+            if facts.direction == _BUY:
                 worst = int(self.priced[leg, WORST])
-                hold.add_purchase(int(market["venue"]), slot, int(market["group"]), worst)
-            elif record["convert"] != FROM_CONVERSION:
-                hold.add_sale(slot, int(record["outcome"]), size_e6)
+                hold.add_purchase(facts.market_venue, facts.slot, facts.group, worst)
+            elif facts.convert != FROM_CONVERSION:
+                hold.add_sale(facts.slot, facts.outcome, size_e6)
         return hold
 
     def _over_budget(self, hold: Hold) -> Reason:

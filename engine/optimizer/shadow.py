@@ -21,9 +21,7 @@ class BookSide(NamedTuple):
     side: int
 
 
-class _Level(NamedTuple):
-    side: BookSide
-    price_e4: int
+_Level = tuple[BookSide, int]  # and YES price; made for every level of every plan, so no class
 
 
 @dataclass(slots=True)
@@ -51,7 +49,7 @@ class Shadows:
 
     def left_e6(self, side: BookSide, price_e4: int, size_e6: int) -> int:
         """What of a level that now shows ``size_e6`` is not spoken for; a changed level leaves the shadow."""
-        level = _Level(side, price_e4)
+        level = (side, price_e4)
         shadow = self._shadows.get(level)
         if shadow is None:
             return size_e6
@@ -62,12 +60,13 @@ class Shadows:
 
     def take(self, plan_id: int, side: BookSide, price_e4: int, shown_e6: int, taken_e6: int) -> None:
         """Note that a plan wants ``taken_e6`` of a level that shows ``shown_e6``."""
-        level = _Level(side, price_e4)
+        level = (side, price_e4)
         shadow = self._shadows.get(level)
         if shadow is not None and shadow.seen_e6 == shown_e6:
             shadow.taken_e6 += taken_e6
         else:
-            self._drop(level)
+            if shadow is not None:
+                self._drop(level)
             shadow = self._shadows[level] = _Shadow(shown_e6, taken_e6)
             self._sides[side] = self._sides.get(side, 0) + 1
         self._plans.setdefault(plan_id, []).append((level, shadow, taken_e6))
@@ -85,6 +84,7 @@ class Shadows:
     def _drop(self, level: _Level) -> None:
         if self._shadows.pop(level, None) is None:
             return
-        self._sides[level.side] -= 1
-        if self._sides[level.side] == 0:
-            del self._sides[level.side]
+        side = level[0]
+        self._sides[side] -= 1
+        if self._sides[side] == 0:
+            del self._sides[side]

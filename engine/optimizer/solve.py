@@ -54,33 +54,32 @@ def _reason_alone(job: np.void, size: int) -> Reason:
 
 def _choose_slots(problem: Problem, free_slots: int, solution: Solution, profits: list[int]) -> None:
     """Order slots to the signals that earn most with each; the others end here."""
-    orders = problem.batch.jobs["n_legs"]
     active = [index for index, size in enumerate(solution.sizes) if size > 0]
-    for index in sorted(active, key=lambda index: (Fraction(-profits[index], int(orders[index])), index)):
-        if int(orders[index]) > free_slots:
+    orders = [len(problem.legs_of(index)) for index in range(problem.n_jobs)]
+    if sum(orders[index] for index in active) <= free_slots:
+        return
+    for index in sorted(active, key=lambda index: (Fraction(-profits[index], orders[index]), index)):
+        if orders[index] > free_slots:
             solution.reasons[index] = Reason.SLOTS_EXHAUSTED
             solution.sizes[index] = solution.bounds[index] = 0
         else:
-            free_slots -= int(orders[index])
+            free_slots -= orders[index]
 
 
 def _fit(problem: Problem, solution: Solution, active: list[int]) -> bool:
     """Whether all can be taken at their best size: no book side shared, no budget passed."""
     batch, fill = problem.batch, problem.fill
-    seen: set[int] = set()
-    for index in active:
-        for leg in problem.legs_of(index):
-            source = int(batch.supply[leg])
-            if source in seen:
-                return False
-            seen.add(source)
+    supply = batch.supply[: problem.n_legs].tolist()
+    taken = [supply[leg] for index in active for leg in problem.legs_of(index)]
+    if len(set(taken)) < len(taken):
+        return False
     _order(problem, active)
-    for index in range(problem.n_jobs):
-        batch.jobs[index]["cap_e6"] = solution.sizes[index]
+    problem.cap(solution.sizes)
     fill.price_ppm[:] = 0
     fill_batch(problem.n_jobs, problem.n_legs, batch, fill)
     wanted = [min(solution.sizes[index], solution.peaks[index]) for index in active]
-    return all(fill.state[SIZE_E6, index] == size for index, size in zip(active, wanted, strict=True))
+    filled = fill.state[SIZE_E6].tolist()
+    return all(filled[index] == size for index, size in zip(active, wanted, strict=True))
 
 
 def _order(problem: Problem, first: list[int]) -> None:
@@ -92,8 +91,7 @@ def _order(problem: Problem, first: list[int]) -> None:
 def _search(problem: Problem, solution: Solution, active: list[int]) -> None:
     """Share scarce cash and books among the active jobs; those below a smallest order are taken out again."""
     batch = problem.batch
-    for index in range(problem.n_jobs):
-        batch.jobs[index]["cap_e6"] = solution.sizes[index]  # sharing never makes a job larger
+    problem.cap(solution.sizes)  # sharing never makes a job larger
     found = int(search_prices(problem.n_jobs, problem.n_supplies, batch, problem.prices))
     solution.bound_micros = min(solution.bound_micros, found)
     wanted = dict.fromkeys(active)

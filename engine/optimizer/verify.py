@@ -1,15 +1,18 @@
-"""The proof of a plan: every number recomputed from the books in exact Python arithmetic.
+"""The proof of a plan: every number recomputed from the books in exact arithmetic.
 
-Nothing here calls a kernel of the optimizer or of the fees; that is the point. A plan may be worse than the
+Nothing here calls a kernel that makes plans or of the fees; that is the point. A plan may be worse than the
 truth (it rounds against us), never better. What does not add up is never sent.
+
+Two checks: ``PlanCheck.proves`` is compiled and says yes or "not by me" (``engine.optimizer.proof``);
+``PlanCheck.fault`` then asks ``exact_fault``, in fractions without bounds, which alone can refuse a plan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from math import ceil, isqrt
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +20,19 @@ import numpy.typing as npt
 from engine.catalog.catalog import MarketFlag
 from engine.catalog.groups import NO_GROUP
 from engine.catalog.market import FeeKind
+from engine.optimizer.proof import WALK, Stand, is_proven
 from engine.optimizer.shadow import BookSide
-from engine.records import Direction, Outcome, Side, SignalKind, TopFlag, Trust, Venue
+from engine.records import (
+    LEGS_MAX,
+    TOP_LEVELS,
+    Direction,
+    Outcome,
+    Side,
+    SignalKind,
+    TopFlag,
+    Trust,
+    Venue,
+)
 from engine.units import CASH_ONE_MICROS, PPM, PRICE_ONE_E4, SIZE_ONE_E6
 
 Rows = npt.NDArray[np.void]
@@ -34,6 +48,8 @@ _ROOT_SCALE: Final = 10**9
 _FOR_CONVERSION: Final = 1
 _WHOLE_CENT: Final = SIZE_ONE_E6 * PRICE_ONE_E4 // 100
 _FROM_CONVERSION: Final = 2
+_BUY, _YES, _ASK, _BID = int(Direction.BUY), int(Outcome.YES), int(Side.ASK), int(Side.BID)
+_VENUES: Final = max(Venue) + 1
 _PAIRS: Final = (SignalKind.COMPLEMENT_BUY, SignalKind.CROSS_VENUE, SignalKind.IMPLICATION)
 
 
@@ -127,14 +143,22 @@ def order_fee_micros(market: np.void, taken: list[_Level], received: bool) -> in
     return fee
 
 
+def _shapes(legs: Rows) -> Iterator[tuple[int, int, int, int]]:
+    """(slot, generation, direction, outcome) of each leg."""
+    names = ("slot", "generation", "direction", "outcome")
+    return zip(*(legs[name].tolist() for name in names), strict=True)
+
+
+def _shown(book: np.void, asks: bool) -> Iterator[tuple[int, int]]:
+    """(YES price, size) of the levels of a book side."""
+    name = "ask" if asks else "bid"
+    count = int(book[f"n_{name}s"])
+    return zip(book[f"{name}_e4"][:count].tolist(), book[f"{name}_size_e6"][:count].tolist(), strict=True)
+
+
 def _levels(book: np.void, side: BookSide, outcome: int, left_of: LeftOf) -> Iterator[_Level]:
     """What a book side still offers, best first, in the terms of the outcome."""
-    name = "ask" if side.side == Side.ASK else "bid"
-    for price, size in zip(
-        book[f"{name}_e4"][: book[f"n_{name}s"]].tolist(),
-        book[f"{name}_size_e6"][: book[f"n_{name}s"]].tolist(),
-        strict=True,
-    ):
+    for price, size in _shown(book, side.side == Side.ASK):
         left = left_of(side, price, size)
         if left > 0:
             yield _Level(price if outcome == Outcome.YES else PRICE_ONE_E4 - price, left)
@@ -156,18 +180,76 @@ def _cash(taken: list[_Level]) -> Fraction:
     return Fraction(sum(level.size_e6 * level.price_e4 for level in taken), PRICE_ONE_E4)
 
 
+class Ours(Protocol):
+    """What plans in flight are about to take."""
+
+    def covers(self, side: BookSide) -> bool:
+        """Whether it is anything of this side."""
+
+    def left_e6(self, side: BookSide, price_e4: int, size_e6: int) -> int:
+        """What is not ours of a level at a YES price that shows ``size_e6``."""
+
+
 class PlanCheck:
-    """Checks plans against the books they stand on. ``fault`` answers what is wrong, "" when nothing is."""
+    """Checks plans against the books they stand on. ``fault`` answers what is wrong, "" when nothing is.
+
+    Of a plan: ``heads`` is one PLAN_HEAD, ``legs`` are its PLAN_LEGs; ``free_cash``: by venue, before it.
+    """
 
     def __init__(self, books: Rows, markets: Rows, worst_loss_max_micros: int) -> None:
         self._books = books
         self._markets = markets
         self._worst_loss_max = worst_loss_max_micros
+        self._stand = Stand(
+            books,
+            markets,
+            ours_e6=np.zeros((LEGS_MAX, TOP_LEVELS), np.int64),
+            free_micros=np.zeros(_VENUES, np.int64),
+            walked=np.zeros(WALK, np.int64),
+        )
+        self._n_hidden = 0  # rows of ``ours_e6`` that may not be zero
 
     def fault(
-        self, head: np.void, legs: Rows, capital_cost_ppm: int, free_cash: dict[int, int], left_of: LeftOf
+        self, heads: Rows, legs: Rows, capital_cost_ppm: int, free_cash: Mapping[int, int], ours: Ours
     ) -> str:
-        """``free_cash``: by venue, before this plan; ``left_of``: what of a level is not ours."""
+        """What is wrong with a plan."""
+        if self.proves(heads, legs, capital_cost_ppm, free_cash, ours):
+            return ""
+        return self.exact_fault(heads[0], legs, capital_cost_ppm, free_cash, ours.left_e6)
+
+    def proves(
+        self, heads: Rows, legs: Rows, capital_cost_ppm: int, free_cash: Mapping[int, int], ours: Ours
+    ) -> bool:
+        """Whether the compiled proof goes through; it does for no plan with a fault."""
+        if len(legs) > LEGS_MAX:
+            return False
+        for venue in range(_VENUES):
+            self._stand.free_micros[venue] = free_cash.get(venue, 0)
+        self._hide(legs, ours)
+        return bool(is_proven(heads, legs, capital_cost_ppm, self._worst_loss_max, self._stand))
+
+    def _hide(self, legs: Rows, ours: Ours) -> None:
+        """Note what of the levels that the legs take is ours already."""
+        if self._n_hidden:
+            self._stand.ours_e6[: self._n_hidden] = 0
+            self._n_hidden = 0
+        for number, (slot, generation, direction, outcome) in enumerate(_shapes(legs)):
+            takes_ask = (direction == _BUY) == (outcome == _YES)
+            side = BookSide(slot, generation, _ASK if takes_ask else _BID)
+            if ours.covers(side):
+                self._n_hidden = number + 1
+                for level, (price, size) in enumerate(_shown(self._books[slot], takes_ask)):
+                    self._stand.ours_e6[number, level] = size - ours.left_e6(side, price, size)
+
+    def exact_fault(
+        self,
+        head: np.void,
+        legs: Rows,
+        capital_cost_ppm: int,
+        free_cash: Mapping[int, int],
+        left_of: LeftOf,
+    ) -> str:
+        """The same in fractions; ``left_of``: what of a level is not ours."""
         payoff = payoff_micros(head, legs, self._markets)
         if payoff is None:
             return "the legs do not make a set of this kind"
@@ -199,7 +281,7 @@ class PlanCheck:
         head: np.void,
         profit: Fraction,
         cash: dict[int, int],
-        free_cash: dict[int, int],
+        free_cash: Mapping[int, int],
         unwind: list[_Undone],
         sales: int,
     ) -> str:

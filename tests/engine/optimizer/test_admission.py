@@ -21,7 +21,7 @@ class Asked:
         self.legs: Rows = self.desk.legs((1, BUY, YES), (2, BUY, NO))
 
     def answer(self, now_ns: int = NOW) -> Reason:
-        return objection(self.head, self.legs, self.desk.books, self.desk.markets, now_ns)
+        return objection(int(self.head["deadline_ns"]), self.legs, self.desk.books, self.desk.markets, now_ns)
 
 
 def test_nothing_speaks_against_a_usual_signal() -> None:
@@ -74,6 +74,10 @@ def market(name: str, value: int) -> Change:
     return change
 
 
+def no_such_market(asked: Asked) -> None:
+    asked.legs[1]["slot"] = len(asked.desk.books)
+
+
 def old_leg(asked: Asked) -> None:
     asked.legs[1]["generation"] = 0
 
@@ -84,6 +88,7 @@ SPEAKS_AGAINST = [
     (market("generation", 2), Reason.MARKET_CLOSED),
     (book("generation", 2), Reason.MARKET_CLOSED),
     (old_leg, Reason.MARKET_CLOSED),
+    (no_such_market, Reason.MARKET_CLOSED),
     (book("market_state", MarketState.PAUSED), Reason.MARKET_CLOSED),
     (book("market_state", MarketState.SETTLED), Reason.MARKET_CLOSED),
     *((book("trust", trust), Reason.BOOK_NOT_LIVE) for trust in Trust if trust is not Trust.LIVE),

@@ -30,6 +30,20 @@ from tests.engine.optimizer.desk import BUY, CENTS, CONTRACT, DOLLAR, NO, POLITI
 NO_LEG, YES_LEG = 0, 1  # of the plan below: NO on Kalshi at 40 cents, YES on Polymarket at 55
 
 
+class Ours:
+    """Contracts of a level that are not to be had, by side and YES price; of every level when ``every``."""
+
+    def __init__(self, taken: dict[tuple[BookSide, int], int] | None = None, *, every: bool = False) -> None:
+        self.taken = taken or {}
+        self.every = every
+
+    def covers(self, side: BookSide) -> bool:
+        return self.every or any(side == level[0] for level in self.taken)
+
+    def left_e6(self, side: BookSide, price_e4: int, size_e6: int) -> int:
+        return 0 if self.every else size_e6 - self.taken.get((side, price_e4), 0)
+
+
 class Proven:
     """A plan with true numbers: a hundred sets of O3, which can be undone at 38 and 53 cents."""
 
@@ -41,7 +55,8 @@ class Proven:
         self.desk.offer(0, [(3_800, 100)], SELL, NO)
         self.desk.offer(1, [(5_500, 100)], BUY, YES)
         self.desk.offer(1, [(5_300, 100)], SELL, YES)
-        self.head: np.void = np.zeros(1, PLAN_HEAD)[0]
+        self.heads = np.zeros(1, PLAN_HEAD)
+        self.head: np.void = self.heads[0]
         self.legs = np.zeros(2, PLAN_LEG)
         for name, value in {
             "size_e6": 100 * CONTRACT,
@@ -58,7 +73,7 @@ class Proven:
         self.free = {int(Venue.KALSHI): 41_680_000, int(Venue.POLYMARKET): 55_990_000}
         self.worst_max = 5_330_000
         self.capital_ppm = 0
-        self.left: Callable[[BookSide, int, int], int] = lambda _side, _price, size: size
+        self.ours = Ours()
 
     def fill_leg(self, leg: int, outcome: Outcome, limit: int, cash: int, fee: int) -> None:
         signal = self.desk.leg(leg, BUY, outcome)
@@ -69,8 +84,13 @@ class Proven:
         record["limit_e4"], record["cash_micros"], record["fee_micros"] = limit, cash, fee
 
     def fault(self) -> str:
+        """What is wrong in the end, which is what the exact check says: the proof lets nothing else pass."""
         check = PlanCheck(self.desk.books, self.desk.markets, self.worst_max)
-        return check.fault(self.head, self.legs, self.capital_ppm, self.free, self.left)
+        plan = self.legs, self.capital_ppm, self.free
+        said = check.exact_fault(self.head, *plan, self.ours.left_e6)
+        assert check.proves(self.heads, *plan, self.ours) == (said == "")
+        assert check.fault(self.heads, *plan, self.ours) == said
+        return said
 
 
 def test_a_plan_with_true_numbers_is_proven() -> None:
@@ -128,11 +148,11 @@ def capital(plan: Proven) -> None:
 
 
 def taken_already(plan: Proven) -> None:
-    plan.left = lambda side, price, size: size - (side == BookSide(1, 1, Side.ASK) and price == 5_500)
+    plan.ours = Ours({(BookSide(1, 1, Side.ASK), 5_500): 1})
 
 
 def all_taken(plan: Proven) -> None:
-    plan.left = lambda _side, _price, _size: 0
+    plan.ours = Ours(every=True)
 
 
 def part_of_a_cent(plan: Proven) -> None:
