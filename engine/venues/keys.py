@@ -33,6 +33,7 @@ from engine.venues.scan import (
     eight,
     key_end,
     scalar,
+    skip_space,
     text_start,
     word,
 )
@@ -208,7 +209,7 @@ def fields(words: Words, at: int, table: int, part: int) -> tuple[int, int]:
     while True:
         if usual < usual_end and _is_usual(words, at, usual):
             code = word(words, usual + _USUAL_CODE)
-            at += word(words, usual + _USUAL_LENGTH)
+            at = skip_space(words, at + word(words, usual + _USUAL_LENGTH))
         else:
             at, code = _name(words, at, table, usual, usual_end)
             if at < 0:

@@ -224,3 +224,9 @@ def test_more_members_than_can_be_usual_are_walked_all_the_same() -> None:
         assert walk(members([*names, "price"])) == (len(members([*names, "price"])), END)
         assert keys.has(SPACE.words, 2)
     assert all(usual_lengths())
+
+
+def test_white_space_behind_a_usual_name_is_passed() -> None:
+    walk('{"a":1}')
+    assert walk('{"a": "x"}') == (10, END)
+    assert keys.span(SPACE.words, 1) == (TEXT, 7, 8)
