@@ -142,7 +142,9 @@ class MarketDataCodec:
         self._table = symbols.table
         arrays = self._words, self._table, self._out_words
         self._read_one = direct(read_one, *arrays, 0, 0, 0, 0, True)
-        self._read_bytes = cast("ReadPayload", direct(read_bytes, *arrays, 0, b"", 0, 0, 0, True))
+        self._read_bytes: ReadPayload = cast(
+            "ReadPayload", direct(read_bytes, *arrays, 0, b"", 0, 0, 0, True)
+        )
         self._read_many = read_many
         self._commit = commit
 
