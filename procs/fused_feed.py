@@ -9,6 +9,7 @@ same, for the simulated venues. The book stage keeps its turn for notes and for 
 from __future__ import annotations
 
 from engine.book.store import BookStore
+from engine.direct import direct
 from engine.venues.codec import MarketDataCodec
 from engine.venues.workspace import FRAME_BYTES_MAX
 from procs.book import BookAgent
@@ -43,9 +44,9 @@ class FusedFeed:
         self._codec = codec
         self._book = book
         self._now = now
-        self._kernel = FRAME_KERNELS[codec.venue]
         self._frame = codec.workspace.memory
         self._places = new_places(codec, store, updates, tops, table)
+        self._kernel = direct(FRAME_KERNELS[codec.venue], 0, 0, 0, 0, True, self._places)
         self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
         self._rate = None if rung is None else TickRate()
         self._is_direct = feed.race is None  # of two sockets that race not every message counts

@@ -9,10 +9,11 @@ exception, and never silence.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import numpy as np
 
+from engine.direct import direct
 from engine.reasons import Reason
 from engine.records import BOOK_UPDATE, Venue
 from engine.venues.continuity import doubt_conn
@@ -63,6 +64,24 @@ class ReadOne(Protocol):
         """Records from ``start`` on, or a Verdict."""
 
 
+class ReadBytes(Protocol):
+    """Kernel that copies a payload to where ``ReadOne`` wants it, and reads it."""
+
+    def __call__(
+        self,
+        words: Words,
+        table: Words,
+        out_words: Words,
+        start: int,
+        payload: FrameBytes,
+        length: int,
+        recv_ns: int,
+        conn: int,
+        skip: bool,
+    ) -> int:
+        """Records from ``start`` on, or a Verdict."""
+
+
 class ReadMany(Protocol):
     """Kernel that reads frames of ``source`` until one needs Python."""
 
@@ -83,6 +102,7 @@ class ReadMany(Protocol):
         """Frames read, and records."""
 
 
+ReadPayload = Callable[[Words, Words, Words, int, bytes, int, int, int, bool], int]  # ReadBytes, from Python
 Commit = Callable[[Words, Words, Records, int, int], int]
 
 
@@ -102,6 +122,7 @@ class MarketDataCodec:
         symbols: SymbolTable,
         names: Words,
         read_one: ReadOne,
+        read_bytes: ReadBytes,
         read_many: ReadMany,
         commit: Commit,
     ) -> None:
@@ -119,7 +140,11 @@ class MarketDataCodec:
         self._memory = self.workspace.memory
         self._out_words = self.workspace.out_words
         self._table = symbols.table
-        self._read_one = read_one
+        arrays = self._words, self._table, self._out_words
+        self._read_one = direct(read_one, *arrays, 0, 0, 0, 0, True)
+        self._read_bytes: ReadPayload = cast(
+            "ReadPayload", direct(read_bytes, *arrays, 0, b"", 0, 0, 0, True)
+        )
         self._read_many = read_many
         self._commit = commit
 
@@ -136,9 +161,16 @@ class MarketDataCodec:
         if length > FRAME_BYTES_MAX:
             return self._refuse_oversize(length, recv_ns, conn)
         if self.fast_enabled:
-            self._memory[:length] = payload
             skip = self.on_unknown is None
-            found = self._read_one(self._words, self._table, self._out_words, 0, length, recv_ns, conn, skip)
+            if type(payload) is bytes:
+                found = self._read_bytes(
+                    self._words, self._table, self._out_words, 0, payload, length, recv_ns, conn, skip
+                )
+            else:
+                self._memory[:length] = payload
+                found = self._read_one(
+                    self._words, self._table, self._out_words, 0, length, recv_ns, conn, skip
+                )
             if found == Verdict.UNKNOWN_SYMBOL:
                 found = self._read_again(length, recv_ns, conn)
             if found >= 0:

@@ -107,7 +107,7 @@ def finish(words: Words, out: Records, start: int, count: int, recv_ns: int, ven
         flags = int(out[at]["flags"])
         if at == start + count - 1:
             flags |= _LAST_OF_FRAME
-        if slot != previous and _first_sight(words, slot):
+        if slot != previous and (count == 1 or _first_sight(words, slot)):
             flags |= _LAST_OF_MARKET
         previous = slot
         out[at]["flags"] = flags

@@ -14,7 +14,7 @@ import numpy as np
 from engine.jit import inlined, kernel
 from engine.records import Outcome
 from engine.venues.scan import chunk
-from engine.venues.workspace import NONE, Words
+from engine.venues.workspace import NONE, RECENT_AT, RECENT_MAX, Words
 
 SYMBOL_BYTES_MAX: Final = 96  # a Polymarket token id has up to 78 digits, a Kalshi combo ticker up to some 80
 CAPACITY_MAX: Final = 1 << 20
@@ -88,6 +88,34 @@ def symbol_row(table: Words, words: Words, start: int, length: int) -> int:
             return row
         row = (row + 1) & (rows - 1)
     return NONE
+
+
+@inlined
+def _recent_place(words: Words, start: int, length: int) -> int:
+    """Where the row of a symbol is remembered, by its first and last eight bytes."""
+    tail = min(length, 8)
+    ends = chunk(words, start, tail) ^ (chunk(words, start + length - tail, tail) >> 1)
+    folded = (ends ^ (ends >> 32)) & _MASK32
+    return RECENT_AT + (((folded * _LOW_FACTOR) >> 22) & (RECENT_MAX - 1))
+
+
+@kernel
+def recent_row(table: Words, words: Words, start: int, length: int) -> int:
+    """As ``symbol_row`` in a codec's memory: first looks where a symbol with the same ends was found last.
+
+    What is remembered is compared in full, so that it may be out of date; it saves the hash, which takes
+    longer than the comparison.
+    """
+    if length <= 0 or length > SYMBOL_BYTES_MAX:
+        return NONE
+    place = _recent_place(words, start, length)
+    row = int(words[place])
+    if row < table.shape[0] and int(table[row, LENGTH]) == length and _same(table, row, words, start, length):
+        return row
+    row = symbol_row(table, words, start, length)
+    if row != NONE:
+        words[place] = row
+    return row
 
 
 def _plain(symbol: bytes) -> bool:

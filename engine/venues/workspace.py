@@ -10,8 +10,9 @@ would: an *offset* is a handle, a field is ``words[offset + FIELD]``, and a byte
     SPANS        where the fields of the object at hand lie in the frame: (kind, start, end) each
     UNKNOWN      symbols of the frame nobody registered: (start, end) each
     COUNTS       counters, by engine.venues.counts.Count
-    NAMES        tables of field and type names (engine.venues.keys)
+    NAMES        tables of field and type names, each with the members that are usual (engine.venues.keys)
     YES_SCALE    per connection: 1 when its Kalshi no side comes as YES prices
+    RECENT       rows of symbols found lately, by their beginnings and ends (engine.venues.symbols)
     SEEN         hash set of the slots of a frame: (stamp, slot) each
     TRACKERS     hash table of subscriptions (fields in engine.venues.subscriptions)
     MEMBERS      pool of the subscriptions' markets, linked lists
@@ -44,12 +45,16 @@ SIDS_PER_CONN_MAX: Final = 256
 MARKETS_PER_SID_MAX: Final = 4_096
 MEMBERS_MAX: Final = 16_384
 SEEN_MAX: Final = 65_536
+RECENT_MAX: Final = 512
 UNKNOWN_MAX: Final = 64
 FIELDS_MAX: Final = 32
 NAME_TABLES_MAX: Final = 4
 
 SPAN_WORDS: Final = 3
-NAME_TABLE_WORDS: Final = 160
+NAME_INDEX_WORDS: Final = 160
+USUAL_WORDS: Final = 8
+USUAL_MEMBERS_MAX: Final = 24
+NAME_TABLE_WORDS: Final = NAME_INDEX_WORDS + USUAL_WORDS * USUAL_MEMBERS_MAX
 TRACKER_WORDS: Final = 8
 MEMBER_WORDS: Final = 4
 ROW_WORDS: Final = 8
@@ -82,7 +87,8 @@ UNKNOWN_AT: Final = SPANS_AT + SPAN_WORDS * FIELDS_MAX
 COUNTS_AT: Final = UNKNOWN_AT + 2 * UNKNOWN_MAX
 NAMES_AT: Final = COUNTS_AT + COUNTS_SIZE
 YES_SCALE_AT: Final = NAMES_AT + NAME_TABLE_WORDS * NAME_TABLES_MAX
-SEEN_AT: Final = YES_SCALE_AT + CONNS_MAX
+RECENT_AT: Final = YES_SCALE_AT + CONNS_MAX
+SEEN_AT: Final = RECENT_AT + RECENT_MAX
 TRACKERS_AT: Final = SEEN_AT + 2 * SEEN_MAX
 MEMBERS_AT: Final = TRACKERS_AT + TRACKER_WORDS * TRACKERS_MAX
 ROWS_AT: Final = MEMBERS_AT + MEMBER_WORDS * MEMBERS_MAX

@@ -50,7 +50,7 @@ from engine.venues.scan import (
     skip_space,
     text_start,
 )
-from engine.venues.symbols import symbol_row
+from engine.venues.symbols import recent_row
 from engine.venues.values import (
     best_price_field,
     change_field,
@@ -145,8 +145,10 @@ def _message(words: Words, out: Records, start: int, cursor: int, yes_scale: boo
     if byte(words, cursor) != OPEN_OBJECT:
         return UNSURE, at
     cursor, more = enter(words, cursor, CLOSE_OBJECT)
+    part = 0
     while more:
-        cursor, code = fields(words, cursor, wire.MSG_NAMES)
+        cursor, code = fields(words, cursor, wire.MSG_NAMES, part)
+        part += 1
         if cursor < 0 or code == END:
             return cursor, at
         no_side = code == wire.NO_LEVELS
@@ -170,8 +172,10 @@ def _envelope(words: Words, out: Records, start: int, yes_scale: bool) -> tuple[
     if byte(words, cursor) != OPEN_OBJECT:
         return UNSURE, at
     cursor, more = enter(words, cursor, CLOSE_OBJECT)
+    part = 0
     while more:
-        cursor, code = fields(words, cursor, wire.FRAME_NAMES)
+        cursor, code = fields(words, cursor, wire.FRAME_NAMES, part)
+        part += 1
         if cursor < 0 or code == END:
             break
         if code != wire.MSG or not keep_span(words, code, CONTAINER, 0, 0):
@@ -263,7 +267,7 @@ def _identify(words: Words, table: Words, code: int) -> bool:
     kind, start, end = span(words, wire.TICKER)
     if sid == BAD or seq == BAD or kind != TEXT:
         return False
-    row = symbol_row(table, words, start, end - start)
+    row = recent_row(table, words, start, end - start)
     action = _DELTA if code == wire.TYPE_DELTA else _SEQUENCED
     if code == wire.TYPE_SNAPSHOT:
         action = _SNAPSHOT
@@ -331,6 +335,23 @@ def read_one(
     ``start`` is an argument because a literal would make the compiler build all parsers a second time.
     """
     seal(words, length)
+    return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
+
+
+@kernel
+def read_bytes(
+    words: Words,
+    table: Words,
+    out_words: Words,
+    start: int,
+    payload: FrameBytes,
+    length: int,
+    recv_ns: int,
+    conn: int,
+    skip: bool,
+) -> int:
+    """Copy a frame of ``length`` bytes into ``words`` and read it as ``read_one`` does."""
+    load(words, words.view(np.uint8), payload, 0, length)
     return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
 
 

@@ -15,7 +15,7 @@ from engine.venues.codec import MarketDataCodec, checked_conn
 from engine.venues.continuity import commit
 from engine.venues.emit import doubt_row
 from engine.venues.frame import GeneralFrame
-from engine.venues.kalshi._fast import read_many, read_one
+from engine.venues.kalshi._fast import read_bytes, read_many, read_one
 from engine.venues.kalshi._general import read_frame
 from engine.venues.kalshi.vocabulary import NAMES
 from engine.venues.subscriptions import HEAD, LAST, MEMBER_NEXT, MEMBER_ROW, find_tracker, leave
@@ -31,7 +31,7 @@ class KalshiCodec(MarketDataCodec):
     """
 
     def __init__(self, symbols: SymbolTable, *, use_yes_price: bool = False) -> None:
-        super().__init__(Venue.KALSHI, symbols, NAMES, read_one, read_many, commit)
+        super().__init__(Venue.KALSHI, symbols, NAMES, read_one, read_bytes, read_many, commit)
         self._yes_scale = self._words[YES_SCALE_AT : YES_SCALE_AT + CONNS_MAX]
         self._yes_scale[:] = use_yes_price
 

@@ -11,7 +11,7 @@ from engine.venues.emit import SIBLING, put
 from engine.venues.keys import span
 from engine.venues.polymarket import vocabulary as wire
 from engine.venues.scan import TEXT, UNSURE
-from engine.venues.symbols import TRAIT_NO, TRAITS, TRAITS_SIBLING, symbol_row
+from engine.venues.symbols import TRAIT_NO, TRAITS, TRAITS_SIBLING, recent_row
 from engine.venues.values import short_field
 from engine.venues.workspace import (
     FRAME_STAMP,
@@ -42,7 +42,7 @@ def asset_row(words: Words, table: Words, field: int) -> int:
     kind, start, end = span(words, field)
     if kind != TEXT:
         return NOT_A_SYMBOL
-    row = symbol_row(table, words, start, end - start)
+    row = recent_row(table, words, start, end - start)
     if row == NONE:
         words[SKIPPED] += 1
         count = int(words[UNKNOWN_COUNT])

@@ -140,7 +140,7 @@ def _entries(words: Words, table: Words, out: Records, at: int, limit: int, curs
         cursor, some = enter(words, cursor, CLOSE_OBJECT)
         if not some:
             return UNSURE, at
-        cursor, code = fields(words, cursor, wire.ENTRY_NAMES)
+        cursor, code = fields(words, cursor, wire.ENTRY_NAMES, 0)
         if code != END or cursor < 0:
             return UNSURE, at
         at = _entry(words, table, out, at)
@@ -159,8 +159,10 @@ def _lists(words: Words, table: Words, out: Records, start: int, limit: int, cur
     at = start
     words[FIELDS_SEEN] = 0
     cursor, more = enter(words, cursor, CLOSE_OBJECT)
+    part = 0
     while more:
-        cursor, code = fields(words, cursor, wire.MESSAGE_NAMES)
+        cursor, code = fields(words, cursor, wire.MESSAGE_NAMES, part)
+        part += 1
         if cursor < 0 or code == END:
             break
         if int(words[FIELDS_SEEN]) & _SIDES == 0 and (code == wire.BIDS or code == wire.ASKS):
@@ -313,6 +315,23 @@ def read_one(
     ``start`` is an argument because a literal would make the compiler build all parsers a second time.
     """
     seal(words, length)
+    return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
+
+
+@kernel
+def read_bytes(
+    words: Words,
+    table: Words,
+    out_words: Words,
+    start: int,
+    payload: FrameBytes,
+    length: int,
+    recv_ns: int,
+    conn: int,
+    skip: bool,
+) -> int:
+    """Copy a frame of ``length`` bytes into ``words`` and read it as ``read_one`` does."""
+    load(words, words.view(np.uint8), payload, 0, length)
     return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
 
 

@@ -61,7 +61,7 @@ def _unusual(words: Words, at: int) -> tuple[int, int, int]:
     at, some = enter(words, at, CLOSE_OBJECT)
     if not some:
         return UNSURE, 0, 0
-    at, code = fields(words, at, wire.LEVEL_NAMES)
+    at, code = fields(words, at, wire.LEVEL_NAMES, 0)
     price_e4 = price_field(words, wire.LEVEL_PRICE)
     size_e6 = size_field(words, wire.LEVEL_SIZE)
     if code != END or price_e4 == BAD or size_e6 == BAD:

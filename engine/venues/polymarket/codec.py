@@ -14,7 +14,7 @@ from engine.records import Outcome, Venue
 from engine.venues.codec import MarketDataCodec, checked_conn
 from engine.venues.continuity import commit_unnumbered
 from engine.venues.frame import GeneralFrame
-from engine.venues.polymarket._fast import read_many, read_one
+from engine.venues.polymarket._fast import read_bytes, read_many, read_one
 from engine.venues.polymarket._general import read_frame
 from engine.venues.polymarket.vocabulary import NAMES
 from engine.venues.symbols import SymbolTable
@@ -29,7 +29,7 @@ class PolymarketCodec(MarketDataCodec):
     """
 
     def __init__(self, symbols: SymbolTable, *, check_hash: bool = True) -> None:
-        super().__init__(Venue.POLYMARKET, symbols, NAMES, read_one, read_many, commit_unnumbered)
+        super().__init__(Venue.POLYMARKET, symbols, NAMES, read_one, read_bytes, read_many, commit_unnumbered)
         self._check_hash = check_hash
         self._words[CHECK_HASH] = check_hash
 

@@ -10,9 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.venues import keys, scan
+from engine.venues.counts import Count
 from engine.venues.keys import END, NO_NAME
 from engine.venues.scan import TEXT, UNSURE, WORD
-from engine.venues.workspace import FIELDS_SEEN, NAME_TABLE_WORDS, Workspace
+from engine.venues.workspace import (
+    COUNTS_AT,
+    FIELDS_SEEN,
+    NAME_INDEX_WORDS,
+    NAME_TABLE_WORDS,
+    USUAL_MEMBERS_MAX,
+    USUAL_WORDS,
+    Workspace,
+)
 
 NAMES = {
     b"a": 1,
@@ -89,7 +98,7 @@ def test_a_table_has_its_size() -> None:
 def walk(text: str) -> tuple[int, int]:
     """Walk over an object's members from its first key on."""
     lay(text)
-    return keys.fields(SPACE.words, 1, TABLE)
+    return keys.fields(SPACE.words, 1, TABLE, 0)
 
 
 def test_fields_remember_named_scalars_and_skip_others() -> None:
@@ -158,3 +167,66 @@ def test_the_first_and_the_last_field_can_be_kept() -> None:
     assert keys.span(SPACE.words, 1) == (7, 8, 9)
     assert keys.span(SPACE.words, 31) == (1, 2, 3)
     assert int(np.bitwise_count(SPACE.words[FIELDS_SEEN])) == 2
+
+
+def members(names: list[str]) -> str:
+    """An object with these names, its values their indices."""
+    return json.dumps({name: at for at, name in enumerate(names)}, separators=(",", ":"))
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["a", "price", "eightlet", "nineletter", "market_ticker", "q", "x" * 30]),
+            min_size=1,
+            unique=True,
+        ),
+        min_size=2,
+        max_size=5,
+    ),
+    st.integers(0, 4),
+)
+@example([["price", "a"], ["price", "a"], ["pricf", "a"], ["a", "price"]], 0)
+def test_what_was_usual_changes_nothing(objects: list[list[str]], part: int) -> None:
+    for count, names in enumerate(objects):
+        SPACE.words[COUNTS_AT + Count.FRAMES] = count  # only the first is learned from
+        text = members(names)
+        lay(text)
+        assert keys.fields(SPACE.words, 1, TABLE, part) == (len(text), END)
+        for at, name in enumerate(names):
+            field = NAMES.get(name.encode())
+            if field is not None:
+                _, start, end = keys.span(SPACE.words, field)
+                assert text[start:end] == str(at)
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 0
+
+
+def usual_lengths() -> list[int]:
+    """Bytes of text of the usual members of the table, in their order."""
+    begin, end = TABLE + NAME_INDEX_WORDS, TABLE + NAME_TABLE_WORDS
+    return [int(length) for length in SPACE.words[begin + 6 : end : USUAL_WORDS]]
+
+
+def test_names_are_learned_with_what_stands_before_the_value_once_in_a_while() -> None:
+    SPACE.words[TABLE + NAME_INDEX_WORDS : TABLE + NAME_TABLE_WORDS] = 0
+    SPACE.words[COUNTS_AT + Count.FRAMES] = keys.LEARN_EVERY + 1
+    walk('{"a":1}')
+    assert not any(usual_lengths())
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 2 * keys.LEARN_EVERY
+    walk('{"a":1,"market_ticker" : 1,"%s":1,"price":1}' % ("x" * 22))
+    assert usual_lengths()[:5] == [4, 18, 0, 8, 0]
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 0
+
+
+def test_more_members_than_can_be_usual_are_walked_all_the_same() -> None:
+    names = [f"n{at}" for at in range(USUAL_MEMBERS_MAX + 3)]
+    for _ in range(2):
+        assert walk(members([*names, "price"])) == (len(members([*names, "price"])), END)
+        assert keys.has(SPACE.words, 2)
+    assert all(usual_lengths())
+
+
+def test_white_space_behind_a_usual_name_is_passed() -> None:
+    walk('{"a":1}')
+    assert walk('{"a": "x"}') == (10, END)
+    assert keys.span(SPACE.words, 1) == (TEXT, 7, 8)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from engine.records import Outcome
 from engine.venues import symbols as module
 from engine.venues.symbols import HASH, LENGTH, SYMBOL_BYTES_MAX, Symbol, SymbolTable
-from engine.venues.workspace import NONE, Words
+from engine.venues.workspace import NONE, RECENT_AT, RECENT_MAX, Words, Workspace
 
 TOKEN = b"71321045679252212594626385532706912750332728571942532289631379312455583992563"
+SPACE = Workspace(1, np.zeros(0, np.int64))
 names = st.sampled_from(
     [b"%s-%d" % (stem, at) for stem in (b"KX", b"A-LONGER-SERIES-26OCT02-T64.99") for at in range(6)]
 )
@@ -24,6 +25,13 @@ def row_in_frame(table: SymbolTable, symbol: bytes, offset: int) -> int:
     words: Words = np.zeros(len(raw) // 8 + 4, np.int64)
     words.view(np.uint8)[: len(raw)] = np.frombuffer(raw, np.uint8)
     return module.symbol_row(table.table, words, offset, len(symbol))
+
+
+def recent_row(table: SymbolTable, space: Workspace, symbol: bytes) -> int:
+    """Row found for a symbol in the frame of a codec's memory, where found rows are remembered."""
+    raw = b"#" * (len(symbol) & 7) + symbol + b'"rest'
+    space.memory[: len(raw)] = raw
+    return module.recent_row(table.table, space.words, len(symbol) & 7, len(symbol))
 
 
 def test_a_symbol_means_a_market_and_an_outcome() -> None:
@@ -153,3 +161,37 @@ def test_a_full_table_of_removed_rows_still_answers() -> None:
 @pytest.mark.parametrize(("capacity", "rows"), [(1, 2), (2, 4), (3, 8), (4, 8), (5, 16)])
 def test_a_table_is_at_most_half_full(capacity: int, rows: int) -> None:
     assert len(SymbolTable(capacity).table) == rows
+
+
+SIMILAR = [b"BEGINS-A-%s-ENDS-ALL" % middle for middle in (b"1", b"2", b"22")] + [b"X", b"Y", TOKEN]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "find"]), st.sampled_from(SIMILAR)), max_size=30))
+def test_a_remembered_row_is_the_one_a_search_finds(steps: list[tuple[str, bytes]]) -> None:
+    table, other = SymbolTable(len(SIMILAR)), SymbolTable(1)
+    for what, symbol in steps:
+        if what == "add":
+            assert table.add(symbol, 0, 0)
+        elif what == "remove":
+            table.remove(symbol)
+        found = table.find(symbol)
+        assert recent_row(table, SPACE, symbol) == (NONE if found is None else found.row)
+        assert recent_row(other, SPACE, symbol) == NONE
+    assert recent_row(table, SPACE, b"") == NONE
+    assert recent_row(table, SPACE, b"x" * (SYMBOL_BYTES_MAX + 1)) == NONE
+
+
+def test_a_found_row_is_remembered_by_both_ends_of_its_symbol() -> None:
+    table = SymbolTable(4)
+    space = Workspace(1, np.zeros(0, np.int64))
+    table.add(TOKEN, 0, 0)
+    found = table.find(TOKEN)
+    assert found is not None
+    assert recent_row(table, space, TOKEN[:-1]) == NONE
+    space.words[RECENT_AT : RECENT_AT + RECENT_MAX] = len(table.table)  # no row
+    assert recent_row(table, space, TOKEN) == found.row
+    remembered = space.words[RECENT_AT : RECENT_AT + RECENT_MAX]
+    assert np.flatnonzero(remembered != len(table.table)).size == 1
+    table.table[found.row, HASH] += 1  # no search by hash finds it now
+    assert module.symbol_row(table.table, space.words, len(TOKEN) & 7, len(TOKEN)) == NONE
+    assert recent_row(table, space, TOKEN) == found.row

@@ -47,7 +47,7 @@ def field(value: object) -> int:
     SPACE.memory[: len(text)] = text
     scan.seal(SPACE.words, len(text))
     SPACE.words[FIELDS_SEEN] = 0
-    assert keys.fields(SPACE.words, 1, keys.names_at(0)) == (len(text), keys.END)
+    assert keys.fields(SPACE.words, 1, keys.names_at(0), 0) == (len(text), keys.END)
     return 1
 
 

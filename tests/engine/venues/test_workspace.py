@@ -18,6 +18,7 @@ REGIONS = [  # begin and size, in the order of memory
     (layout.COUNTS_AT, COUNTS_SIZE),
     (layout.NAMES_AT, layout.NAME_TABLE_WORDS * layout.NAME_TABLES_MAX),
     (layout.YES_SCALE_AT, layout.CONNS_MAX),
+    (layout.RECENT_AT, layout.RECENT_MAX),
     (layout.SEEN_AT, 2 * layout.SEEN_MAX),
     (layout.TRACKERS_AT, layout.TRACKER_WORDS * layout.TRACKERS_MAX),
     (layout.MEMBERS_AT, layout.MEMBER_WORDS * layout.MEMBERS_MAX),

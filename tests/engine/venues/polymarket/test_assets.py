@@ -33,7 +33,7 @@ def lay(text: bytes) -> None:
     SPACE.memory[: len(text)] = text
     seal(WORDS, len(text))
     WORDS[[layout.FIELDS_SEEN, layout.SKIPPED, layout.UNKNOWN_COUNT]] = 0
-    assert keys.fields(WORDS, 1, wire.MESSAGE_NAMES)[1] == keys.END
+    assert keys.fields(WORDS, 1, wire.MESSAGE_NAMES, 0)[1] == keys.END
 
 
 def test_an_asset_is_a_row() -> None:

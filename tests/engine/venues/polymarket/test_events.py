@@ -29,7 +29,7 @@ def put(message: dict[str, Any], code: int) -> tuple[int, tuple[int, ...]]:
     SPACE.memory[: len(text)] = text
     seal(SPACE.words, len(text))
     SPACE.words[[FIELDS_SEEN, SKIPPED]] = 0
-    assert keys.fields(SPACE.words, 1, wire.MESSAGE_NAMES)[1] == keys.END
+    assert keys.fields(SPACE.words, 1, wire.MESSAGE_NAMES, 0)[1] == keys.END
     out = np.zeros(6, BOOK_UPDATE)
     at = module.put_event(SPACE.words, SYMBOLS.table, out, 4, code)
     names = ("kind", "slot", "generation", "side", "price_e4", "size_e6", "aux", "flags")
