@@ -36,17 +36,23 @@ PACKAGES: Final = ("engine", "shm", "procs", "bench")
 COMPILERS: Final = ("llvmlite", "numba", "numpy")
 
 # Their ``warm()`` calls every kernel once, directly or through another, with the types used in production.
-# What the others call comes first; the groups, longest first, share little beside it: compiled side by side.
+# What the others call comes first, what is made of the others last: a kernel that finds what it calls in the
+# cache does not compile it again. The groups, longest first, share little: compiled side by side.
 WARM_FIRST: Final = ("shm.atomics", "engine.fees")
 WARM_GROUPS: Final = (
-    ("engine.book.store", "procs.replay_apply", "procs.check_frames"),
-    ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec", "procs.frame_kernels"),
+    ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec"),
     ("engine.optimizer.warm",),
-    ("engine.strategies.warm", "procs.top_scan"),
+    ("engine.book.store",),
+    ("engine.strategies.warm",),
     ("shm.barrier", "shm.counters", "shm.gating", "shm.histogram", "shm.mirror", "shm.ring", "shm.table"),
     ("shm.futex", "shm.doorbell", "shm.waiting"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
     ("procs.control_words", "procs.health", "procs.ladder"),
+)
+WARM_LAST: Final = (
+    ("procs.replay_apply", "procs.check_frames"),
+    ("procs.frame_kernels",),
+    ("procs.top_scan",),
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time
@@ -236,7 +242,11 @@ def _warm_groups(groups: Sequence[Sequence[str]]) -> None:
         pool.shutdown(cancel_futures=True)  # interrupted, or one failed: do not begin the others
 
 
-def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WARM_GROUPS) -> bool:
+def warm(
+    first: Sequence[str] = WARM_FIRST,
+    groups: Sequence[Sequence[str]] = WARM_GROUPS,
+    last: Sequence[Sequence[str]] = WARM_LAST,
+) -> bool:
     """Compile every kernel unless that has been done; True when this call did it.
 
     Needs ``set_cache_dir`` first. Blocks while another process compiles. The stamp is written last, so that a
@@ -245,7 +255,7 @@ def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WA
     """
     directory = Path(os.environ["NUMBA_CACHE_DIR"])
     stamp = directory / STAMP
-    modules = [*first, *(name for group in groups for name in group)]
+    modules = [*first, *(name for group in (*groups, *last) for name in group)]
     with (directory / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _read_stamp(stamp).get("modules") == modules:
@@ -254,6 +264,7 @@ def warm(first: Sequence[str] = WARM_FIRST, groups: Sequence[Sequence[str]] = WA
         inherit(directory, hashes)
         _warm_modules(first)
         _warm_groups(groups)
+        _warm_groups(last)
         complete = _Stamp(modules=modules, cold=cold_kernels(directory), hashes=hashes)
         partial = stamp.with_suffix(".partial")
         partial.write_text(json.dumps(complete), encoding="utf-8")

@@ -206,17 +206,17 @@ def test_only_one_of_several_processes_warms(tmp_path: Path) -> None:
 def test_interrupted_warm_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     with pytest.raises(ModuleNotFoundError):
-        kernels.warm([], [["no_such_module"]])
-    assert kernels.warm([], []) is True
-    assert kernels.warm([], []) is False
+        kernels.warm([], [["no_such_module"]], [])
+    assert kernels.warm([], [], []) is True
+    assert kernels.warm([], [], []) is False
 
 
 def test_another_list_of_modules_is_another_warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = _probe(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    assert kernels.warm([], []) is True
-    assert kernels.warm(["warm_probe"], []) is True
+    assert kernels.warm([], [], []) is True
+    assert kernels.warm(["warm_probe"], [], []) is True
     assert log.read_text() == "x"
 
 
@@ -277,7 +277,8 @@ def _defines_warm(path: Path) -> bool:
 
 def test_every_module_with_a_warm_up_is_listed() -> None:
     found = {name for name, path in kernels._modules(PACKAGES_ROOT).items() if _defines_warm(path)}
-    listed = {*kernels.WARM_FIRST, *(name for group in kernels.WARM_GROUPS for name in group)}
+    groups = (*kernels.WARM_GROUPS, *kernels.WARM_LAST)
+    listed = {*kernels.WARM_FIRST, *(name for group in groups for name in group)}
     assert found - {"procs.kernels"} == listed, "mend WARM_GROUPS in procs/kernels.py"
 
 
