@@ -95,6 +95,7 @@ class Deaf:
         """Lost."""
 
 
+@pytest.mark.soak
 def test_signals_come_to_the_other_end() -> None:
     with path.engine("signals", CORE, (*path.MARKET_DATA, Role.STRATEGY)) as (market, far):
         run = path.to_intent(market, far)

@@ -60,7 +60,7 @@ def test_the_plain_way_knows_polymarket() -> None:
     assert list(plain.books["7"][0]) == ["0.4"]
 
 
-@pytest.mark.parametrize("what", ["check", "plain", "paper"])
+@pytest.mark.parametrize("what", ["check", "plain", pytest.param("paper", marks=pytest.mark.soak)])
 def test_a_measurement_counts_every_frame(session: Path, what: str) -> None:
     found = replay.run(what, session)
     assert found["frames"] == DELTAS + MARKETS

@@ -39,6 +39,7 @@ def test_a_damaged_record_is_counted() -> None:
     assert tally[bench.BAD] == 1
 
 
+@pytest.mark.soak
 @pytest.mark.compiled_only
 def test_a_small_measurement(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module, name, value in (

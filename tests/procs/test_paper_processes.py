@@ -106,7 +106,8 @@ def test_feeds_and_books_that_are_one_decide_and_trade_as_two(
     assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
 
 
-@pytest.mark.parametrize("topology", ["two", pytest.param("roles", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("topology", ["two", "roles"])
 def test_processes_decide_and_trade_as_one_process_does(
     topology: str, recording: Path, inline: tuple[PaperResult, bytes], tmp_path: Path
 ) -> None:

@@ -185,7 +185,9 @@ def is_back(feed: LiveFeed, times: int) -> bool:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-@pytest.mark.parametrize("kind", [Close(code=1006), Close(code=1012), Truncated()])
+@pytest.mark.parametrize(
+    "kind", [Close(code=1006), pytest.param(Close(code=1012), marks=pytest.mark.soak), Truncated()]
+)
 def test_either_connection_may_die_in_mid_stream_and_come_back(
     venue: Venue, kind: Kind, recorded: Given
 ) -> None:
