@@ -22,7 +22,7 @@ OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 _UNTIMED = [HealthCheck.too_slow]
 # In `make test` properties are looked at briefly and always alike; `make fuzz` goes deep. Plain kernels are a
 # hundred times slower, and a mutant is given more chances to be noticed than the tree.
-for _name, _compiled, _plain in (("suite", 50, 12), ("mutate", 50, 30)):
+for _name, _compiled, _plain in (("suite", 35, 10), ("mutate", 50, 30)):
     settings.register_profile(
         _name,
         derandomize=True,

@@ -60,7 +60,9 @@ def test_the_plain_way_knows_polymarket() -> None:
     assert list(plain.books["7"][0]) == ["0.4"]
 
 
-@pytest.mark.parametrize("what", ["check", "plain", pytest.param("paper", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "what", ["check", *(pytest.param(what, marks=pytest.mark.soak) for what in ("plain", "paper"))]
+)
 def test_a_measurement_counts_every_frame(session: Path, what: str) -> None:
     found = replay.run(what, session)
     assert found["frames"] == DELTAS + MARKETS

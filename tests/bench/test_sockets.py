@@ -38,7 +38,7 @@ def test_shared_dictionaries_answer() -> None:
         assert {read() for read in others.values()} == {bytes(64)}
 
 
-@pytest.mark.parametrize("rings", [False, True])
+@pytest.mark.parametrize("rings", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_every_record_comes_to_the_loop(tmp_path: Path, rings: bool) -> None:
     folder = tmp_path / "rings"
     folder.mkdir(0o700)

@@ -14,7 +14,7 @@ from shm.cleaning import clean
 pytestmark = pytest.mark.compiled_only
 
 
-@pytest.mark.parametrize("way", ["park", "loop"])
+@pytest.mark.parametrize("way", [pytest.param("park", marks=pytest.mark.soak), "loop"])
 def test_every_trip_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     for name, value in (("WARM", 5), ("TRIPS", 50), ("IDLE_S", 0.01)):
         monkeypatch.setattr(bench, name, value)

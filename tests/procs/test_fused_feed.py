@@ -30,6 +30,7 @@ from shm.ring import Records
 pytestmark = pytest.mark.compiled_only
 
 SEED = 1
+N_FRAMES = 3_500
 SLOTS = 256
 CONFIG = load_config(assignments=[f"engine.market_slots={SLOTS}"])
 SESSION = build_session(SEED)
@@ -117,7 +118,7 @@ def test_each_frame_says_the_same_and_leaves_the_same(how: Damage) -> None:
     chance = random.Random(f"{SEED} {how.__name__}")
     one, two = Floor(is_fused=True), Floor(is_fused=False)
     n_tops = 0
-    for number, (frame, following) in enumerate(pairwise(FRAMES[:6_000])):
+    for number, (frame, following) in enumerate(pairwise(FRAMES[:N_FRAMES])):
         sent = frame._replace(raw=how(chance, frame.raw))
         for floor in (one, two):
             floor.take(sent)
@@ -131,8 +132,8 @@ def test_each_frame_says_the_same_and_leaves_the_same(how: Damage) -> None:
             assert one.state() == two.state()
     assert one.state() == two.state()
     fallen_back = sum(int(feed.codec.counts[Count.FALLBACK]) for feed in one.feeds.values())
-    assert n_tops > 5_000
-    assert how is whole or fallen_back > 100
+    assert n_tops > 3_000
+    assert how is whole or fallen_back > 50
 
 
 def test_a_frame_can_be_read_before_the_book_stage_has_its_turn() -> None:

@@ -186,7 +186,11 @@ def is_back(feed: LiveFeed, times: int) -> bool:
 
 @pytest.mark.parametrize("venue", VENUES)
 @pytest.mark.parametrize(
-    "kind", [Close(code=1006), pytest.param(Close(code=1012), marks=pytest.mark.soak), Truncated()]
+    "kind",
+    [
+        Close(code=1006),
+        *(pytest.param(kind, marks=pytest.mark.soak) for kind in (Close(code=1012), Truncated())),
+    ],
 )
 def test_either_connection_may_die_in_mid_stream_and_come_back(
     venue: Venue, kind: Kind, recorded: Given
@@ -247,6 +251,7 @@ def test_polymarkets_loss_on_one_connection_shows_in_the_other(recorded: Given) 
     run(main())
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("connection", [1, 2])
 def test_a_half_open_connection_holds_nothing_up(connection: int, recorded: Given) -> None:
     async def main() -> None:

@@ -238,7 +238,9 @@ def session() -> Session:
     return small_session()
 
 
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=pytest.mark.soak if seed % 2 else ()) for seed in range(RUNS)]
+)
 def test_a_run_with_deaths(session: Session, seed: int) -> None:
     run = Run(session, seed, DEATHS)
     print(f"seed {seed}: died {run.stage.died}, {run.stage.in_flight} with orders open")
