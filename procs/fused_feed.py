@@ -8,6 +8,8 @@ same, for the simulated venues. The book stage keeps its turn for notes and for 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.book.store import BookStore
 from engine.direct import direct
 from engine.venues.codec import MarketDataCodec
@@ -25,7 +27,8 @@ class FusedFeed:
     """What the sockets of a venue call instead of its feed.
 
     ``book`` was made without an updates ring. ``now`` is engine time; with ``rung`` the tops are stamped when
-    their rows are published, and it is counted how long that took since the frame was received.
+    their rows are published, and it is counted how long that took since the frame was received. Once
+    ``has_ended`` says that the run is over a connection that ends is no word on the books.
     """
 
     def __init__(
@@ -39,11 +42,13 @@ class FusedFeed:
         table: Table,
         now: Now,
         rung: BookRung | None = None,
+        has_ended: Callable[[], bool] = lambda: False,
     ) -> None:
         self._feed = feed
         self._codec = codec
         self._book = book
         self._now = now
+        self._has_ended = has_ended
         self._frame = codec.workspace.memory
         self._places = new_places(codec, store, updates, tops, table)
         self._kernel = direct(FRAME_KERNELS[codec.venue], 0, 0, 0, 0, True, self._places)
@@ -75,6 +80,8 @@ class FusedFeed:
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:
         """Every book of the connection is in doubt."""
+        if self._has_ended():
+            self.part()
         self._feed.on_disconnect(recv_ns, conn)
 
     def part(self) -> None:

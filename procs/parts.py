@@ -147,7 +147,9 @@ class EngineParts:
         store, rung = self.stores[venue], self._ladder.book
         return BookAgent(venue, store, updates, notes, tops, wires.books[venue], follow, rung)
 
-    def fused(self, feed: FeedAgent, book: BookAgent, now: Now) -> FusedFeed:
+    def fused(
+        self, feed: FeedAgent, book: BookAgent, now: Now, has_ended: Callable[[], bool] = lambda: False
+    ) -> FusedFeed:
         """Feed and books of one venue as one; both were made here, and the books do not read."""
         wires, venue = self.wires, book.venue
         assert isinstance(feed.codec, MarketDataCodec)
@@ -161,6 +163,7 @@ class EngineParts:
             wires.books[venue],
             now,
             self._ladder.book,
+            has_ended,
         )
 
     def strategy(self, follow: Follow | None = None) -> StrategyAgent:

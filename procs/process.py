@@ -100,6 +100,7 @@ class EngineProcess:
             halt=self._halt,
             now_ns=start_ns,
             fused=self._fused_time(),
+            has_ended=self._has_ended,
         )
         self._telemetry = Telemetry(name, self._stages, self._parts.stores, self._path, boot_epoch)
         self._seats = Seats.attach(description.seats, self._path)
@@ -140,6 +141,13 @@ class EngineProcess:
         if self._description.record_inputs:
             return None
         return self._clock.live_now() if self._is_live else self._clock.now_ns
+
+    def _has_ended(self) -> bool:
+        """Whether a replay is over: the conductor says so before its venues hang up."""
+        if self._is_live:
+            return False
+        self._clock.now_ns()
+        return self._clock.ended
 
     def _hold_state(self) -> None:
         """No other engine may begin with this state while we go on without our owner."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import BinaryIO
 
 from engine.config import Role
@@ -35,7 +35,7 @@ class Stages:
     ``decisions`` receives the decision log, ``journal`` the executor's journal, which otherwise is kept in
     memory; the executor's gate follows ``halt``. ``watch`` is shown every decision, and every report that
     was journaled, as far as these stages make them. With ``fused``, which is engine time, the feeds and
-    the books of one process are one.
+    the books of one process are one; ``has_ended``: the run is over.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Stages:
         halt: HaltSwitch | None = None,
         now_ns: int | None = None,
         fused: Now | None = None,
+        has_ended: Callable[[], bool] = lambda: False,
     ) -> None:
         wires = parts.wires
         self._watch = watch
@@ -66,7 +67,7 @@ class Stages:
         self._fused: dict[Venue, FusedFeed] = {}
         if fused is not None and self.feeds:
             self._fused = {
-                book.venue: parts.fused(self.feeds[book.venue], book, fused) for book in self.books
+                book.venue: parts.fused(self.feeds[book.venue], book, fused, has_ended) for book in self.books
             }
         self.venues = {
             venue: parts.venue(venue, latency_scale, follow) for venue in VENUES if Role.VENUE_SIM in roles

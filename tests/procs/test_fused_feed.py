@@ -174,3 +174,16 @@ def test_a_live_engines_tops_are_stamped_when_their_rows_are_there() -> None:
             late += spent_ns > 0
     assert late > 500, "from the first look at the clock on, what a frame took is counted"
     assert histograms[Rung.RECEIVE_BOOK].count == floor.wires.tops[Venue.KALSHI].published_messages
+
+
+def test_who_hangs_up_when_a_run_is_over_says_nothing_of_the_books() -> None:
+    over = False
+    floor = Floor(is_fused=True)
+    venue = SNAPSHOT.venue
+    book = floor.books[venue]
+    sink = floor.parts.fused(floor.feeds[venue], book, lambda: floor.now_ns, lambda: over)
+    sink.on_frame(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn)
+    rows = floor.wires.books[venue].rows
+    over = True
+    sink.on_disconnect(floor.now_ns, SNAPSHOT.conn)
+    assert np.count_nonzero(rows["trust"] == Trust.LIVE) == 1
