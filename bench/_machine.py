@@ -28,7 +28,7 @@ def fingerprint(host: Host | None = None) -> dict[str, object]:
         "clock": host.read("devices", "system", "clocksource", "clocksource0", "current_clocksource")
         or UNKNOWN,
         "virtual": "hypervisor" in host.cpu_flags(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],  # what builders append says nothing
         "python": platform.python_version(),
         "numba": version("numba"),
         "numpy": version("numpy"),

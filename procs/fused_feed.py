@@ -18,7 +18,7 @@ from procs.book import BookAgent
 from procs.feed import FeedAgent
 from procs.frame_kernels import FRAME_KERNELS, REFUSED, Place, new_places
 from procs.ladder import BookRung, Now
-from procs.tick_rate import TickRate
+from procs.tick_rate import LOOK_MASK, TickRate
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
 
@@ -66,7 +66,7 @@ class FusedFeed:
         if self._is_direct and codec.fast_enabled and length <= FRAME_BYTES_MAX:
             self._frame[:length] = payload
             skip = codec.on_unknown is None
-            if self._rate is not None:
+            if self._rate is not None and not feed.frames & LOOK_MASK:
                 self._places[Place.NS_PER_TICK] = self._rate.look()
             found = self._kernel(length, recv_ns, self._now(), conn, skip, self._places)
             if found >= 0:

@@ -12,7 +12,7 @@ from typing import Final
 from procs.frame_kernels import NS_PER_TICK_SHIFT
 from shm.atomics import read_ticks
 
-LOOK_EVERY: Final = 1_024  # calls of a kernel between two looks
+LOOK_MASK: Final = 63  # whoever calls kernels all the time looks at one call in so many and one
 LOOK_FROM_NS: Final = 1_000_000  # a shorter one says nothing
 
 
@@ -21,15 +21,9 @@ class TickRate:
 
     def __init__(self) -> None:
         self._began_ns, self._began_ticks = time.monotonic_ns(), read_ticks()
-        self._calls = 0
-        self._rate = 0
 
     def look(self) -> int:
         """Nanoseconds a tick, with NS_PER_TICK_SHIFT bits of fraction; 0 as long as nothing is known."""
-        if self._calls % LOOK_EVERY == 0 or self._rate == 0:
-            spent_ns = time.monotonic_ns() - self._began_ns
-            ticks = read_ticks() - self._began_ticks
-            if spent_ns >= LOOK_FROM_NS and ticks > 0:
-                self._rate = (spent_ns << NS_PER_TICK_SHIFT) // ticks
-        self._calls += 1
-        return self._rate
+        spent_ns = time.monotonic_ns() - self._began_ns
+        ticks = read_ticks() - self._began_ticks
+        return (spent_ns << NS_PER_TICK_SHIFT) // ticks if spent_ns >= LOOK_FROM_NS and ticks > 0 else 0

@@ -11,7 +11,7 @@ from engine.records import DecisionStage, Venue
 from engine.strategies.scanner import ArbitrageScanner
 from engine.strategies.warm import warm_scanner
 from procs.ladder import StrategyRung
-from procs.tick_rate import TickRate
+from procs.tick_rate import LOOK_MASK, TickRate
 from procs.top_kernel import PLACES, Place, Stop, decide_tops
 from procs.view import BookView
 from procs.wires import Wires
@@ -38,6 +38,7 @@ class TopScan:
         self._scanner = scanner
         self._rung = rung
         self._rate = None if rung is None else TickRate()
+        self._calls = 0
         self._kept = (wires, readers, view)  # the places are addresses in them
         self._places = np.zeros(PLACES, np.int64)
         self._tops = {venue: (address_of(one.words), one.room_cells) for venue, one in readers.items()}
@@ -64,7 +65,9 @@ class TopScan:
     def decide(self, first: int, n_tops: int, now_ns: int) -> tuple[int, Stop]:
         """Decide on tops from ``first`` on: the first that is left, and why."""
         if self._rung is not None and self._rate is not None:
-            self._places[Place.NS_PER_TICK] = self._rate.look()
+            if not self._calls & LOOK_MASK:
+                self._places[Place.NS_PER_TICK] = self._rate.look()
+            self._calls += 1
             now_ns = self._rung.now()
         left = decide_tops(first, n_tops, now_ns, self._places)
         return left, Stop(int(self._places[Place.STOPPED]))

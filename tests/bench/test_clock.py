@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench import _clock
 from bench._machine import fingerprint, machine_line, machine_name
 from bench.ring import stamp
 from procs.host_facts import Host
+from shm.atomics import address_of
 
 
 def host(root: Path, flags: str, clocks: str) -> Host:
@@ -69,3 +71,12 @@ def test_a_fingerprint_says_what_a_figure_depends_on(tmp_path: Path) -> None:
     assert machine_name({"cpu": "Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", "cores": 4}) == (
         "intel-xeon-platinum-8375c-4-cores"
     )
+
+
+def test_the_plain_clock_writes_what_the_systems_would() -> None:
+    words = np.zeros(2, np.int64)
+    before_ns = time.monotonic_ns()
+    assert _clock._plain_clock_gettime(_clock.CLOCK_MONOTONIC, address_of(words)) == 0
+    seconds, nanoseconds = words.tolist()
+    assert before_ns <= seconds * _clock.NS_PER_S + nanoseconds <= time.monotonic_ns()
+    assert 0 <= nanoseconds < _clock.NS_PER_S

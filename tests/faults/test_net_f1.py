@@ -65,6 +65,7 @@ def test_n5_a_gap_puts_one_subscription_in_doubt(engine: Engine) -> None:
 def test_frames_are_work_of_their_process_so_that_the_others_are_woken(engine: Engine) -> None:
     before = engine.work("market")
     engine.until(lambda: engine.work("market") >= before + WORK, "frames that count")
+    assert engine.work("market") >= before + WORK
 
 
 @pytest.mark.soak
