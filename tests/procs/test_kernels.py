@@ -166,7 +166,7 @@ def test_generations_in_use_stay(tmp_path: Path) -> None:
 WARM_ONE = """
 import procs.kernels as k, sys
 k.set_cache_dir()
-sys.stdout.write(str(k.warm([], [["warm_probe"]])))
+sys.stdout.write(str(k.warm([], [["warm_probe"]], [])))
 """
 
 
