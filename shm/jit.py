@@ -5,7 +5,7 @@ Twin of ``engine.jit``: floors do not import each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numba
@@ -18,4 +18,16 @@ def kernel(function: F) -> F:
     compiled: F = numba.njit(nogil=True, cache=True, error_model="numpy", _nrt=False, no_cfunc_wrapper=True)(
         function
     )
+    if not numba.config.DISABLE_JIT:
+        compiled.get_call_template = _widened(compiled.get_call_template)  # type: ignore[attr-defined]
     return compiled
+
+
+def _widened(resolve: Callable[..., object]) -> Callable[..., object]:
+    """Let a call with a constant use the version for its type: numba would make one for each value."""
+
+    def wide(args: Sequence[object], kws: Mapping[str, object]) -> object:
+        named = {name: numba.types.unliteral(one) for name, one in kws.items()}
+        return resolve([numba.types.unliteral(one) for one in args], named)
+
+    return wide

@@ -40,6 +40,22 @@ def test_both_floors_compile_alike_and_leave_plain_functions_plain() -> None:
         assert (compiled is third) == bool(config.DISABLE_JIT)
 
 
+@engine_kernel
+def _sum(one: int, other: int) -> int:
+    return one + other
+
+
+@engine_kernel
+def _sums_of_constants(number: int) -> int:
+    return _sum(number, 2) + _sum(3, number) + _sum(number, other=number)
+
+
+@pytest.mark.compiled_only
+def test_a_constant_argument_makes_no_version_of_its_own() -> None:
+    assert _sums_of_constants(10) == 45
+    assert len(_sum.signatures) == 1  # type: ignore[attr-defined]
+
+
 def test_inlined_kernels_answer_as_functions() -> None:
     assert _twice_and_one(20) == 41
 
