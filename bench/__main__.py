@@ -25,7 +25,7 @@ from procs import kernels
 from procs.cli.exit_codes import ExitCode, exit_code_of, message_of
 
 PACKAGE: Final = "bench"
-LONG: Final = frozenset({"long_run"})
+LONG: Final = frozenset({"load", "long_run"})
 
 Measure = Callable[..., None]
 

@@ -2,15 +2,16 @@
 
 ``python -m bench._frame_server CORE MARKETS COUNT INTERVAL_US``
 
-It says its port, and sends COUNT frames to whoever connects, as fast as the client takes them: it stops when
-the kernel's buffers are full and goes on when there is room. Nothing is dropped. With an interval that is
-not 0 a frame leaves in each by a schedule that is never reset, and at the end a line says when each has left
-(JSON, nanoseconds of the monotonic clock, taken just before it was handed to the socket).
+It says its port, and sends COUNT frames (0: without end) to whoever connects, as fast as the client takes
+them: it stops when the kernel's buffers are full and goes on when there is room. Nothing is dropped. With an
+interval that is not 0 a frame leaves in each by a schedule that is never reset, and at the end a line says
+when each has left (JSON, nanoseconds of the monotonic clock, taken just before it was handed to the socket).
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -65,7 +66,7 @@ class Sender(WSListener):
         if self._interval_ns:
             await self._send_paced(transport)
             return
-        for number in range(self._count):
+        for number in range(self._count) if self._count else itertools.count():
             if number % BURST == 0 or not self._room.is_set():
                 await asyncio.sleep(0)
                 await self._room.wait()

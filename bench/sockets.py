@@ -102,19 +102,22 @@ class Live:
         specs = [_scene.market_of(number) for number in range(2 * path.PAIRS)]
         self._sockets = FeedSockets(config, specs, market.feeds, market.sinks, engine_ns, after_read)
 
-    async def until(self, done: Callable[[], Awaitable[object]]) -> None:
-        """Connect, wait for ``done``, close; RuntimeError when a frame was lost or a book is not live."""
+    async def until(self, done: Callable[[], Awaitable[object]], spare_s: float = 0.0) -> None:
+        """Connect, wait for ``done``, close; RuntimeError when a frame was lost or a book is not live.
+
+        What takes its time says so by ``spare_s``, on top of the deadline.
+        """
         self._sockets.open()
         failed = asyncio.ensure_future(self._sockets.wait_failed())
         waited = asyncio.ensure_future(done())
         try:
             over, _ = await asyncio.wait(
-                (failed, waited), timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
+                (failed, waited), timeout=DEADLINE_S + spare_s, return_when=asyncio.FIRST_COMPLETED
             )
             for task in over:
                 await task
             if not over:
-                raise RuntimeError(f"{self.feed.frames} frames came in {DEADLINE_S:g} s")
+                raise RuntimeError(f"{self.feed.frames} frames came in {DEADLINE_S + spare_s:g} s")
             self._verify()
         finally:
             waited.cancel()
