@@ -16,6 +16,7 @@ from shm import ring as module
 from shm.errors import LayoutMismatch, RingRefused, ShmError
 from shm.layout import CAPACITY_CELLS_MAX, PAYLOAD_BYTES, RING, ReaderState, Status
 from shm.ring import OverwritingRing, Reader, RefusingRing
+from tests.plain_twin import kernels_are_plain
 from tests.shm.ring_model import Message, ModelReader, ModelRing
 
 SMALL = np.dtype([("number", "<i8"), ("words", "<i8", (5,))])
@@ -195,7 +196,9 @@ class RingSchedules(RuleBasedStateMachine):
             }
 
 
-RingSchedules.TestCase.settings = settings(max_examples=120, stateful_step_count=50)
+RingSchedules.TestCase.settings = settings(
+    max_examples=40 if kernels_are_plain() else 120, stateful_step_count=50
+)
 TestRingSchedules = RingSchedules.TestCase
 
 

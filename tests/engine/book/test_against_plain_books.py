@@ -99,6 +99,7 @@ def test_several_frames_in_one_call_are_the_same_frames() -> None:
     assert many.store.counts() == one.store.counts()
 
 
+@pytest.mark.long_plain
 def test_streams_reach_every_flag_and_count() -> None:
     seen = TopFlag(0)
     never = {what.name for what in Count}

@@ -106,6 +106,7 @@ def test_long_run(span: int) -> None:
         model.compare(side)
 
 
+@pytest.mark.long_plain
 def test_every_tick_at_once_and_every_tick_away() -> None:
     model = Model()
     for side in (0, 1):

@@ -209,6 +209,7 @@ def test_a_run_is_repeated_by_its_seed() -> None:
         assert [d.tobytes() for d in first.decisions] == [d.tobytes() for d in again.decisions]
 
 
+@pytest.mark.long_plain
 def test_the_days_were_bad_enough() -> None:
     """What the runs are for does happen in them."""
     floors = [play(seed, settles=False) for seed in range(40)]

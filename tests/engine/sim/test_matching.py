@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,6 +83,7 @@ actions = st.one_of(
 
 @settings(max_examples=150)
 @given(st.lists(actions, max_size=30))
+@pytest.mark.long_plain
 def test_takers_fill_exactly_as_in_a_list_of_single_contracts(script: list[tuple[object, ...]]) -> None:
     desk, listed = Desk(KALSHI, cash_micros=1_000_000 * DOLLAR), ContractList()
     for what, which, price, count in script:

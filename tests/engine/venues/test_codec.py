@@ -35,6 +35,7 @@ def shape(codec: MarketDataCodec, rng: Random, seq: int) -> Any:
 
 
 @pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.long_plain
 def test_many_frames_in_one_call_are_as_one_by_one(make: Callable[[], MarketDataCodec]) -> None:
     rng = Random(4)
     one, many = make(), make()

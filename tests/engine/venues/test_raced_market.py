@@ -74,6 +74,7 @@ def act_at_random(both: TwoSockets, draw: random.Random, leg: int) -> None:
 
 
 @pytest.mark.parametrize("is_added", [False, True])
+@pytest.mark.long_plain
 def test_whatever_happens_a_book_that_may_be_traded_on_is_one_of_the_venues(is_added: bool) -> None:
     doubts = 0
     for seed in range(RUNS):
@@ -97,6 +98,7 @@ def test_whatever_happens_a_book_that_may_be_traded_on_is_one_of_the_venues(is_a
 
 
 @pytest.mark.parametrize("whole_leg", [LEFT, RIGHT])
+@pytest.mark.long_plain
 def test_while_one_connection_is_whole_nothing_the_other_does_puts_a_book_in_doubt(whole_leg: int) -> None:
     for seed in range(RUNS):
         draw = random.Random(f"{SEED} {seed}")

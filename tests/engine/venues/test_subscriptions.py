@@ -129,6 +129,7 @@ def test_a_market_may_belong_to_two_subscriptions() -> None:
     assert made.doubted(first) == made.doubted(second) == [1]
 
 
+@pytest.mark.long_plain
 def test_sids_of_a_connection_are_bounded_and_stand_ins_are_not_counted() -> None:
     made = Subscriptions()
     for sid in range(layout.SIDS_PER_CONN_MAX):

@@ -93,6 +93,7 @@ def test_the_wire_text_is_consistent_with_itself(seed: int) -> None:
                 assert {p: s for p, s in one.items() if s} == {10_000 - p: s for p, s in other.items() if s}
 
 
+@pytest.mark.long_plain
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_order() -> None:
     one, again, other = session_of(1), build_session(1), session_of(2)
     assert one.frames == again.frames

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from engine.records import Direction, Outcome, Side, SignalKind, Venue
 from engine.sim.latency import STRATA, Lognormal
 from engine.sim.session.build import FRAME_STEP_NS, build_session
@@ -45,6 +47,7 @@ def test_a_round_trip_buys_what_was_planted_and_sells_it_to_the_quiet_bid() -> N
     assert flat.loss_micros - flat.fees_micros == 300 * 40_000
 
 
+@pytest.mark.long_plain
 def test_the_levels_are_gone_in_time_and_the_window_goes_on_for_what_must_be_sold() -> None:
     session = build_session(3)
     fleeting = [planting for planting in session.plantings if planting.gone_ns]
