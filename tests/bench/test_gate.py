@@ -185,7 +185,7 @@ def test_hot_kernels_neither_allocate_nor_call_python(kernel: Any) -> None:
 
 @pytest.mark.parametrize(
     "kernel",
-    [*frame_kernels.FRAME_KERNELS.values(), top_kernel.decide_tops],
+    [*frame_kernels.FRAME_KERNELS.values(), top_kernel.take_turn],
     ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}",
 )
 def test_the_calls_of_the_hot_path_call_nothing(kernel: Any) -> None:
