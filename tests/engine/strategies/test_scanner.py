@@ -16,7 +16,7 @@ from engine.records import (
     Venue,
 )
 from engine.strategies import candidates
-from engine.strategies.scanner import ArbitrageScanner
+from engine.strategies.scanner import OWNERS, ArbitrageScanner
 from engine.units import SIZE_ONE_E6
 from tests.engine.strategies.stage import EPOCH, NOW, Stage, config
 
@@ -123,6 +123,48 @@ def test_a_plan_keeps_its_candidate_busy_until_it_is_done() -> None:
     scanner.on_order_event(event(41, OrderStatus.FILLED, plan_done=True))
     assert scanner.on_top(stage.top("k"), later)[1] == 1
     assert int(scanner.signal_heads[0]["signal_id"]) == 42
+
+
+def test_what_is_said_of_a_plan_after_it_is_done_is_of_no_consequence() -> None:
+    stage = stage_of_pair()
+    scanner = scanner_of(stage)
+    scanner.on_top(stage.top("k"), NOW)
+    scanner.on_order_event(event(41, OrderStatus.FILLED, plan_done=True))
+    scanner.on_order_event(event(41, OrderStatus.FILLED))
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+
+
+def test_an_event_of_no_signal_is_of_no_candidate() -> None:
+    stage = stage_of_pair()
+    scanner = scanner_of(stage)
+    scanner.on_order_event(event(0, OrderStatus.SENT))
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+    scanner.on_order_event(event(0, OrderStatus.CANCELLED, plan_done=True))
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 0
+
+
+@pytest.mark.parametrize("between", [1, OWNERS - 1, OWNERS, OWNERS + 1, 3 * OWNERS])
+@pytest.mark.parametrize("is_found_anew", [False, True])
+def test_a_plan_may_outlast_any_number_of_signals(between: int, is_found_anew: bool) -> None:
+    stage = stage_of_pair()
+    stage.add("q")
+    stage.quote("q", [(5_300, 100)], [(5_500, 100)])
+    stage.add("s", Venue.KALSHI)
+    stage.quote("s", [(6_000, 100)], [(6_400, 100)])
+    stage.relate(RelationKind.SAME, "q", "s")
+    scanner = scanner_of(stage)
+    scanner.on_top(stage.top("k"), NOW)
+    scanner.on_order_event(event(41, OrderStatus.SENT))
+    scanner.out.next_signal_id[0] += between - 1  # those of others
+    assert scanner.on_top(stage.top("s"), NOW)[1] == 1
+    assert int(scanner.signal_heads[0]["signal_id"]) == 41 + between
+    if is_found_anew:
+        stage.add("late")
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 0
+    scanner.on_order_event(event(41 + between, OrderStatus.SENT))
+    scanner.on_order_event(event(41, OrderStatus.FILLED, plan_done=True))
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+    assert scanner.on_top(stage.top("s"), NOW + 2 * DEADLINE)[1] == 0, "the other one is still busy"
 
 
 def test_a_denied_order_does_not_keep_it_busy() -> None:
