@@ -83,6 +83,8 @@ class EngineProcess:
             raise ConfigError(f"{self._path}: the control words are missing: nobody could halt this process")
         self._given = named_input(description.input, description.config)
         self._clock = EngineClock.attach(self._path)
+        if self._is_live:
+            self._clock.run_live()
         boot_epoch = next_boot_epoch(Path(description.state_dir))
         wires = Wires.join(VENUES, self._path, config.roles, boot_epoch)
         start_ns = self._clock.now_ns() if self._is_live else self._given.scene.start_ns

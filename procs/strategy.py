@@ -23,6 +23,7 @@ from procs.wires import RingFull, Wires, publish, publish_each, take
 from shm.ring import Records
 
 BATCH_CELLS: Final = 1_024
+_EVENTS, _BY_HAND, _LAPPED, _FULL = int(Stop.EVENTS), int(Stop.BY_HAND), int(Stop.LAPPED), int(Stop.FULL)
 
 
 class StrategyAgent:
@@ -107,14 +108,14 @@ class StrategyAgent:
         """Do what a compiled call left to us, and have the rest of the turn done; messages handled."""
         work, taken = 0, stop
         while taken < 0:
-            if taken == Stop.FULL:
+            if taken == _FULL:
                 raise RingFull("decisions or signals: a ring has no room")
-            if taken == Stop.EVENTS:
+            if taken == _EVENTS:
                 work += self._take_events()
-            elif taken == Stop.BY_HAND:
+            elif taken == _BY_HAND:
                 self._look_at(scan.pass_over(), now_ns)
             else:
-                work += self._follow_tops(scan, now_ns, is_lapped=taken == Stop.LAPPED)
+                work += self._follow_tops(scan, now_ns, is_lapped=taken == _LAPPED)
             taken = scan.take(now_ns, is_new=0)
         return work + taken
 

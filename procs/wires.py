@@ -56,6 +56,7 @@ DECISION_CELLS: Final = 1 << 14
 ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
 
 LOG_READER: Final = "log"
+_FENCED: Final = int(Status.READER_FENCED)
 CATALOG_READERS: Final = ("optimizer", "executor")
 DECIDING: Final = {
     DecisionStage.STRATEGY: Role.STRATEGY,
@@ -215,7 +216,7 @@ def take(reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
     A fenced stage must not go on as if nothing had come: it knows neither orders nor positions any more.
     """
     n_cells = reader.poll(messages_max)
-    if n_cells == Status.READER_FENCED:
+    if n_cells == _FENCED:
         raise ReaderFenced(f"{what}: this reader was silent for too long and nobody waits for it any more")
     return n_cells
 
