@@ -217,8 +217,13 @@ def take(reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
     """
     n_cells = reader.poll(messages_max)
     if n_cells == _FENCED:
-        raise ReaderFenced(f"{what}: this reader was silent for too long and nobody waits for it any more")
+        raise fenced(what)
     return n_cells
+
+
+def fenced(what: str) -> ReaderFenced:
+    """What a stage has to say whose writer has stopped waiting."""
+    return ReaderFenced(f"{what}: this reader was silent for too long and nobody waits for it any more")
 
 
 def publish(ring: RefusingRing, head: Records, legs: Records, what: str) -> None:

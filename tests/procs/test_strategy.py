@@ -202,24 +202,24 @@ def test_the_catalog_is_followed_before_tops_that_name_what_is_new_and_not_witho
     followed: list[int] = []
 
     def follow() -> None:
-        followed.append(announced(floor.wires.catalog.barrier.address))
-        floor.stage.add("late", VENUE, group="g", group_kind=GroupKind.EXACTLY_ONE, group_size=2)
+        followed.append(announced(made.wires.catalog.barrier.address))
+        made.stage.add("late", VENUE, group="g", group_kind=GroupKind.EXACTLY_ONE, group_size=2)
 
-    floor = Floor(follow)
-    barrier = floor.wires.catalog.barrier
-    assert floor.agent.do_work(NOW) == 0
+    made = Floor(follow)
+    barrier = made.wires.catalog.barrier
+    assert made.agent.do_work(NOW) == 0
     assert followed == [], "no top has come"
     ahead = Stage(SLOTS)  # as in the process that met it
     for name in (*OUTCOMES, BUSY, "late"):
         ahead.add(name, VENUE)
     barrier.announce(4)
-    floor.wires.books[VENUE].write(3, ahead.books[3:4])
-    floor.wires.tops[VENUE].publish(np.array([ahead.top("late")], TOP))
-    assert floor.agent.do_work(NOW) == 1
+    made.wires.books[VENUE].write(3, ahead.books[3:4])
+    made.wires.tops[VENUE].publish(np.array([ahead.top("late")], TOP))
+    assert made.agent.do_work(NOW) == 1
     assert followed == [4]
-    assert floor.decided().count(3) > 0
-    floor.quote("yes", DEAR)
-    assert floor.agent.do_work(NOW) == 1
+    assert made.decided().count(3) > 0
+    made.quote("yes", DEAR)
+    assert made.agent.do_work(NOW) == 1
     assert followed == [4]
 
 
