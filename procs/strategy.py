@@ -61,6 +61,7 @@ class StrategyAgent:
         self._laps = dict.fromkeys(self._readers, 0)
         self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
+        self._facts = self._event_rows[["fill_size_e6", "plan_id", "signal_id", "status", "plan_done"]]
         self._position: Records = np.zeros(1, POSITION_ROW)
         self._scan: TopScan | None = None
         if not is_taped:
@@ -111,7 +112,7 @@ class StrategyAgent:
             if taken == _FULL:
                 raise RingFull("decisions or signals: a ring has no room")
             if taken == _EVENTS:
-                work += self._take_events()
+                work += self._take_in(scan.events())
             elif taken == _BY_HAND:
                 self._look_at(scan.pass_over(), now_ns)
             else:
@@ -130,7 +131,7 @@ class StrategyAgent:
         return self._catch_up(venue, now_ns) if is_lapped else 0
 
     def _work_one_by_one(self, now_ns: int) -> int:
-        work = self._take_events()
+        work = self._take_in(take(self._events, "events"))
         for venue, (reader, tops) in self._readers.items():
             n_tops = max(reader.poll(), 0)
             if n_tops and self._follow is not None:
@@ -162,17 +163,22 @@ class StrategyAgent:
             self._publish(*self.scanner.on_top(_top_of(known[slot], before, now_ns), now_ns))
         return len(slots)
 
-    def _take_events(self) -> int:
-        n_events = take(self._events, "events")
-        for index in range(n_events):
-            event = self._event_rows[index]
-            self._view.on_event(event)
-            if is_restart(event):
-                self._learn_positions()
-            if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
-                self.scanner.on_position(self._position[0])
-            self.scanner.on_order_event(event)
+    def _take_in(self, n_events: int) -> int:
+        """Take in events that were read; most of them tell of an order's way and of nothing else."""
+        for index, facts in enumerate(self._facts[:n_events].tolist()):
+            fill_e6, plan_id, signal_id, status, plan_done = facts
+            if fill_e6 or not plan_id:
+                self._on_change(self._event_rows[index])
+            self.scanner.on_order(signal_id, status, is_done=bool(plan_done))
         return n_events
+
+    def _on_change(self, event: np.void) -> None:
+        """Something was filled or paid, or the executor is back."""
+        self._view.on_event(event)
+        if is_restart(event):
+            self._learn_positions()
+        if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
+            self.scanner.on_position(self._position[0])
 
     def _learn_positions(self) -> None:
         """Read every position: the executor was away, and events may not have been sent."""

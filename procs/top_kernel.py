@@ -42,12 +42,10 @@ from engine.strategies.scanner import (
 from engine.venues.workspace import Words
 from procs.frame_kernels import NS_PER_TICK_SHIFT
 from shm.arrays import array_at
-from shm.atomics import load_acquire, load_relaxed, read_ticks
+from shm.atomics import load_relaxed, read_ticks
 from shm.barrier import announced
-from shm.cells import CELL_SHIFT_AT, CELLS_AT, LAPS_AT, poll, publish_each, publish_parts
-from shm.gating import CAPACITY_AT, POSITION_AT, STATE_AT
+from shm.cells import LAPS_AT, poll, publish_each, publish_parts
 from shm.histogram import record
-from shm.layout import ReaderState
 from shm.reader import EVERY_MESSAGE
 from shm.table import read_row
 
@@ -64,50 +62,49 @@ class Place(IntEnum):
     GIVEN = 6  # signals published since the start
     READ = 7  # tops since the start
     BOOKS_TABLE = 8  # by Venue, the first of them unused
-    EVENTS_RING = 11
-    EVENTS_READER = 12
-    CATALOG = 13  # its barrier; 0: nobody has to follow it
-    CATALOG_SEEN = 14  # the version that was followed
-    N_RINGS = 15  # of tops
-    RINGS_READ = 16  # in this turn
-    TAKEN = 17  # tops, in this turn
-    TOPS = 18  # those that were read last, how many, and the first that is left
-    N_TOPS = 19
-    NEXT = 20
-    N_MARKETS = 21
-    N_CANDIDATES = 22
-    N_LEGS = 23
-    N_TOUCHING = 24
-    BY_HAND = 25  # uint8 by slot: whose rows the stage fetches itself
-    MARKETS = 26  # of the scanner from here on: state, table, desk, out, in the order of their fields
-    BOOKS = 27
-    TERMS = 28
-    ROWS = 29
-    LEGS = 30
-    TOUCHING = 31
-    TOUCHING_FROM = 32
-    BUSY = 33
-    SIGNAL_ID = 34
-    LAST_REASON = 35
-    DESK_LEGS = 36
-    JOB = 37
-    NUMBERS = 38
-    LEVELS = 39
-    DEPTH = 40
-    WORK = 41
-    SEGMENTS = 42
-    HELD = 43
-    DECISIONS = 44
-    HEADS = 45
-    SIGNAL_LEGS = 46
-    FILLED = 47
-    OWNERS = 48
-    NEXT_SIGNAL_ID = 49
-    RINGS = 50  # of tops, RingPlace each
+    N_EVENTS = 11  # that were read; below zero a Status
+    CATALOG = 12  # its barrier; 0: nobody has to follow it
+    CATALOG_SEEN = 13  # the version that was followed
+    N_RINGS = 14  # of tops
+    RINGS_READ = 15  # in this turn
+    TAKEN = 16  # tops, in this turn
+    TOPS = 17  # those that were read last, how many, and the first that is left
+    N_TOPS = 18
+    NEXT = 19
+    N_MARKETS = 20
+    N_CANDIDATES = 21
+    N_LEGS = 22
+    N_TOUCHING = 23
+    BY_HAND = 24  # uint8 by slot: whose rows the stage fetches itself
+    MARKETS = 25  # of the scanner from here on: state, table, desk, out, in the order of their fields
+    BOOKS = 26
+    TERMS = 27
+    ROWS = 28
+    LEGS = 29
+    TOUCHING = 30
+    TOUCHING_FROM = 31
+    BUSY = 32
+    SIGNAL_ID = 33
+    LAST_REASON = 34
+    DESK_LEGS = 35
+    JOB = 36
+    NUMBERS = 37
+    LEVELS = 38
+    DEPTH = 39
+    WORK = 40
+    SEGMENTS = 41
+    HELD = 42
+    DECISIONS = 43
+    HEADS = 44
+    SIGNAL_LEGS = 45
+    FILLED = 46
+    OWNERS = 47
+    NEXT_SIGNAL_ID = 48
+    RINGS = 49  # of tops, RingPlace each; behind them that of the events
 
 
 class RingPlace(IntEnum):
-    """What ``places`` has of a ring of tops, from RINGS on."""
+    """What ``places`` has of a ring that is read, from RINGS on."""
 
     RING = 0
     READER = 1
@@ -120,7 +117,7 @@ class RingPlace(IntEnum):
 class Stop(IntEnum):
     """Why a call came back before the end of its turn."""
 
-    EVENTS = -1  # orders did something, or nobody waits for this stage any more: nothing else was looked at
+    EVENTS = -1  # events were read, or nobody waits for this stage any more: nothing else was looked at
     NEWS = -2  # the catalog has another version, and the tops that were read may name what is new
     LAPPED = -3  # tops of the ring read last are lost
     BY_HAND = -4  # something is ours in the row of the next top, or its writer is at it
@@ -128,7 +125,8 @@ class Stop(IntEnum):
 
 
 RINGS_MAX: Final = len(Venue)
-PLACES: Final = Place.RINGS + RINGS_MAX * len(RingPlace)
+EVENTS: Final = Place.RINGS + RINGS_MAX * len(RingPlace)
+PLACES: Final = EVENTS + len(RingPlace)
 _EVENTS, _NEWS, _LAPPED, _BY_HAND, _FULL = (int(stop) for stop in Stop)
 (
     _DECISIONS_RING,
@@ -140,8 +138,7 @@ _EVENTS, _NEWS, _LAPPED, _BY_HAND, _FULL = (int(stop) for stop in Stop)
     _GIVEN,
     _READ,
     _TABLES,
-    _EVENTS_RING,
-    _EVENTS_READER,
+    _N_EVENTS,
     _CATALOG,
     _CATALOG_SEEN,
     _N_RINGS,
@@ -188,7 +185,6 @@ _RING_PLACES: Final = len(RingPlace)
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _HEAD_BYTES: Final = SIGNAL_HEAD.itemsize
 _LEG_BYTES: Final = SIGNAL_LEG.itemsize
-_FENCED: Final = int(ReaderState.FENCED)
 
 
 @inlined
@@ -264,23 +260,19 @@ def _publish_signals(places: Words, out: Output, now_ns: int) -> bool:
 
 
 @kernel
-def _has_message(ring: int, reader: int) -> bool:
-    """Whether a poll of this gating reader would bring something, or say that it is fenced."""
-    position = load_relaxed(reader + POSITION_AT)
-    mask, shift = load_relaxed(ring + CAPACITY_AT) - 1, load_relaxed(ring + CELL_SHIFT_AT)
-    is_whole = load_acquire(ring + CELLS_AT + ((position & mask) << shift)) >= 2 * position + 2
-    return is_whole or load_acquire(reader + STATE_AT) == _FENCED
+def _read(ring: int, places: Words) -> int:
+    """Have what waits in a ring read, whose places begin at ``ring``: cells, or a Status."""
+    buffer, tags, room = int(places[ring + _BUFFER]), int(places[ring + _TAGS]), int(places[ring + _ROOM])
+    return poll(int(places[ring + _RING]), int(places[ring + _READER]), buffer, tags, room, EVERY_MESSAGE)
 
 
 @kernel
 def _read_next_ring(places: Words) -> int:
     """Have the tops of the next ring read; 0, or a Stop before they may be decided on."""
     ring = _RINGS + int(places[_RINGS_READ]) * _RING_PLACES
-    reader, buffer = int(places[ring + _READER]), int(places[ring + _BUFFER])
-    tags, room = int(places[ring + _TAGS]), int(places[ring + _ROOM])
-    n_tops = max(poll(int(places[ring + _RING]), reader, buffer, tags, room, EVERY_MESSAGE), 0)
+    n_tops = max(_read(ring, places), 0)
     places[_RINGS_READ] += 1
-    places[_TOPS], places[_N_TOPS], places[_NEXT] = buffer, n_tops, 0
+    places[_TOPS], places[_N_TOPS], places[_NEXT] = places[ring + _BUFFER], n_tops, 0
     places[_TAKEN] += n_tops
     places[_READ] += n_tops
     if n_tops > 0 and places[_CATALOG] != 0:
@@ -289,7 +281,7 @@ def _read_next_ring(places: Words) -> int:
         places[_CATALOG_SEEN] = version
     else:
         is_news = False
-    laps = load_relaxed(reader + LAPS_AT)
+    laps = load_relaxed(int(places[ring + _READER]) + LAPS_AT)
     if laps != places[ring + _LAPS]:
         places[ring + _LAPS] = laps
         return _LAPPED
@@ -306,7 +298,8 @@ def take_turn(now_ns: int, is_new: int, places: Words) -> int:
     began = read_ticks()
     if is_new != 0:
         places[_RINGS_READ] = places[_TAKEN] = places[_N_TOPS] = places[_NEXT] = 0
-        if _has_message(int(places[_EVENTS_RING]), int(places[_EVENTS_READER])):
+        places[_N_EVENTS] = _read(EVENTS, places)
+        if places[_N_EVENTS] != 0:
             return _EVENTS
     by_hand = array_at(places[_HANDS], (places[_N_MARKETS],), np.uint8)
     state, table, desk, out = _state_at(places), _table_at(places), _desk_at(places), _out_at(places)

@@ -14,9 +14,9 @@ from engine.strategies.scanner import ArbitrageScanner
 from engine.strategies.warm import warm_scanner
 from procs.ladder import StrategyRung
 from procs.tick_rate import LOOK_MASK, TickRate
-from procs.top_kernel import PLACES, Place, RingPlace, take_turn
+from procs.top_kernel import EVENTS, PLACES, Place, RingPlace, take_turn
 from procs.view import BookView
-from procs.wires import Wires
+from procs.wires import Wires, fenced
 from shm.atomics import address_of
 from shm.ring import Reader
 
@@ -54,7 +54,6 @@ class TopScan:
         self._turn = direct(take_turn, 0, 0, places)
         places[Place.DECISIONS_RING] = wires.decisions[DecisionStage.STRATEGY].address
         places[Place.SIGNALS_RING] = wires.signals.address
-        places[Place.EVENTS_RING], places[Place.EVENTS_READER] = events.ring_address, events.address
         places[Place.CATALOG] = wires.catalog.barrier.address if follows else 0
         places[Place.CATALOG_SEEN] = NO_VERSION
         for venue, table in wires.books.items():
@@ -63,7 +62,10 @@ class TopScan:
         if rung is not None:
             places[Place.DECIDED] = rung.decision_histogram.address
             places[Place.SIGNALLED] = rung.signal_histogram.address
-        self._place_readers(readers)
+        places[Place.N_RINGS] = len(readers)
+        for number, reader in enumerate(readers.values()):
+            self._place_reader(Place.RINGS + number * len(RingPlace), reader)
+        self._place_reader(EVENTS, events)
         self._place_scanner()
 
     @property
@@ -97,6 +99,13 @@ class TopScan:
             self._idle_turns += 1
         return taken
 
+    def events(self) -> int:
+        """How many order events were read; ReaderFenced."""
+        n_events = int(self._places[Place.N_EVENTS])
+        if n_events < 0:
+            raise fenced("events")
+        return n_events
+
     def read(self) -> tuple[Venue, int]:
         """Whose tops were read last, and how many."""
         return self._venues[int(self._places[Place.RINGS_READ]) - 1], int(self._places[Place.N_TOPS])
@@ -108,18 +117,15 @@ class TopScan:
         self._places[Place.NEXT] += 1
         return top
 
-    def _place_readers(self, readers: Mapping[Venue, Reader]) -> None:
-        self._places[Place.N_RINGS] = len(readers)
-        for number, reader in enumerate(readers.values()):
-            ring = Place.RINGS + number * len(RingPlace)
-            self._places[ring : ring + len(RingPlace)] = (
-                reader.ring_address,
-                reader.address,
-                address_of(reader.words),
-                address_of(reader.tags),
-                reader.room_cells,
-                reader.laps,
-            )
+    def _place_reader(self, ring: int, reader: Reader) -> None:
+        self._places[ring : ring + len(RingPlace)] = (
+            reader.ring_address,
+            reader.address,
+            address_of(reader.words),
+            address_of(reader.tags),
+            reader.room_cells,
+            reader.laps,
+        )
 
     def _place_scanner(self) -> None:
         """Where the scanner's memory is, which is another whenever it has taken in the catalog."""

@@ -59,6 +59,7 @@ _AGAIN: Final = int(Reason.ALREADY_SIGNALLED)
 _FULL: Final = int(Reason.RING_FULL)
 _OWNER_MASK: Final = OWNERS - 1
 _NOBODY: Final = -1
+_DENIED: Final = int(OrderStatus.DENIED)
 
 
 class Table(NamedTuple):
@@ -242,15 +243,15 @@ class ArbitrageScanner:
         self.desk.held[slot, Outcome.YES] = position["yes_e6"]
         self.desk.held[slot, Outcome.NO] = position["no_e6"]
 
-    def on_order_event(self, event: np.void) -> None:
+    def on_order(self, signal_id: int, status: int, *, is_done: bool) -> None:
         """Take in an ORDER_EVENT: a candidate is busy for as long as the plan that came of it is not done."""
-        number = self._owner(int(event["signal_id"]))
+        number = self._owner(signal_id)
         if number == _NOBODY:
             return
-        if int(event["plan_done"]):
+        if is_done:
             self.table.busy_until_ns[number] = 0
             self.table.signal_id[number] = 0  # what is said of it from now on is of no consequence
-        elif int(event["status"]) != OrderStatus.DENIED:
+        elif status != _DENIED:
             self.table.busy_until_ns[number] = INT64_MAX
 
     def on_top(self, top: np.void, now_ns: int) -> tuple[int, int]:
