@@ -60,6 +60,7 @@ class OptimizerAgent:
         self._cells_as_legs = self._signals.records(SIGNAL_LEG)
         self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
+        self._facts = self._event_rows[["fill_size_e6", "plan_id", "plan_done"]]
         self._heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
         self._legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
         self._position: Records = np.zeros(1, POSITION_ROW)
@@ -98,16 +99,22 @@ class OptimizerAgent:
 
     def _take_events(self) -> int:
         n_events = take(self._events, "events")
-        for index in range(n_events):
+        for index, (fill_e6, plan_id, plan_done) in enumerate(self._facts[:n_events].tolist()):
             event = self._event_rows[index]
-            self._view.on_event(event)
-            if is_restart(event):
-                self._learn_everything()
-            if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
-                self.allocator.on_position(self._position[0])
-                self._learn_cash(Venue(int(event["venue"])))
-            self.allocator.on_order_event(event)
+            if fill_e6 or not plan_id:
+                self._on_change(event)
+            if plan_done:
+                self.allocator.on_order_event(event)
         return n_events
+
+    def _on_change(self, event: np.void) -> None:
+        """Something was filled or paid, or the executor is back."""
+        self._view.on_event(event)
+        if is_restart(event):
+            self._learn_everything()
+        if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
+            self.allocator.on_position(self._position[0])
+            self._learn_cash(Venue(int(event["venue"])))
 
     def _learn_opening_cash(self) -> None:
         for venue in list(self._without_account):
