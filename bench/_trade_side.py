@@ -112,6 +112,8 @@ class Taker:
         event = self._event
         for name in self._ids:
             event[name] = head[name]
+        if "plan_id" not in self._ids:
+            event["plan_id"] = head["signal_id"]  # of the plan that would have come of it
         event["slot"], event["venue"] = head["slot"], Venue.POLYMARKET
         event["status"], event["plan_done"] = OrderStatus.CANCELLED, 1
         if not self._executor.events.publish(event):

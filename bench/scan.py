@@ -1,11 +1,12 @@
 """One change of a book through every candidate it concerns: 10,000 markets, 1,000 relations.
 
-What the strategy stage of an engine does with a top (``procs.top_scan``): the row is fetched from the table
-of books, every candidate decided, decisions and signals published, in one compiled call. A market of a
-relation, and one that is in none, in turn, at random, so that what is looked at is not in the nearest cache.
-Each call is timed by itself, from Python, with the clock's own cost; ``the stage's turn`` has the poll of its
-rings as well; ``in one call`` many tops are decided at once. Beside it, how many opportunities are found in a
-second: every top of a turn gives a signal with its legs.
+What the strategy stage of an engine does with a top (``procs.top_scan``): its ring is read, the row fetched
+from the table of books, every candidate decided, decisions and signals published, in one compiled call. A
+market of a relation, and one that is in none, in turn, at random, so that what is looked at is not in the
+nearest cache. Each call is timed by itself, from Python, with the clock's own cost; ``the stage's turn`` is
+what the loop of a process calls, with the rings of both venues; ``in one call`` many tops are decided at
+once. Beside it, how many opportunities are found in a second: every top of a turn gives a signal with its
+legs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from engine.strategies.scanner import ArbitrageScanner
 from engine.units import NS_PER_S
 from procs.parts import VENUES
 from procs.strategy import StrategyAgent
-from procs.top_kernel import Stop
 from procs.top_scan import TopScan
 from procs.view import BookView
 from procs.wires import Wires
@@ -83,8 +83,7 @@ class Market:
         relation_table = RelationTable(screened.accepted, catalog)
         scanner = ArbitrageScanner(catalog, relation_table, view.rows, config_of(markets).strategy)
         self.strategy = StrategyAgent(scanner, view, self._wires)
-        self._reader = self._wires.tops[VENUE].reader(batch_cells=BATCH)
-        self._scan = TopScan(scanner, view, self._wires, {VENUE: self._reader})
+        self._view = view
         self._others = [
             self._wires.decisions[DecisionStage.STRATEGY].reader("log", 0),
             self._wires.signals.reader("optimizer", 0),
@@ -95,7 +94,8 @@ class Market:
 
     def scan(self, calls: int) -> dict[str, float]:
         """Times of single compiled calls that find nothing."""
-        return self._each(calls, lambda: self._decide(1))
+        calling = self._compiled()
+        return self._each(calls, lambda: self._decide(calling, 1))
 
     def turns(self, calls: int) -> dict[str, float]:
         """Times of whole turns of the stage, each with one top."""
@@ -104,10 +104,10 @@ class Market:
 
     def scan_at_once(self, calls: int) -> dict[str, float]:
         """Nanoseconds of a top when one compiled call decides many."""
-        took_ns, slots = 0, self._slots(calls)
+        took_ns, slots, calling = 0, self._slots(calls), self._compiled()
         for first in range(0, calls, BATCH):
             n_tops = self._announce(slots[first : first + BATCH])
-            took_ns += self._decide(n_tops)
+            took_ns += self._decide(calling, n_tops)
             self._drain(n_tops)
         return {"ns": took_ns / calls}
 
@@ -150,14 +150,19 @@ class Market:
         self.strategy.do_work(START_NS)
         return time.perf_counter_ns() - began_ns
 
-    def _decide(self, n_tops: int) -> int:
+    def _compiled(self) -> TopScan:
+        """The calls of the stage by themselves, for tops that are announced from now on."""
+        reader = self._wires.tops[VENUE].reader(from_oldest=False, batch_cells=BATCH)
+        events = self._wires.events.observer()
+        return TopScan(self.strategy.scanner, self._view, self._wires, {VENUE: reader}, events)
+
+    def _decide(self, calling: TopScan, n_tops: int) -> int:
         """Nanoseconds of the compiled call."""
-        self._scan.prepare(VENUE, is_quiet=False)
         began_ns = time.perf_counter_ns()
-        left, stop = self._scan.decide(0, n_tops, START_NS)
+        taken = calling.take(START_NS)
         took_ns = time.perf_counter_ns() - began_ns
-        if left != n_tops or stop is not Stop.END:
-            raise RuntimeError(f"stopped at top {left} of {n_tops}: {stop.name}; nothing is on offer")
+        if taken != n_tops or calling.signals:
+            raise RuntimeError(f"{taken} tops of {n_tops}, {calling.signals} signals: nothing is on offer")
         return took_ns
 
     def _slots(self, calls: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -173,11 +178,8 @@ class Market:
             self._wires.books[VENUE].write(slot, self.rows[slot : slot + 1])
 
     def _announce(self, slots: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
-        """Publish tops of some books, and have them read for the compiled calls; how many."""
-        self._wires.tops[VENUE].publish_each(self.tops[slots])
-        if self._reader.poll() != len(slots):
-            raise RuntimeError("tops are missing")
-        return len(slots)
+        """Publish tops of some books; how many."""
+        return self._wires.tops[VENUE].publish_each(self.tops[slots])
 
     def _settle(self) -> None:
         """Let the stage take what was announced for the compiled calls alone."""

@@ -163,7 +163,7 @@ class BookAgent:
         row = self.store.rows[slot]
         if row["generation"] != note["generation"] or row["trust"] == Trust.DEAD:
             return
-        if note["reason"] == Reason.NONE:
+        if int(note["reason"]) == Reason.NONE:
             self._publish(self.store.resync_requested(slot, now_ns))
         elif row["recv_ns"] <= note["heard_ns"]:
             self._publish(self.store.doubt(slot, Reason(int(note["reason"])), int(note["at_ns"])))

@@ -45,7 +45,7 @@ class FusedFeed:
         has_ended: Callable[[], bool] = lambda: False,
     ) -> None:
         self._feed = feed
-        self._codec = codec
+        self._skip = codec.on_unknown is None
         self._book = book
         self._now = now
         self._has_ended = has_ended
@@ -54,29 +54,33 @@ class FusedFeed:
         self._kernel = direct(FRAME_KERNELS[codec.venue], 0, 0, 0, 0, True, self._places)
         self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
         self._rate = None if rung is None else TickRate()
-        self._is_direct = feed.race is None  # of two sockets that race not every message counts
+        # Of two sockets that race not every message counts.
+        self._is_direct = feed.race is None and codec.fast_enabled
         feed.forward = self._apply
         if rung is not None:
             self._places[Place.HISTOGRAM] = rung.histogram.address
 
     def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
         """Take one message to the books."""
-        feed, codec = self._feed, self._codec
         length = len(payload)
-        if self._is_direct and codec.fast_enabled and length <= FRAME_BYTES_MAX:
+        if self._is_direct and length <= FRAME_BYTES_MAX:
             self._frame[:length] = payload
-            skip = codec.on_unknown is None
-            if self._rate is not None and not feed.frames & LOOK_MASK:
-                self._places[Place.NS_PER_TICK] = self._rate.look()
-            found = self._kernel(length, recv_ns, self._now(), conn, skip, self._places)
+            found = self._kernel(length, recv_ns, self._now(), conn, self._skip, self._places)
             if found >= 0:
-                feed.frames += 1
-                if found >= REFUSED:
-                    found -= REFUSED
-                    feed.refused += 1
-                self._book.applied += found
+                self._count(found)
                 return
-        feed.on_frame(payload, recv_ns, conn)
+        self._feed.on_frame(payload, recv_ns, conn)
+
+    def _count(self, found: int) -> None:
+        """A frame is through: now nobody waits."""
+        feed = self._feed
+        feed.frames += 1
+        if found >= REFUSED:
+            found -= REFUSED
+            feed.refused += 1
+        self._book.applied += found
+        if self._rate is not None and feed.frames & LOOK_MASK == 1:
+            self._places[Place.NS_PER_TICK] = self._rate.look()
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:
         """Every book of the connection is in doubt."""

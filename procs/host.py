@@ -61,7 +61,9 @@ class Host:
             handled += agent.do_work(now_ns)
         self.work += handled
         self._turn = turn
-        self._tell()
+        # Where nobody hands out turns nobody waits for what is told of an idle one.
+        if handled or turn or self._frames() != self._frames_told:
+            self._tell()
         return handled > 0 or turn > 0
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ WARM_GROUPS: Final = (
 WARM_LAST: Final = (
     ("procs.replay_apply", "procs.check_frames"),
     ("procs.frame_kernels",),
-    ("procs.top_scan",),
+    ("procs.top_scan", "procs.plan_post"),
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time

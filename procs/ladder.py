@@ -147,12 +147,12 @@ class OptimizerRung:
     """Of the optimizer."""
 
     def __init__(self, histograms: Histograms, now: Now) -> None:
-        self._now = now
-        self._to_plan = histograms[Rung.SIGNAL_PLAN]
+        self.now = now
+        self.histogram = histograms[Rung.SIGNAL_PLAN]
 
     def plan(self, head: Records) -> None:
         """A plan is about to be published: stamp it."""
-        stamp(self._to_plan.address, address_of(head), 0, *_PLAN, 1, self._now())
+        stamp(self.histogram.address, address_of(head), 0, *_PLAN, 1, self.now())
 
 
 class ExecutorRung:

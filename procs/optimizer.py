@@ -23,6 +23,7 @@ from engine.records import (
 )
 from procs.catalog_segment import CatalogView
 from procs.ladder import OptimizerRung
+from procs.plan_post import PlanPost
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records, cell_index
@@ -31,7 +32,8 @@ from shm.ring import Records, cell_index
 class OptimizerAgent:
     """Runs ``allocator`` over the wires; ``view`` and ``markets`` are those whose rows it reads.
 
-    ``rung`` stamps plans and counts how long they took.
+    ``rung`` stamps plans and counts how long they took. Where the wires are taped signals and plans pass one
+    by one, and otherwise in compiled calls.
     """
 
     role = "optimizer"
@@ -43,6 +45,8 @@ class OptimizerAgent:
         markets: CatalogView,
         wires: Wires,
         rung: OptimizerRung | None = None,
+        *,
+        is_taped: bool = False,
     ) -> None:
         self.allocator = allocator
         self.signals = 0
@@ -56,10 +60,12 @@ class OptimizerAgent:
         self._cells_as_legs = self._signals.records(SIGNAL_LEG)
         self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
+        self._facts = self._event_rows[["fill_size_e6", "plan_id", "plan_done"]]
         self._heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
         self._legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
         self._position: Records = np.zeros(1, POSITION_ROW)
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
+        self._post = None if is_taped else PlanPost(allocator, view, wires, self._signals, rung)
         self._without_account = list(wires.books)  # venues of which nobody has said what cash is there
 
     def on_start(self, now_ns: int) -> None:
@@ -71,6 +77,8 @@ class OptimizerAgent:
         if self._without_account:
             self._learn_opening_cash()
         work = self._take_events()
+        if self._post is not None:
+            return work + self._work_compiled(self._post, now_ns)
         while (n_cells := take(self._signals, "signals", SIGNALS_MAX)) > 0:
             work += n_cells
             self._decide(self._split(n_cells), now_ns)
@@ -79,18 +87,34 @@ class OptimizerAgent:
     def on_close(self) -> None:
         """Nothing to let go of."""
 
+    def _work_compiled(self, post: PlanPost, now_ns: int) -> int:
+        work = 0
+        while n_signals := post.take():
+            work += post.cells
+            n_plans, n_refused = self.allocator.allocate(post.heads, post.legs, n_signals, now_ns)
+            self.signals += n_signals
+            self.plans += n_plans
+            post.send(n_plans, n_refused, n_signals, now_ns)
+        return work
+
     def _take_events(self) -> int:
         n_events = take(self._events, "events")
-        for index in range(n_events):
+        for index, (fill_e6, plan_id, plan_done) in enumerate(self._facts[:n_events].tolist()):
             event = self._event_rows[index]
-            self._view.on_event(event)
-            if is_restart(event):
-                self._learn_everything()
-            if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
-                self.allocator.on_position(self._position[0])
-                self._learn_cash(Venue(int(event["venue"])))
-            self.allocator.on_order_event(event)
+            if fill_e6 or not plan_id:
+                self._on_change(event)
+            if plan_done:
+                self.allocator.on_order_event(event)
         return n_events
+
+    def _on_change(self, event: np.void) -> None:
+        """Something was filled or paid, or the executor is back."""
+        self._view.on_event(event)
+        if is_restart(event):
+            self._learn_everything()
+        if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
+            self.allocator.on_position(self._position[0])
+            self._learn_cash(Venue(int(event["venue"])))
 
     def _learn_opening_cash(self) -> None:
         for venue in list(self._without_account):

@@ -81,6 +81,7 @@ class EngineClock:
         self._row: Records = np.zeros(1, CLOCK_ROW)
         self._written: Records = np.zeros(1, CLOCK_ROW)
         self._last_ns = 0
+        self._ahead_ns: int | None = None  # of the monotonic clock, where the row is not looked at any more
 
     @classmethod
     def create(cls, directory: Path | None = None, epoch: int = 0) -> Self:
@@ -99,6 +100,8 @@ class EngineClock:
 
     def now_ns(self) -> int:
         """Engine time; it never steps back. A row that its writer is at leaves the time as it was."""
+        if self._ahead_ns is not None:
+            return self._monotonic_ns() + self._ahead_ns
         if not self._table.read(0, self._row):
             return self._last_ns
         position_ns, anchor_ns, rate_ppm, self.turn, self.seat, ended = self._row[0].tolist()
@@ -108,11 +111,15 @@ class EngineClock:
         self._last_ns = max(self._last_ns, position_ns)
         return self._last_ns
 
-    def live_now(self) -> Callable[[], int]:
-        """Engine time of a live engine, without a look at its row each time: that changes no more."""
+    def run_live(self) -> None:
+        """Go on without a look at the row each time: that of a live engine changes no more, nor ends."""
         self.now_ns()
-        ahead_ns = int(self._row[0]["position_ns"]) - int(self._row[0]["anchor_ns"])
-        monotonic_ns = self._monotonic_ns
+        self._ahead_ns = int(self._row[0]["position_ns"]) - int(self._row[0]["anchor_ns"])
+
+    def live_now(self) -> Callable[[], int]:
+        """``now_ns`` after ``run_live``, for who asks for nothing else."""
+        monotonic_ns, ahead_ns = self._monotonic_ns, self._ahead_ns
+        assert ahead_ns is not None, "the row is still looked at"
         return lambda: monotonic_ns() + ahead_ns
 
     def go_live(self) -> None:

@@ -187,7 +187,8 @@ class EngineParts:
         view, markets = self._view(wires), wires.catalog.view(role)
         limits = AllocatorLimits.from_config(self.config)
         allocator = Allocator(markets.rows, view.rows, limits, first_plan_id=self._first_id())
-        return OptimizerAgent(allocator, view, markets, wires, self._ladder.optimizer)
+        is_taped = self.tapes.tape(role) is not None
+        return OptimizerAgent(allocator, view, markets, wires, self._ladder.optimizer, is_taped=is_taped)
 
     def executor(
         self,

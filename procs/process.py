@@ -82,7 +82,7 @@ class EngineProcess:
         if self._halt.words is None:
             raise ConfigError(f"{self._path}: the control words are missing: nobody could halt this process")
         self._given = named_input(description.input, description.config)
-        self._clock = EngineClock.attach(self._path)
+        self._clock = self._engine_clock()
         boot_epoch = next_boot_epoch(Path(description.state_dir))
         wires = Wires.join(VENUES, self._path, config.roles, boot_epoch)
         start_ns = self._clock.now_ns() if self._is_live else self._given.scene.start_ns
@@ -135,6 +135,12 @@ class EngineProcess:
         assert self._halt.words is not None, "it was refused without them"
         known = [self._halt.words.segment, self._clock.segment, self._seats.segment]
         return [*known, *(bell.segment for bell in self._bells)]
+
+    def _engine_clock(self) -> EngineClock:
+        clock = EngineClock.attach(self._path)
+        if self._is_live:
+            clock.run_live()
+        return clock
 
     def _fused_time(self) -> Now | None:
         """Time for feeds and books that are one; they are not where the inputs of each are recorded."""

@@ -23,6 +23,7 @@ from procs.wires import RingFull, Wires, publish, publish_each, take
 from shm.ring import Records
 
 BATCH_CELLS: Final = 1_024
+_EVENTS, _BY_HAND, _LAPPED, _FULL = int(Stop.EVENTS), int(Stop.BY_HAND), int(Stop.LAPPED), int(Stop.FULL)
 
 
 class StrategyAgent:
@@ -45,9 +46,8 @@ class StrategyAgent:
         is_taped: bool = False,
     ) -> None:
         self.scanner = scanner
-        self.tops = 0
         self.is_quiet = False  # the engine is ending: candidates are looked at, and no signal is given
-        self.signals = 0
+        self._tops = self._signals = 0  # one by one
         self._rung = rung
         self._view = view
         self._follow = follow
@@ -58,31 +58,80 @@ class StrategyAgent:
                 (venue, ring.reader(batch_cells=BATCH_CELLS)) for venue, ring in wires.tops.items()
             )
         }
-        self._scan: TopScan | None = None
-        if not is_taped:
-            readers = {venue: reader for venue, (reader, _) in self._readers.items()}
-            self._scan = TopScan(scanner, view, wires, readers, rung)
         self._laps = dict.fromkeys(self._readers, 0)
         self._events = wires.events.resume(self.role, 0)
         self._event_rows = self._events.records(ORDER_EVENT)
+        self._facts = self._event_rows[["fill_size_e6", "plan_id", "signal_id", "status", "plan_done"]]
         self._position: Records = np.zeros(1, POSITION_ROW)
+        self._scan: TopScan | None = None
+        if not is_taped:
+            readers = {venue: reader for venue, (reader, _) in self._readers.items()}
+            follows = follow is not None
+            self._scan = TopScan(scanner, view, wires, readers, self._events, rung, follows=follows)
 
     @property
     def lost(self) -> int:
         """Tops overwritten before they were read."""
         return sum(reader.lost_messages for reader, _ in self._readers.values())
 
+    @property
+    def tops(self) -> int:
+        """Tops read."""
+        return self._tops + (0 if self._scan is None else self._scan.tops)
+
+    @property
+    def signals(self) -> int:
+        """Signals given."""
+        return self._signals + (0 if self._scan is None else self._scan.signals)
+
     def stop(self, now_ns: int) -> None:
         """Give no signal any more."""
         del now_ns
         self.is_quiet = True
+        if self._scan is not None:
+            self._scan.stop()
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
 
     def do_work(self, now_ns: int) -> int:
         """Take in what orders did, then every top."""
-        work = self._take_events()
+        scan = self._scan
+        if scan is None:
+            return self._work_one_by_one(now_ns)
+        taken = scan.take(now_ns)
+        return taken if taken >= 0 else self._go_on(scan, taken, now_ns)
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+    def _go_on(self, scan: TopScan, stop: int, now_ns: int) -> int:
+        """Do what a compiled call left to us, and have the rest of the turn done; messages handled."""
+        work, taken = 0, stop
+        while taken < 0:
+            if taken == _FULL:
+                raise RingFull("decisions or signals: a ring has no room")
+            if taken == _EVENTS:
+                work += self._take_in(scan.events())
+            elif taken == _BY_HAND:
+                self._look_at(scan.pass_over(), now_ns)
+            else:
+                work += self._follow_tops(scan, now_ns, is_lapped=taken == _LAPPED)
+            taken = scan.take(now_ns, is_new=0)
+        return work + taken
+
+    def _follow_tops(self, scan: TopScan, now_ns: int, *, is_lapped: bool) -> int:
+        """Before tops that were read are decided on: what is new, and what those would say that are lost.
+
+        How many rows were looked at.
+        """
+        venue, n_tops = scan.read()
+        if n_tops and self._follow is not None:
+            self._follow()
+        return self._catch_up(venue, now_ns) if is_lapped else 0
+
+    def _work_one_by_one(self, now_ns: int) -> int:
+        work = self._take_in(take(self._events, "events"))
         for venue, (reader, tops) in self._readers.items():
             n_tops = max(reader.poll(), 0)
             if n_tops and self._follow is not None:
@@ -90,36 +139,17 @@ class StrategyAgent:
             if reader.laps != self._laps[venue]:
                 self._laps[venue] = reader.laps
                 work += self._catch_up(venue, now_ns)
-            if n_tops:
-                self._decide(venue, tops, n_tops, now_ns)
-            self.tops += n_tops
+            for index in range(n_tops):
+                self._look_at(tops[index], now_ns)
+            self._tops += n_tops
             work += n_tops
         return work
 
-    def on_close(self) -> None:
-        """Nothing to let go of."""
-
-    def _decide(self, venue: Venue, tops: Records, n_tops: int, now_ns: int) -> None:
-        """Look at every top: in compiled calls, but for what these leave to us."""
-        if self._scan is not None:
-            self._scan.prepare(venue, is_quiet=self.is_quiet)
-        index = 0
-        while index < n_tops:
-            if self._scan is not None:
-                index, stop = self._scan.decide(index, n_tops, now_ns)
-                if stop is Stop.FULL:
-                    raise RingFull("decisions or signals: a ring has no room")
-                if stop is Stop.SIGNALS:
-                    n_signals = self.scanner.note_signals()
-                    self.signals += 0 if self.is_quiet else n_signals
-                if stop is not Stop.BY_HAND:
-                    continue
-            top = tops[index]
-            index += 1
-            self._view.refresh(int(top["venue"]), int(top["slot"]))
-            self._publish(*self.scanner.on_top(top, now_ns))
-            if self._rung is not None:
-                self._rung.decided(top)
+    def _look_at(self, top: np.void, now_ns: int) -> None:
+        self._view.refresh(int(top["venue"]), int(top["slot"]))
+        self._publish(*self.scanner.on_top(top, now_ns))
+        if self._rung is not None:
+            self._rung.decided(top)
 
     def _catch_up(self, venue: Venue, now_ns: int) -> int:
         """Look at every row of a venue that is another than the one known here; how many."""
@@ -133,17 +163,22 @@ class StrategyAgent:
             self._publish(*self.scanner.on_top(_top_of(known[slot], before, now_ns), now_ns))
         return len(slots)
 
-    def _take_events(self) -> int:
-        n_events = take(self._events, "events")
-        for index in range(n_events):
-            event = self._event_rows[index]
-            self._view.on_event(event)
-            if is_restart(event):
-                self._learn_positions()
-            if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
-                self.scanner.on_position(self._position[0])
-            self.scanner.on_order_event(event)
+    def _take_in(self, n_events: int) -> int:
+        """Take in events that were read; most of them tell of an order's way and of nothing else."""
+        for index, facts in enumerate(self._facts[:n_events].tolist()):
+            fill_e6, plan_id, signal_id, status, plan_done = facts
+            if fill_e6 or not plan_id:
+                self._on_change(self._event_rows[index])
+            self.scanner.on_order(signal_id, status, is_done=bool(plan_done))
         return n_events
+
+    def _on_change(self, event: np.void) -> None:
+        """Something was filled or paid, or the executor is back."""
+        self._view.on_event(event)
+        if is_restart(event):
+            self._learn_positions()
+        if moves_position(event) and self._wires.positions.read(int(event["slot"]), self._position):
+            self.scanner.on_position(self._position[0])
 
     def _learn_positions(self) -> None:
         """Read every position: the executor was away, and events may not have been sent."""
@@ -159,7 +194,7 @@ class StrategyAgent:
             )
         first = 0
         n_signals = 0 if self.is_quiet else n_signals
-        self.signals += n_signals
+        self._signals += n_signals
         for index in range(n_signals):
             head = scanner.signal_heads[index : index + 1]
             legs = scanner.signal_legs[first : first + int(head["n_legs"][0])]

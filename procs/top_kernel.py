@@ -1,8 +1,8 @@
-"""One compiled call for the tops a strategy stage has read: rows fetched, candidates decided, all published.
+"""A turn of a strategy stage in one compiled call: tops read, rows fetched, decided on, all published.
 
 The kernels are the scanner's and the rings' own. They take one array, ``places``: the addresses and lengths
-of all they work on (``procs.frame_kernels`` says why). What cannot be done here is left to the stage: a row
-of which something is ours already, or whose writer is at it; and keeping in mind whose signals were given.
+of all they work on (``procs.frame_kernels`` says why). What cannot be done here is left to the stage, which
+then has the rest of the turn done: ``Stop`` says what.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from engine.records import (
     SIGNAL_LEG,
     TOP,
     TOP_LEVELS,
+    Venue,
 )
 from engine.strategies.candidates import CANDIDATE, CANDIDATE_LEG
 from engine.strategies.evaluate import NUMBERS, Desk
@@ -31,6 +32,7 @@ from engine.strategies.scanner import (
     DECISIONS,
     DECISIONS_MAX,
     HEADS,
+    OWNERS,
     SIGNAL_LEGS_MAX,
     SIGNALS_MAX,
     Output,
@@ -40,9 +42,11 @@ from engine.strategies.scanner import (
 from engine.venues.workspace import Words
 from procs.frame_kernels import NS_PER_TICK_SHIFT
 from shm.arrays import array_at
-from shm.atomics import read_ticks
-from shm.cells import publish_each, publish_parts
+from shm.atomics import load_relaxed, read_ticks
+from shm.barrier import announced
+from shm.cells import LAPS_AT, poll, publish_each, publish_parts
 from shm.histogram import record
+from shm.reader import EVERY_MESSAGE
 from shm.table import read_row
 
 
@@ -55,52 +59,75 @@ class Place(IntEnum):
     SIGNALLED = 3
     NS_PER_TICK = 4
     QUIET = 5  # 1: signals are found, and not published
-    STOPPED = 6  # why the last call came back: Stop
-    BOOKS_TABLE = 7  # by Venue, the first of them unused
-    TOPS = 10
-    N_TOPS = 11
-    N_MARKETS = 12
-    N_CANDIDATES = 13
-    N_LEGS = 14
-    N_TOUCHING = 15
-    BY_HAND = 16  # uint8 by slot: whose rows the stage fetches itself
-    MARKETS = 17  # of the scanner from here on: state, table, desk, out, in the order of their fields
-    BOOKS = 18
-    TERMS = 19
-    ROWS = 20
-    LEGS = 21
-    TOUCHING = 22
-    TOUCHING_FROM = 23
-    BUSY = 24
-    SIGNAL_ID = 25
-    LAST_REASON = 26
-    DESK_LEGS = 27
-    JOB = 28
-    NUMBERS = 29
-    LEVELS = 30
-    DEPTH = 31
-    WORK = 32
-    SEGMENTS = 33
-    HELD = 34
-    DECISIONS = 35
-    HEADS = 36
-    SIGNAL_LEGS = 37
-    FILLED = 38
-    OWNERS = 39
-    NEXT_SIGNAL_ID = 40
+    GIVEN = 6  # signals published since the start
+    READ = 7  # tops since the start
+    BOOKS_TABLE = 8  # by Venue, the first of them unused
+    N_EVENTS = 11  # that were read; below zero a Status
+    CATALOG = 12  # its barrier; 0: nobody has to follow it
+    CATALOG_SEEN = 13  # the version that was followed
+    N_RINGS = 14  # of tops
+    RINGS_READ = 15  # in this turn
+    TAKEN = 16  # tops, in this turn
+    TOPS = 17  # those that were read last, how many, and the first that is left
+    N_TOPS = 18
+    NEXT = 19
+    N_MARKETS = 20
+    N_CANDIDATES = 21
+    N_LEGS = 22
+    N_TOUCHING = 23
+    BY_HAND = 24  # uint8 by slot: whose rows the stage fetches itself
+    MARKETS = 25  # of the scanner from here on: state, table, desk, out, in the order of their fields
+    BOOKS = 26
+    TERMS = 27
+    ROWS = 28
+    LEGS = 29
+    TOUCHING = 30
+    TOUCHING_FROM = 31
+    BUSY = 32
+    SIGNAL_ID = 33
+    LAST_REASON = 34
+    DESK_LEGS = 35
+    JOB = 36
+    NUMBERS = 37
+    LEVELS = 38
+    DEPTH = 39
+    WORK = 40
+    SEGMENTS = 41
+    HELD = 42
+    DECISIONS = 43
+    HEADS = 44
+    SIGNAL_LEGS = 45
+    FILLED = 46
+    OWNERS = 47
+    NEXT_SIGNAL_ID = 48
+    RINGS = 49  # of tops, RingPlace each; behind them that of the events
+
+
+class RingPlace(IntEnum):
+    """What ``places`` has of a ring that is read, from RINGS on."""
+
+    RING = 0
+    READER = 1
+    BUFFER = 2
+    TAGS = 3
+    ROOM = 4
+    LAPS = 5  # that were told of
 
 
 class Stop(IntEnum):
-    """Why a call came back before the last top."""
+    """Why a call came back before the end of its turn."""
 
-    END = 0  # it did not
-    BY_HAND = 1  # this top is for the stage to look at
-    SIGNALS = 2  # the top before this one gave some
-    FULL = 3  # a ring has no room
+    EVENTS = -1  # events were read, or nobody waits for this stage any more: nothing else was looked at
+    NEWS = -2  # the catalog has another version, and the tops that were read may name what is new
+    LAPPED = -3  # tops of the ring read last are lost
+    BY_HAND = -4  # something is ours in the row of the next top, or its writer is at it
+    FULL = -5  # a ring has no room
 
 
-PLACES: Final = max(Place) + 1
-_BY_HAND, _SIGNALS, _FULL = int(Stop.BY_HAND), int(Stop.SIGNALS), int(Stop.FULL)
+RINGS_MAX: Final = len(Venue)
+EVENTS: Final = Place.RINGS + RINGS_MAX * len(RingPlace)
+PLACES: Final = EVENTS + len(RingPlace)
+_EVENTS, _NEWS, _LAPPED, _BY_HAND, _FULL = (int(stop) for stop in Stop)
 (
     _DECISIONS_RING,
     _SIGNALS_RING,
@@ -108,10 +135,18 @@ _BY_HAND, _SIGNALS, _FULL = int(Stop.BY_HAND), int(Stop.SIGNALS), int(Stop.FULL)
     _SIGNALLED,
     _RATE,
     _QUIET,
-    _STOPPED,
+    _GIVEN,
+    _READ,
     _TABLES,
+    _N_EVENTS,
+    _CATALOG,
+    _CATALOG_SEEN,
+    _N_RINGS,
+    _RINGS_READ,
+    _TAKEN,
     _TOPS,
     _N_TOPS,
+    _NEXT,
     _N_MARKETS,
     _N_CANDIDATES,
     _N_LEGS,
@@ -143,7 +178,10 @@ _BY_HAND, _SIGNALS, _FULL = int(Stop.BY_HAND), int(Stop.SIGNALS), int(Stop.FULL)
     _FILLED,
     _OWNERS,
     _NEXT_SIGNAL_ID,
+    _RINGS,
 ) = (int(place) for place in list(Place)[list(Place).index(Place.MARKETS) :])
+_RING, _READER, _BUFFER, _TAGS, _ROOM, _LAPS = (int(place) for place in RingPlace)
+_RING_PLACES: Final = len(RingPlace)
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _HEAD_BYTES: Final = SIGNAL_HEAD.itemsize
 _LEG_BYTES: Final = SIGNAL_LEG.itemsize
@@ -193,9 +231,15 @@ def _out_at(places: Words) -> Output:
         array_at(places[_HEADS], (SIGNALS_MAX,), SIGNAL_HEAD),
         array_at(places[_SIGNAL_LEGS], (SIGNAL_LEGS_MAX,), SIGNAL_LEG),
         array_at(places[_FILLED], (3,), np.int64),
-        array_at(places[_OWNERS], (2 * SIGNALS_MAX,), np.int64),
+        array_at(places[_OWNERS], (OWNERS,), np.int64),
         array_at(places[_NEXT_SIGNAL_ID], (1,), np.int64),
     )
+
+
+@inlined
+def _spent_ns(began: int, places: Words) -> int:
+    """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is."""
+    return ((read_ticks() - began) * int(places[_RATE])) >> NS_PER_TICK_SHIFT
 
 
 @kernel
@@ -216,33 +260,76 @@ def _publish_signals(places: Words, out: Output, now_ns: int) -> bool:
 
 
 @kernel
-def decide_tops(first: int, n_tops: int, now_ns: int, places: Words) -> int:
-    """Decide on the tops from ``first`` to ``n_tops``: the first that is left; Place.STOPPED says why."""
+def _read(ring: int, places: Words) -> int:
+    """Have what waits in a ring read, whose places begin at ``ring``: cells, or a Status."""
+    buffer, tags, room = int(places[ring + _BUFFER]), int(places[ring + _TAGS]), int(places[ring + _ROOM])
+    return poll(int(places[ring + _RING]), int(places[ring + _READER]), buffer, tags, room, EVERY_MESSAGE)
+
+
+@kernel
+def _read_next_ring(places: Words) -> int:
+    """Have the tops of the next ring read; 0, or a Stop before they may be decided on."""
+    ring = _RINGS + int(places[_RINGS_READ]) * _RING_PLACES
+    n_tops = max(_read(ring, places), 0)
+    places[_RINGS_READ] += 1
+    places[_TOPS], places[_N_TOPS], places[_NEXT] = places[ring + _BUFFER], n_tops, 0
+    places[_TAKEN] += n_tops
+    places[_READ] += n_tops
+    if n_tops > 0 and places[_CATALOG] != 0:
+        version = announced(int(places[_CATALOG]))
+        is_news = version != places[_CATALOG_SEEN]
+        places[_CATALOG_SEEN] = version
+    else:
+        is_news = False
+    laps = load_relaxed(int(places[ring + _READER]) + LAPS_AT)
+    if laps != places[ring + _LAPS]:
+        places[ring + _LAPS] = laps
+        return _LAPPED
+    return _NEWS if is_news else 0
+
+
+@kernel
+def take_turn(now_ns: int, is_new: int, places: Words) -> int:
+    """Take a turn (``is_new`` 1), or the rest of one (0): how many tops it had; below zero a Stop.
+
+    The time passes for what is told of it, by the processor's counter, and stands still for what is decided
+    on the tops of one call.
+    """
     began = read_ticks()
-    tops = array_at(places[_TOPS], (places[_N_TOPS],), TOP)
+    if is_new != 0:
+        places[_RINGS_READ] = places[_TAKEN] = places[_N_TOPS] = places[_NEXT] = 0
+        places[_N_EVENTS] = _read(EVENTS, places)
+        if places[_N_EVENTS] != 0:
+            return _EVENTS
     by_hand = array_at(places[_HANDS], (places[_N_MARKETS],), np.uint8)
     state, table, desk, out = _state_at(places), _table_at(places), _desk_at(places), _out_at(places)
-    places[_STOPPED] = 0
-    for index in range(first, n_tops):
+    while True:
+        index = int(places[_NEXT])
+        if index >= places[_N_TOPS]:
+            if places[_RINGS_READ] >= places[_N_RINGS]:
+                return int(places[_TAKEN])
+            stop = _read_next_ring(places)
+            if stop != 0:
+                return stop
+            now_ns += _spent_ns(began, places)
+            began = read_ticks()
+            continue
+        tops = array_at(places[_TOPS], (places[_N_TOPS],), TOP)
         top = tops[index]
         slot = int(top["slot"])
         row = int(places[_BOOKS]) + slot * _ROW_BYTES
         if by_hand[slot] != 0 or read_row(int(places[_TABLES + int(top["venue"])]), slot, row) < 0:
-            places[_STOPPED] = _BY_HAND
-            return index
+            return _BY_HAND
         scan(tops, index, now_ns, state, table, desk, out)
         n_decisions, n_signals = int(out.filled[DECISIONS]), int(out.filled[HEADS])
         decisions = int(places[_DECISIONS])
         if publish_each(int(places[_DECISIONS_RING]), decisions, n_decisions, 0) != n_decisions:
-            places[_STOPPED] = _FULL
-            return index
-        spent_ns = ((read_ticks() - began) * int(places[_RATE])) >> NS_PER_TICK_SHIFT
-        if n_signals > 0 and places[_QUIET] == 0 and not _publish_signals(places, out, now_ns + spent_ns):
-            places[_STOPPED] = _FULL
-            return index
+            return _FULL
+        stamp_ns = now_ns + _spent_ns(began, places)
+        if n_signals > 0 and places[_QUIET] == 0:
+            if not _publish_signals(places, out, stamp_ns):
+                return _FULL
+            places[_GIVEN] += n_signals
         if places[_DECIDED] != 0:
-            record(int(places[_DECIDED]), now_ns + spent_ns - int(top["book_ns"]))
-        if n_signals > 0:
-            places[_STOPPED] = _SIGNALS
-            return index + 1
-    return n_tops
+            record(int(places[_DECIDED]), stamp_ns - int(top["book_ns"]))
+        places[_NEXT] = index + 1

@@ -1,28 +1,33 @@
-"""The compiled decisions of a strategy stage, around its scanner, its rows and its wires."""
+"""The compiled turns of a strategy stage, around its scanner, its rows and its wires."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
 from engine.catalog.catalog import Catalog
-from engine.records import DecisionStage, Venue
+from engine.direct import direct
+from engine.records import TOP, DecisionStage, Venue
 from engine.strategies.scanner import ArbitrageScanner
 from engine.strategies.warm import warm_scanner
 from procs.ladder import StrategyRung
 from procs.tick_rate import LOOK_MASK, TickRate
-from procs.top_kernel import PLACES, Place, Stop, decide_tops
+from procs.top_kernel import EVENTS, PLACES, Place, RingPlace, take_turn
 from procs.view import BookView
-from procs.wires import Wires
+from procs.wires import Wires, fenced
 from shm.atomics import address_of
 from shm.ring import Reader
 
+NO_VERSION: Final = -1
+
 
 class TopScan:
-    """Decides on the tops in the buffers of ``readers`` for a scanner; ``view`` has its rows.
+    """Takes the turns of a scanner: ``view`` has its rows, ``readers`` bring it tops and ``events`` the rest.
 
-    With ``rung`` signals are stamped, and it is counted how long decisions took.
+    With ``rung`` signals are stamped, and it is counted how long decisions took. Where the stage ``follows``
+    the catalog, it does so before it decides on tops that may name what is new there.
     """
 
     def __init__(
@@ -31,52 +36,104 @@ class TopScan:
         view: BookView,
         wires: Wires,
         readers: Mapping[Venue, Reader],
+        events: Reader,
         rung: StrategyRung | None = None,
+        *,
+        follows: bool = False,
     ) -> None:
         if scanner.state.books is not view.rows:
             raise ValueError("a scanner over other rows")
         self._scanner = scanner
-        self._rung = rung
+        self._now = None if rung is None else rung.now
         self._rate = None if rung is None else TickRate()
-        self._calls = 0
-        self._kept = (wires, readers, view)  # the places are addresses in them
-        self._places = np.zeros(PLACES, np.int64)
-        self._tops = {venue: (address_of(one.words), one.room_cells) for venue, one in readers.items()}
-        self._places[Place.DECISIONS_RING] = wires.decisions[DecisionStage.STRATEGY].address
-        self._places[Place.SIGNALS_RING] = wires.signals.address
+        self._idle_turns = 0
+        self._venues = list(readers)
+        self._tops = {venue: reader.records(TOP) for venue, reader in readers.items()}
+        self._kept = (wires, readers, events, view, rung)  # the places are addresses in them
+        self._places = places = np.zeros(PLACES, np.int64)
+        self._turn = direct(take_turn, 0, 0, places)
+        places[Place.DECISIONS_RING] = wires.decisions[DecisionStage.STRATEGY].address
+        places[Place.SIGNALS_RING] = wires.signals.address
+        places[Place.CATALOG] = wires.catalog.barrier.address if follows else 0
+        places[Place.CATALOG_SEEN] = NO_VERSION
         for venue, table in wires.books.items():
-            self._places[Place.BOOKS_TABLE + venue] = table.address
-        self._places[Place.BY_HAND], self._places[Place.N_MARKETS] = address_of(view.by_hand), len(view.rows)
+            places[Place.BOOKS_TABLE + venue] = table.address
+        places[Place.BY_HAND], places[Place.N_MARKETS] = address_of(view.by_hand), len(view.rows)
         if rung is not None:
-            self._places[Place.DECIDED], self._places[Place.SIGNALLED] = (
-                rung.decision_histogram.address,
-                rung.signal_histogram.address,
-            )
+            places[Place.DECIDED] = rung.decision_histogram.address
+            places[Place.SIGNALLED] = rung.signal_histogram.address
+        places[Place.N_RINGS] = len(readers)
+        for number, reader in enumerate(readers.values()):
+            self._place_reader(Place.RINGS + number * len(RingPlace), reader)
+        self._place_reader(EVENTS, events)
         self._place_scanner()
 
-    def prepare(self, venue: Venue, *, is_quiet: bool) -> None:
-        """Before the first top of a batch of ``venue``."""
-        self._scanner.prepare()
-        if self._scanner.table is not self._placed:  # somebody else may have made it
-            self._place_scanner()
-        self._places[Place.TOPS : Place.N_TOPS + 1] = self._tops[venue]
-        self._places[Place.QUIET] = is_quiet
+    @property
+    def signals(self) -> int:
+        """Signals given in compiled calls."""
+        return int(self._places[Place.GIVEN])
 
-    def decide(self, first: int, n_tops: int, now_ns: int) -> tuple[int, Stop]:
-        """Decide on tops from ``first`` on: the first that is left, and why."""
-        if self._rung is not None and self._rate is not None:
-            if not self._calls & LOOK_MASK:
+    @property
+    def tops(self) -> int:
+        """Tops read in compiled calls."""
+        return int(self._places[Place.READ])
+
+    def stop(self) -> None:
+        """Give no signal any more."""
+        self._places[Place.QUIET] = 1
+
+    def take(self, now_ns: int, is_new: int = 1) -> int:
+        """Take a turn, or the rest of the last one: the tops it had; below zero a Stop, for the stage to act.
+
+        Where there is a ladder the time is asked for, and otherwise it is ``now_ns``.
+        """
+        scanner = self._scanner
+        # Somebody else may have had the candidates found anew.
+        if scanner.catalog.version != self._version or scanner.table is not self._placed:
+            self._place_scanner()
+        now = self._now
+        taken = self._turn(now_ns if now is None else now(), is_new, self._places)
+        if not taken and self._rate is not None:  # there is time to look how long a tick is
+            if not self._idle_turns & LOOK_MASK:
                 self._places[Place.NS_PER_TICK] = self._rate.look()
-            self._calls += 1
-            now_ns = self._rung.now()
-        left = decide_tops(first, n_tops, now_ns, self._places)
-        return left, Stop(int(self._places[Place.STOPPED]))
+            self._idle_turns += 1
+        return taken
+
+    def events(self) -> int:
+        """How many order events were read; ReaderFenced."""
+        n_events = int(self._places[Place.N_EVENTS])
+        if n_events < 0:
+            raise fenced("events")
+        return n_events
+
+    def read(self) -> tuple[Venue, int]:
+        """Whose tops were read last, and how many."""
+        return self._venues[int(self._places[Place.RINGS_READ]) - 1], int(self._places[Place.N_TOPS])
+
+    def pass_over(self) -> np.void:
+        """The next of these tops, which is not decided on here."""
+        venue, _ = self.read()
+        top: np.void = self._tops[venue][int(self._places[Place.NEXT])]
+        self._places[Place.NEXT] += 1
+        return top
+
+    def _place_reader(self, ring: int, reader: Reader) -> None:
+        self._places[ring : ring + len(RingPlace)] = (
+            reader.ring_address,
+            reader.address,
+            address_of(reader.words),
+            address_of(reader.tags),
+            reader.room_cells,
+            reader.laps,
+        )
 
     def _place_scanner(self) -> None:
+        """Where the scanner's memory is, which is another whenever it has taken in the catalog."""
         scanner, places = self._scanner, self._places
-        self._placed = scanner.table
+        scanner.prepare()
+        self._version, self._placed = scanner.catalog.version, scanner.table
         arrays = (*scanner.state, *scanner.table, *scanner.desk, *scanner.out)
-        places[Place.MARKETS :] = [address_of(array) for array in arrays]
+        places[Place.MARKETS : Place.RINGS] = [address_of(array) for array in arrays]
         places[Place.N_CANDIDATES], places[Place.N_LEGS] = len(scanner.table.rows), len(scanner.table.legs)
         places[Place.N_TOUCHING] = len(scanner.table.touching)
 
@@ -87,6 +144,5 @@ def warm() -> None:
     wires = Wires.create(list(Venue), 1)
     view = BookView(wires.books, 1)
     readers = {venue: ring.reader() for venue, ring in wires.tops.items()}
-    scan = TopScan(warm_scanner(catalog, view.rows), view, wires, readers)
-    scan.prepare(Venue.KALSHI, is_quiet=True)
-    scan.decide(0, 0, 0)
+    events = wires.events.reader("strategy", 0)
+    TopScan(warm_scanner(catalog, view.rows), view, wires, readers, events).take(0)

@@ -56,6 +56,7 @@ DECISION_CELLS: Final = 1 << 14
 ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
 
 LOG_READER: Final = "log"
+_FENCED: Final = int(Status.READER_FENCED)
 CATALOG_READERS: Final = ("optimizer", "executor")
 DECIDING: Final = {
     DecisionStage.STRATEGY: Role.STRATEGY,
@@ -215,9 +216,14 @@ def take(reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
     A fenced stage must not go on as if nothing had come: it knows neither orders nor positions any more.
     """
     n_cells = reader.poll(messages_max)
-    if n_cells == Status.READER_FENCED:
-        raise ReaderFenced(f"{what}: this reader was silent for too long and nobody waits for it any more")
+    if n_cells == _FENCED:
+        raise fenced(what)
     return n_cells
+
+
+def fenced(what: str) -> ReaderFenced:
+    """What a stage has to say whose writer has stopped waiting."""
+    return ReaderFenced(f"{what}: this reader was silent for too long and nobody waits for it any more")
 
 
 def publish(ring: RefusingRing, head: Records, legs: Records, what: str) -> None:

@@ -26,6 +26,7 @@ REQUESTS_MAX: Final = 4 * LEGS_MAX
 EVENTS_MAX: Final = 16 * LEGS_MAX
 DECISIONS_MAX: Final = 4 * LEGS_MAX
 _LOW_BITS: Final = 2**31 - 1
+_RESTARTED: Final = int(Reason.RESTARTED)
 
 Rows = npt.NDArray[np.void]
 
@@ -132,7 +133,7 @@ def restart_event(now_ns: int) -> np.void:
 
 def is_restart(event: np.void) -> bool:
     """Whether an ORDER_EVENT says that the executor is back."""
-    return bool(event["plan_done"]) and int(event["plan_id"]) == 0 and event["reason"] == Reason.RESTARTED
+    return bool(event["plan_done"]) and int(event["plan_id"]) == 0 and int(event["reason"]) == _RESTARTED
 
 
 def market_name(symbol: str) -> bytes:

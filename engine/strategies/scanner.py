@@ -49,6 +49,7 @@ from engine.units import INT64_MAX
 DECISIONS_MAX: Final = PER_MARKET_MAX
 SIGNALS_MAX: Final = 64  # of one top; beyond it a decision says RING_FULL
 SIGNAL_LEGS_MAX: Final = 4_096
+OWNERS: Final = 4_096  # a power of two: of so many signals it is kept whose they are
 
 _LEG_COUNT_MAX: Final = 255  # what DECISION.n_legs can say
 _LIVE: Final = int(Trust.LIVE)
@@ -56,6 +57,9 @@ _BEST_CHANGED: Final = int(TopFlag.BEST_CHANGED)
 _STRATEGY: Final = int(DecisionStage.STRATEGY)
 _AGAIN: Final = int(Reason.ALREADY_SIGNALLED)
 _FULL: Final = int(Reason.RING_FULL)
+_OWNER_MASK: Final = OWNERS - 1
+_NOBODY: Final = -1
+_DENIED: Final = int(OrderStatus.DENIED)
 
 
 class Table(NamedTuple):
@@ -66,7 +70,7 @@ class Table(NamedTuple):
     touching: Ints
     touching_from: Ints
     busy_until_ns: Ints  # [candidate]: no second signal until then
-    signal_id: Ints  # [candidate]: its latest
+    signal_id: Ints  # [candidate]: its latest; 0 when there is none, or its plan is done
     last_reason: Ints  # [candidate]: of its latest evaluation
 
 
@@ -77,7 +81,7 @@ class Output(NamedTuple):
     heads: Rows
     legs: Rows
     filled: Ints  # [3]: decisions, heads, legs
-    owners: Ints  # [2 x heads]: candidate of each signal, then the id of its signal before
+    owners: Ints  # [OWNERS]: candidate of the latest signal whose id ends in the number of the place
     next_signal_id: Ints  # [1]
 
 
@@ -131,8 +135,7 @@ def _signal(
     out.next_signal_id[0] += 1
     place = out.filled[HEADS]
     head = out.heads[place]
-    out.owners[place] = number
-    out.owners[SIGNALS_MAX + place] = table.signal_id[number]
+    out.owners[signal_id & _OWNER_MASK] = number
     out.filled[HEADS] += 1
     head["recv_ns"] = top["recv_ns"]
     head["book_ns"] = top["book_ns"]
@@ -191,8 +194,7 @@ class ArbitrageScanner:
     """Results of the last call: ``decisions[:n]``, ``signal_heads[:m]``, their legs in ``signal_legs``.
 
     ``state``, ``table``, ``desk`` and ``out`` are what ``scan`` takes, for whoever calls it from a kernel of
-    his own, between ``prepare`` and ``note_signals``. ``table`` is another one whenever the candidates were
-    found anew.
+    his own, after ``prepare``. ``table`` is another one whenever the candidates were found anew.
 
     ``book_rows``: BOOK_ROW by slot, read only. One thread at a time. Candidates are found anew when the
     catalog changes; ``refused`` counts those beyond the bounds.
@@ -209,7 +211,7 @@ class ArbitrageScanner:
         self.decisions: Rows = np.zeros(DECISIONS_MAX, DECISION)
         self.signal_heads: Rows = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
         self.signal_legs: Rows = np.zeros(SIGNAL_LEGS_MAX, SIGNAL_LEG)
-        self._catalog = catalog
+        self.catalog = catalog
         self._relations = relations
         self.state = State(catalog.rows, book_rows, terms_of(config))
         self.desk = new_desk(catalog.capacity)
@@ -218,11 +220,10 @@ class ArbitrageScanner:
             heads=self.signal_heads,
             legs=self.signal_legs,
             filled=np.zeros(3, np.int64),
-            owners=np.zeros(2 * SIGNALS_MAX, np.int64),
+            owners=np.zeros(OWNERS, np.int64),
             next_signal_id=np.full(1, first_signal_id, np.int64),
         )
         self._top: Rows = np.zeros(1, TOP)
-        self._of_signal: dict[int, int] = {}  # latest signal of a candidate -> its number
         self._candidates = CandidateTable(catalog, relations)
         self.table = _table_of(self._candidates)
 
@@ -242,15 +243,15 @@ class ArbitrageScanner:
         self.desk.held[slot, Outcome.YES] = position["yes_e6"]
         self.desk.held[slot, Outcome.NO] = position["no_e6"]
 
-    def on_order_event(self, event: np.void) -> None:
+    def on_order(self, signal_id: int, status: int, *, is_done: bool) -> None:
         """Take in an ORDER_EVENT: a candidate is busy for as long as the plan that came of it is not done."""
-        number = self._of_signal.get(int(event["signal_id"]))
-        if number is None or int(self.table.signal_id[number]) != int(event["signal_id"]):
+        number = self._owner(signal_id)
+        if number == _NOBODY:
             return
-        if int(event["plan_done"]):
+        if is_done:
             self.table.busy_until_ns[number] = 0
-            del self._of_signal[int(event["signal_id"])]
-        elif int(event["status"]) != OrderStatus.DENIED:
+            self.table.signal_id[number] = 0  # what is said of it from now on is of no consequence
+        elif status != _DENIED:
             self.table.busy_until_ns[number] = INT64_MAX
 
     def on_top(self, top: np.void, now_ns: int) -> tuple[int, int]:
@@ -258,35 +259,38 @@ class ArbitrageScanner:
         self.prepare()
         self._top[0] = top
         scan(self._top, 0, now_ns, self.state, self.table, self.desk, self.out)
-        return int(self.out.filled[DECISIONS]), self.note_signals()
+        return int(self.out.filled[DECISIONS]), int(self.out.filled[HEADS])
 
     def prepare(self) -> None:
         """Find the candidates anew if the catalog has changed."""
-        if self._catalog.version != self._candidates.version:
+        if self.catalog.version != self._candidates.version:
             self._build()
 
-    def note_signals(self) -> int:
-        """Remember whose the signals of the last scan are; how many."""
-        n_signals = int(self.out.filled[HEADS])
-        for place in range(n_signals):
-            number = int(self.out.owners[place])
-            self._of_signal.pop(int(self.out.owners[SIGNALS_MAX + place]), None)
-            self._of_signal[int(self.signal_heads[place]["signal_id"])] = number
-        return n_signals
+    def _owner(self, signal_id: int) -> int:
+        """Candidate whose latest signal this is; _NOBODY when it has another by now, or its plan is done."""
+        latest = self.table.signal_id
+        if signal_id == 0:  # of no signal
+            return _NOBODY
+        if 0 < int(self.out.next_signal_id[0]) - signal_id <= OWNERS:
+            number = int(self.out.owners[signal_id & _OWNER_MASK])
+            return number if number < len(latest) and latest[number] == signal_id else _NOBODY
+        found = np.flatnonzero(latest == signal_id)
+        return int(found[0]) if found.size else _NOBODY
 
     def _build(self) -> None:
         """Find the candidates anew; those that are still there stay as busy as they were."""
         before = dict(zip(self._candidates.identities, range(len(self._candidates)), strict=True))
         old = self.table
-        self._candidates = CandidateTable(self._catalog, self._relations)
+        self._candidates = CandidateTable(self.catalog, self._relations)
         self.table = _table_of(self._candidates)
-        self._of_signal.clear()
         for number, identity in enumerate(self._candidates.identities):
             known = before.get(identity)
             if known is not None and old.signal_id[known]:
                 self.table.busy_until_ns[number] = old.busy_until_ns[known]
                 self.table.signal_id[number] = old.signal_id[known]
-                self._of_signal[int(old.signal_id[known])] = number
+        latest = self.table.signal_id
+        numbers = np.argsort(latest, kind="stable")  # of ids that end alike the last one stays
+        self.out.owners[latest[numbers] & _OWNER_MASK] = numbers
 
 
 def _table_of(candidates: CandidateTable) -> Table:

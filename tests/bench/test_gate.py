@@ -30,7 +30,7 @@ from engine.strategies import scanner
 from engine.strategies.warm import warm as warm_scanner
 from engine.venues.kalshi import _fast as kalshi
 from engine.venues.polymarket import _fast as polymarket
-from procs import frame_kernels, top_kernel, top_scan
+from procs import frame_kernels, plan_kernel, plan_post, top_kernel, top_scan
 from procs.book import BookAgent
 from procs.book_notes import NOTE_CELLS
 from procs.feed import FeedAgent
@@ -185,13 +185,19 @@ def test_hot_kernels_neither_allocate_nor_call_python(kernel: Any) -> None:
 
 @pytest.mark.parametrize(
     "kernel",
-    [*frame_kernels.FRAME_KERNELS.values(), top_kernel.decide_tops],
+    [
+        *frame_kernels.FRAME_KERNELS.values(),
+        top_kernel.take_turn,
+        plan_kernel.take_signals,
+        plan_kernel.send_plans,
+    ],
     ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}",
 )
 def test_the_calls_of_the_hot_path_call_nothing(kernel: Any) -> None:
     """Not even references are counted: they work on addresses. The rings' own publishing may lock."""
     frame_kernels.warm()
     top_scan.warm()
+    plan_post.warm()
     for text in loaded(kernel):
         for function in functions(text):
             assert function.outside == frozenset(), function

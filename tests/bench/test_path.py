@@ -48,7 +48,7 @@ def test_an_opportunity_in_a_quiet_scan_is_an_error() -> None:
     market = scan.Market(20, 5)
     market.rows["ask_e4"][:, 0] = scan.CHEAP_E4
     market._show(np.arange(20))
-    with pytest.raises(RuntimeError, match="stopped at top"):
+    with pytest.raises(RuntimeError, match="1 signals: nothing is on offer"):
         market.scan(50)
 
 

@@ -14,6 +14,7 @@ from procs.agent import NEVER_NS, AgentStalled
 from procs.host import Host
 from procs.pace import PATIENCE_NS, Conductor, EngineClock, Seats
 from procs.recording_frames import Frame
+from shm.table import begin_row
 
 START_NS = 1_000
 
@@ -224,3 +225,35 @@ def test_a_clock_that_moves_follows_the_monotonic_one_and_never_steps_back() -> 
     assert reader.now_ns() == 170
     writer.go_live()
     assert reader.now_ns() > 1_600_000_000 * 10**9
+
+
+def test_a_live_clock_goes_on_as_the_monotonic_one_and_its_row_is_not_looked_at() -> None:
+    monotonic_ns = 5_000
+    clock = EngineClock.create()
+    clock.go_live()
+    reader = EngineClock(clock._table, lambda: monotonic_ns)
+    began_ns = reader.now_ns()
+    reader.run_live()
+    now_ns = reader.live_now()
+    begin_row(clock._table.address, 0)  # as if somebody were at it for ever
+    monotonic_ns = 5_008
+    assert (reader.now_ns(), now_ns()) == (began_ns + 8, began_ns + 8)
+    assert (reader.turn, reader.ended) == (0, False)
+
+
+def test_idle_turns_that_nobody_handed_out_are_not_told_and_all_others_are() -> None:
+    clock, seats = EngineClock.create(), Seats.create(("a",))
+    agent = Echo("a", 0, None, [])
+    told: list[int] = []
+    host = Host([agent], clock, seats.seat("a"), lambda: taken, lambda: told.append(host.work))
+    taken = 0
+    clock.go_live()
+    for _ in range(3):
+        assert not host.turn()
+    assert told == []
+    agent.inbox.append(1)
+    assert host.turn()
+    assert told == [2]
+    taken = 2
+    assert not host.turn()
+    assert (told, seats.frames()) == ([2, 2], 2)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from engine.catalog.market import GroupKind
-from engine.records import ORDER_EVENT, SIGNAL_HEAD, TOP, Direction, Outcome, Trust, Venue
+from engine.records import (
+    DECISION,
+    ORDER_EVENT,
+    SIGNAL_HEAD,
+    TOP,
+    DecisionStage,
+    Direction,
+    OrderStatus,
+    Outcome,
+    Trust,
+    Venue,
+)
 from engine.strategies.scanner import ArbitrageScanner
+from procs.agent import Follow
 from procs.strategy import StrategyAgent
 from procs.top_kernel import Place
 from procs.view import BookView
-from procs.wires import TOP_CELLS, Wires
+from procs.wires import TOP_CELLS, ReaderFenced, Wires
 from shm.atomics import address_of
+from shm.barrier import announced
 from shm.table import begin_row, end_row
 from tests.engine.strategies.stage import NOW, Stage, config
 
@@ -28,7 +43,7 @@ BUSY = "busy"  # a market that belongs to no candidate
 class Floor:
     """A book stage that this test is, and the strategy behind its rings."""
 
-    def __init__(self) -> None:
+    def __init__(self, follow: Follow | None = None) -> None:
         self.stage = Stage(SLOTS)
         for name in OUTCOMES:
             self.stage.add(name, VENUE, group="g", group_kind=GroupKind.EXACTLY_ONE, group_size=2)
@@ -36,9 +51,12 @@ class Floor:
         self.wires = Wires.create(list(Venue), SLOTS)
         view = BookView(self.wires.books, SLOTS)
         scanner = ArbitrageScanner(self.stage.catalog, self.stage.relations(), view.rows, config())
-        self.agent = StrategyAgent(scanner, view, self.wires)
+        self.agent = StrategyAgent(scanner, view, self.wires, follow)
         self._signals = self.wires.signals.observer()
         self._heads = self._signals.records(SIGNAL_HEAD)
+        self._optimizer = self.wires.signals.reader("optimizer", 0)
+        self._decisions = self.wires.decisions[DecisionStage.STRATEGY].reader("log", 0)
+        self._decision_rows = self._decisions.records(DECISION)
 
     def quote(self, name: str, asks: list[tuple[int, int]], trust: Trust = Trust.LIVE) -> None:
         """Publish a row and the top that announces it."""
@@ -64,6 +82,21 @@ class Floor:
         found = 0
         while self._signals.poll(1) > 0:
             found += 1
+        return found
+
+    def said(self, signal_id: int, status: OrderStatus, *, is_done: bool) -> None:
+        """Publish an event of the plan that came of a signal; nothing was filled."""
+        event = np.zeros(1, ORDER_EVENT)
+        event["slot"], event["venue"] = self.stage.slots["yes"], VENUE
+        event["order_id"], event["signal_id"] = 1, signal_id
+        event["status"], event["plan_done"] = status, is_done
+        assert self.wires.events.publish(event)
+
+    def decided(self) -> list[int]:
+        """Slots of the markets whose changes were decided on since the last look."""
+        found: list[int] = []
+        while (n_decisions := self._decisions.poll()) > 0:
+            found += self._decision_rows["slot"][:n_decisions].tolist()
         return found
 
 
@@ -135,3 +168,85 @@ def test_what_we_took_is_not_on_offer_though_its_row_was_busy_when_we_heard_of_i
     floor.quote("no", CHEAP)
     floor.quote("yes", CHEAP)
     assert floor.signals() == 0, "all of it is ours"
+
+
+def test_what_orders_did_is_known_before_the_tops_of_the_same_turn_are_decided_on(floor: Floor) -> None:
+    floor.quote("no", CHEAP)
+    assert floor.signals() == 1
+    floor.said(1, OrderStatus.SENT, is_done=False)
+    floor.quote("no", CHEAP)
+    assert floor.agent.do_work(NOW) == 2
+    floor.said(1, OrderStatus.CANCELLED, is_done=True)
+    floor.quote("no", CHEAP)
+    assert floor.agent.do_work(NOW) == 2, "an event and a top"
+    assert floor.agent.signals == 2, "not while the plan was not done, and at once when it was"
+    assert floor.agent.do_work(NOW) == 0
+
+
+def test_tops_of_both_venues_are_decided_on_in_one_turn_one_ring_after_the_other() -> None:
+    floor = Floor()
+    floor.stage.add("other", Venue.KALSHI)
+    floor.agent.scanner.prepare()
+    slots = [floor.stage.slots[name] for name in ("yes", "other", "no")]
+    for name, venue in (("yes", VENUE), ("other", Venue.KALSHI), ("no", VENUE)):
+        slot = floor.stage.slots[name]
+        floor.stage.quote(name, [(2_000, 100)], DEAR)
+        floor.wires.books[venue].write(slot, floor.stage.books[slot : slot + 1])
+        floor.wires.tops[venue].publish(np.array([floor.stage.top(name)], TOP))
+    assert floor.agent.do_work(NOW) == 3
+    assert list(dict.fromkeys(floor.decided())) == [slots[0], slots[2], slots[1]]
+    assert (floor.agent.tops, floor.agent.lost) == (3, 0)
+
+
+def test_the_catalog_is_followed_before_tops_that_name_what_is_new_and_not_without_news() -> None:
+    followed: list[int] = []
+
+    def follow() -> None:
+        followed.append(announced(made.wires.catalog.barrier.address))
+        made.stage.add("late", VENUE, group="g", group_kind=GroupKind.EXACTLY_ONE, group_size=2)
+
+    made = Floor(follow)
+    barrier = made.wires.catalog.barrier
+    assert made.agent.do_work(NOW) == 0
+    assert followed == [], "no top has come"
+    ahead = Stage(SLOTS)  # as in the process that met it
+    for name in (*OUTCOMES, BUSY, "late"):
+        ahead.add(name, VENUE)
+    barrier.announce(4)
+    made.wires.books[VENUE].write(3, ahead.books[3:4])
+    made.wires.tops[VENUE].publish(np.array([ahead.top("late")], TOP))
+    assert made.agent.do_work(NOW) == 1
+    assert followed == [4]
+    assert made.decided().count(3) > 0
+    made.quote("yes", DEAR)
+    assert made.agent.do_work(NOW) == 1
+    assert followed == [4]
+
+
+def test_a_stage_that_nobody_waits_for_any_more_says_so() -> None:
+    floor = Floor()
+    assert floor.agent.do_work(NOW) == 0
+    assert floor.wires.events.fence_silent(NOW, 1) == 1
+    with pytest.raises(ReaderFenced, match="events"):
+        floor.agent.do_work(NOW)
+
+
+def test_turns_keep_nothing(floor: Floor) -> None:
+    """Turns that find nothing, that decide, and that give a signal."""
+
+    def play(times: int) -> None:
+        for _ in range(times):
+            floor.agent.do_work(NOW)
+            for price in (DEAR, CHEAP):
+                floor.quote("no", price)
+                floor.agent.do_work(NOW)
+            floor.agent.scanner.table.busy_until_ns[:] = 0
+            floor.decided()
+            while floor._optimizer.poll() > 0:
+                pass
+
+    play(20)
+    before, signals = sys.getallocatedblocks(), floor.agent.signals
+    play(400)
+    assert floor.agent.signals - signals == 400
+    assert sys.getallocatedblocks() - before < 100, "blocks more after 1,200 turns"

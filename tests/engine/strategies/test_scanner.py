@@ -6,7 +6,6 @@ import pytest
 from engine.catalog.relations import RelationKind
 from engine.reasons import Reason
 from engine.records import (
-    ORDER_EVENT,
     POSITION_ROW,
     Direction,
     OrderStatus,
@@ -16,7 +15,7 @@ from engine.records import (
     Venue,
 )
 from engine.strategies import candidates
-from engine.strategies.scanner import ArbitrageScanner
+from engine.strategies.scanner import OWNERS, ArbitrageScanner
 from engine.units import SIZE_ONE_E6
 from tests.engine.strategies.stage import EPOCH, NOW, Stage, config
 
@@ -42,12 +41,6 @@ def reasons(scanner: ArbitrageScanner, n_decisions: int) -> list[tuple[SignalKin
     return [
         (SignalKind(int(row["kind"])), Reason(int(row["reason"]))) for row in scanner.decisions[:n_decisions]
     ]
-
-
-def event(signal_id: int, status: OrderStatus, *, plan_done: bool = False) -> np.void:
-    row: np.void = np.zeros(1, ORDER_EVENT)[0]
-    row["signal_id"], row["status"], row["plan_done"] = signal_id, status, plan_done
-    return row
 
 
 def test_a_change_gives_a_decision_for_every_candidate_and_a_signal_for_one() -> None:
@@ -114,22 +107,64 @@ def test_a_plan_keeps_its_candidate_busy_until_it_is_done() -> None:
     stage = stage_of_pair()
     scanner = scanner_of(stage)
     scanner.on_top(stage.top("k"), NOW)
-    scanner.on_order_event(event(41, OrderStatus.SENT))
+    scanner.on_order(41, OrderStatus.SENT, is_done=False)
     later = NOW + 3 * DEADLINE
     stage.books["recv_ns"] = later
     assert scanner.on_top(stage.top("k"), later)[1] == 0
-    scanner.on_order_event(event(99, OrderStatus.FILLED, plan_done=True))
+    scanner.on_order(99, OrderStatus.FILLED, is_done=True)
     assert scanner.on_top(stage.top("k"), later)[1] == 0
-    scanner.on_order_event(event(41, OrderStatus.FILLED, plan_done=True))
+    scanner.on_order(41, OrderStatus.FILLED, is_done=True)
     assert scanner.on_top(stage.top("k"), later)[1] == 1
     assert int(scanner.signal_heads[0]["signal_id"]) == 42
+
+
+def test_what_is_said_of_a_plan_after_it_is_done_is_of_no_consequence() -> None:
+    stage = stage_of_pair()
+    scanner = scanner_of(stage)
+    scanner.on_top(stage.top("k"), NOW)
+    scanner.on_order(41, OrderStatus.FILLED, is_done=True)
+    scanner.on_order(41, OrderStatus.FILLED, is_done=False)
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+
+
+def test_an_event_of_no_signal_is_of_no_candidate() -> None:
+    stage = stage_of_pair()
+    scanner = scanner_of(stage)
+    scanner.on_order(0, OrderStatus.SENT, is_done=False)
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+    scanner.on_order(0, OrderStatus.CANCELLED, is_done=True)
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 0
+
+
+@pytest.mark.parametrize("between", [1, OWNERS - 1, OWNERS, OWNERS + 1, 3 * OWNERS])
+@pytest.mark.parametrize("is_found_anew", [False, True])
+def test_a_plan_may_outlast_any_number_of_signals(between: int, is_found_anew: bool) -> None:
+    stage = stage_of_pair()
+    stage.add("q")
+    stage.quote("q", [(5_300, 100)], [(5_500, 100)])
+    stage.add("s", Venue.KALSHI)
+    stage.quote("s", [(6_000, 100)], [(6_400, 100)])
+    stage.relate(RelationKind.SAME, "q", "s")
+    scanner = scanner_of(stage)
+    scanner.on_top(stage.top("k"), NOW)
+    scanner.on_order(41, OrderStatus.SENT, is_done=False)
+    scanner.out.next_signal_id[0] += between - 1  # those of others
+    assert scanner.on_top(stage.top("s"), NOW)[1] == 1
+    assert int(scanner.signal_heads[0]["signal_id"]) == 41 + between
+    if is_found_anew:
+        stage.add("late")
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 0
+    scanner.on_order(41 + between, OrderStatus.SENT, is_done=False)
+    scanner.on_order(41, OrderStatus.FILLED, is_done=True)
+    assert scanner.on_top(stage.top("k"), NOW)[1] == 1
+    assert scanner.on_top(stage.top("s"), NOW + 2 * DEADLINE)[1] == 0, "the other one is still busy"
 
 
 def test_a_denied_order_does_not_keep_it_busy() -> None:
     stage = stage_of_pair()
     scanner = scanner_of(stage)
     scanner.on_top(stage.top("k"), NOW)
-    scanner.on_order_event(event(41, OrderStatus.DENIED))
+    scanner.on_order(41, OrderStatus.DENIED, is_done=False)
     assert scanner.on_top(stage.top("k"), NOW + DEADLINE + 1)[1] == 1
 
 
@@ -158,7 +193,7 @@ def test_a_market_that_joins_is_looked_at_and_what_is_in_flight_stays_in_flight(
     stage.quote("late", [(4_000, 10)], [(4_200, 10)])
     assert scanner.on_top(stage.top("late"), NOW)[0] == 1
     assert scanner.on_top(stage.top("k"), NOW)[1] == 0
-    scanner.on_order_event(event(41, OrderStatus.FILLED, plan_done=True))
+    scanner.on_order(41, OrderStatus.FILLED, is_done=True)
     assert scanner.on_top(stage.top("k"), NOW)[1] == 1
 
 

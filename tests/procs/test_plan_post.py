@@ -1,0 +1,183 @@
+"""Signals and plans that pass in compiled calls are those that pass one by one."""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import numpy as np
+import pytest
+
+from engine.config import Role
+from engine.records import (
+    ACCOUNT_ROW,
+    DECISION,
+    ORDER_EVENT,
+    PLAN_HEAD,
+    DecisionStage,
+    Direction,
+    OrderStatus,
+    Outcome,
+    Trust,
+)
+from engine.sim.session.build import build_session
+from procs import wires as wires_module
+from procs.config_files import load_config, load_fee_table
+from procs.ladder import Ladder, OptimizerRung, Rung
+from procs.parts import VENUES, EngineParts, Scene
+from procs.recording_frames import Frame
+from procs.wires import RingFull, Wires
+from shm.histogram import Histograms
+from shm.ring import Records, cell_index
+from shm.table import begin_row
+
+pytestmark = pytest.mark.compiled_only
+
+SEED = 2
+SLOTS = 256
+CONFIG = load_config(assignments=[f"engine.market_slots={SLOTS}"])
+SESSION = build_session(SEED)
+FRAMES = [Frame(frame.recv_ns, frame.venue, frame.conn, frame.raw.encode()) for frame in SESSION.frames]
+CASH_MICROS = 10_000_000_000
+STAMP_NS = 2_000_000_000 * 10**9
+
+
+class Floor:
+    """All stages up to the optimizer; the executor is the test."""
+
+    def __init__(self, *, is_compiled: bool, rung: OptimizerRung | None = None) -> None:
+        scene = Scene(SESSION.markets, SESSION.relations, load_fee_table(CONFIG), FRAMES[0].recv_ns)
+        self.wires = Wires.create(VENUES, SLOTS)
+        roles = (Role.FEED, Role.BOOK, Role.STRATEGY, Role.OPTIMIZER)
+        parts = EngineParts(CONFIG, scene, self.wires, roles, 1, ladder=Ladder(optimizer=rung))
+        self.feeds = {venue: parts.feed(venue) for venue in VENUES}
+        self.books = {venue: parts.book(venue) for venue in VENUES}
+        self.strategy, self.optimizer = parts.strategy(), parts.optimizer()
+        self.wires.catalog.publish(parts.catalog, range(len(parts.catalog)))
+        if not is_compiled:
+            self.optimizer._post = None  # as where the wires are taped
+        account = np.zeros(1, ACCOUNT_ROW)
+        account["cash_micros"] = CASH_MICROS
+        for venue in VENUES:
+            self.wires.accounts.write(int(venue), account)
+        stages = self.wires.decisions
+        self._decided = stages[DecisionStage.OPTIMIZER].reader("log", 0)
+        self._others = [stages[DecisionStage.STRATEGY].reader("log", 0)]
+        self._plans = self.wires.plans.reader("executor", 0)
+        self._heads = self._plans.records(PLAN_HEAD)
+
+    def find(self, frames: list[Frame]) -> None:
+        """Some frames in one turn of the strategy."""
+        for frame in frames:
+            self.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+            self.books[frame.venue].do_work(frame.recv_ns)
+        self.strategy.do_work(frames[-1].recv_ns)
+        for reader in self._others:
+            while reader.poll() > 0:
+                pass
+
+    def take(self, frames: list[Frame]) -> int:
+        """Some frames in one turn of strategy and optimizer; what the optimizer handled."""
+        self.find(frames)
+        return self.optimizer.do_work(frames[-1].recv_ns)
+
+    def take_all(self) -> None:
+        """The whole session, and nobody reads what comes of it."""
+        for frame in FRAMES:
+            self.take([frame])
+
+    def said(self) -> tuple[bytes, bytes, list[np.void]]:
+        """Plans with legs, decisions, and the heads of these plans, since the last look."""
+        n_cells = max(self._plans.poll(), 0)
+        firsts = [cell for cell in range(n_cells) if cell_index(int(self._plans.tags[cell])) == 0]
+        n_decisions = max(self._decided.poll(), 0)
+        decisions: Records = self._decided.records(DECISION)[:n_decisions]
+        return self._heads[:n_cells].tobytes(), decisions.tobytes(), [self._heads[at].copy() for at in firsts]
+
+    def end(self, plan: np.void, *, is_filled: bool) -> None:
+        """A plan is done; some of the market that caused it may be ours now."""
+        event = np.zeros(1, ORDER_EVENT)
+        for name in ("plan_id", "signal_id", "slot"):
+            event[name] = plan[name]
+        row = self.optimizer._view.rows[int(plan["slot"])]
+        event["generation"], event["venue"] = row["generation"], row["venue"]
+        event["status"], event["plan_done"], event["order_id"] = OrderStatus.FILLED, 1, 1
+        if is_filled and row["n_asks"]:
+            event["price_e4"] = row["ask_e4"][0]
+            event["fill_size_e6"] = int(row["ask_size_e6"][0]) // 2 + 1
+            event["direction"], event["outcome"] = Direction.BUY, Outcome.YES
+        assert self.wires.events.publish(event)
+
+
+def test_every_plan_and_decision_is_the_same() -> None:
+    chance = random.Random(SEED)
+    print(f"seed {SEED}")
+    one, two = Floor(is_compiled=True), Floor(is_compiled=False)
+    at = n_decisions = ours = 0
+    open_plans: list[np.void] = []
+    while at < len(FRAMES):
+        n_frames = chance.choice((1, 1, 3, 40))
+        if open_plans and chance.randrange(3) == 0:
+            plan = open_plans.pop(chance.randrange(len(open_plans)))
+            is_filled = chance.randrange(2) == 0
+            ours += is_filled
+            for floor in (one, two):
+                floor.end(plan, is_filled=is_filled)
+        works = [floor.take(FRAMES[at : at + n_frames]) for floor in (one, two)]
+        assert works[0] == works[1], f"frames from {at}"
+        (plans, decisions, heads), expected = one.said(), two.said()
+        assert (plans, decisions) == expected[:2], f"frames from {at}"
+        open_plans += heads
+        n_decisions += len(decisions) // DECISION.itemsize
+        at += n_frames
+    assert one.optimizer.plans == two.optimizer.plans > 10
+    assert one.optimizer.signals == two.optimizer.signals == n_decisions > one.optimizer.plans
+    assert one.optimizer._view.rows.tobytes() == two.optimizer._view.rows.tobytes()
+    assert ours > 5
+
+
+def test_a_row_its_writer_is_at_makes_no_plan() -> None:
+    floor = Floor(is_compiled=True)
+    for frame in FRAMES:
+        floor.find([frame])
+        if floor.strategy.signals:
+            break
+        floor.optimizer.do_work(frame.recv_ns)
+    for venue in VENUES:
+        for slot in range(SLOTS):
+            begin_row(floor.wires.books[venue].address, slot)
+    assert floor.optimizer.do_work(frame.recv_ns) > 0
+    assert (floor.optimizer.signals > 0, floor.optimizer.plans) == (True, 0)
+    assert floor.optimizer._view.stale_reads > 0
+    assert Trust.SUSPECT in floor.optimizer._view.rows["trust"]
+
+
+def test_plans_are_stamped_and_counted() -> None:
+    histograms = Histograms.create([Rung.SIGNAL_PLAN])
+    floor = Floor(is_compiled=True, rung=OptimizerRung(histograms, lambda: STAMP_NS))
+    stamps = set()
+    for frame in FRAMES:
+        floor.take([frame])
+        _, _, heads = floor.said()
+        stamps |= {int(head["plan_ns"]) for head in heads}
+    assert stamps == {STAMP_NS}
+    assert histograms[Rung.SIGNAL_PLAN].count == floor.optimizer.plans > 15
+
+
+@pytest.mark.parametrize(("ring", "what"), [("ORDER_CELLS", "plans"), ("DECISION_CELLS", "decisions")])
+def test_a_ring_without_room_ends_the_stage(ring: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wires_module, ring, 64)
+    floor = Floor(is_compiled=True)
+    with pytest.raises(RingFull, match=f"{what}: the ring has no room"):
+        floor.take_all()
+
+
+def test_idle_turns_keep_nothing() -> None:
+    floor = Floor(is_compiled=True)
+    for frame in FRAMES[:50]:
+        floor.take([frame])
+    floor.optimizer.do_work(0)
+    before = sys.getallocatedblocks()
+    for _ in range(1_000):
+        assert floor.optimizer.do_work(0) == 0
+    assert sys.getallocatedblocks() - before < 20
