@@ -35,6 +35,7 @@ from engine.units import INT64_MAX, PPM, muldiv_ceil
 PRICE_BITS: Final = 24  # a price of cash is below 2**24 ppm: 16.8 dollars of profit a dollar of cash
 CUTS_MAX: Final = 64  # of the polygon of prices: then it is 13 orders of magnitude smaller
 SWEEPS_MAX: Final = 3  # over the floors of shared book sides
+VISITS_MAX: Final = 300_000  # of segments, in search of floors: sides beyond stay free, and the bound higher
 NO_LEG: Final = -1
 
 STEP: Final = 0  # rows of ``segments``: sets, e6
@@ -203,12 +204,18 @@ def _below_floor(source: int, floor: int, batch: Batch, prices: Prices) -> tuple
 
 
 @kernel
-def _search_floor(source: int, batch: Batch, prices: Prices) -> None:
-    """Least floor of a shared book side at which no more is wanted of it than there is below the floor."""
+def _search_floor(source: int, batch: Batch, prices: Prices) -> int:
+    """Least floor of a shared book side at which no more is wanted of it than there is below the floor.
+
+    Answers how many segments were looked at.
+    """
+    of_sharers = 0
+    visited = 0
     leg = int(prices.witness[source])
     low = high = purchase_unit(leg, int(np.int64(0)), batch) - 1 if batch.depth[leg] > 0 else 0
     while leg != NO_LEG:  # where the first set of each sharer earns nothing, nobody wants any
         place = prices.span[BEGIN, prices.owner[leg]]
+        of_sharers += prices.span[END, prices.owner[leg]] - place
         if place < prices.span[END, prices.owner[leg]]:
             paid = max(int(prices.floor_nano[source]), low + 1)
             high = max(high, paid + int(prices.segments[SLOPE, place]) + 1)
@@ -216,12 +223,14 @@ def _search_floor(source: int, batch: Batch, prices: Prices) -> None:
     low -= 1
     while high - low > 1:
         middle = (low + high) // 2
+        visited += of_sharers
         _, offered = _below_floor(source, middle, batch, prices)
         if _wanted_of(source, middle, batch, prices) > offered:
             low = middle
         else:
             high = middle
     _set_floor(source, max(high, 0), batch, prices)
+    return visited
 
 
 @kernel
@@ -403,15 +412,16 @@ def search_prices(n_jobs: int, n_legs: int, n_supplies: int, batch: Batch, price
         prices.floor_nano[source] = 0
     _lay(n_jobs, n_legs, batch, prices)
     least = INT64_MAX
+    visited = 0
     for _ in range(SWEEPS_MAX):
         _search_cash(n_jobs, n_supplies, batch, prices)
         shared = 0
         for venue in range(VENUE_BUDGETS):
             prices.price_ppm[venue] = prices.best[1 + venue]
         for source in range(n_supplies):
-            if prices.sharers[source] > 1:
+            if prices.sharers[source] > 1 and visited < VISITS_MAX:
                 shared += 1
-                _search_floor(source, batch, prices)
+                visited += _search_floor(source, batch, prices)
         if shared == 0:
             break
         _bound_here(n_jobs, n_supplies, batch, prices)

@@ -44,6 +44,7 @@ from engine.units import CASH_MAX_MICROS, INT64_MAX, PPM, muldiv_ceil
 ENOUGH_PPM: Final = 50  # of the bound: with no more than this missing, the search stops
 ORDERS_ALL_MAX: Final = 4  # so few jobs are tried in every order
 DROPS_MAX: Final = 16  # jobs taken out one by one; beyond, all that are too small at once
+DROP_LEGS_MAX: Final = 4_000  # legs filled until then: likewise
 ALL_FIT: Final = -1  # answered in place of a bound
 
 RANKS: Final = 3  # rows of ``rank``: by what cash earns, by profit a set, by profit
@@ -207,9 +208,16 @@ def _try(n_jobs: int, n_legs: int, best: int, batch: Batch, fill: Filling, deal:
 
 @kernel
 def _best_fill(
-    n_jobs: int, n_legs: int, n_supplies: int, batch: Batch, fill: Filling, prices: Prices, deal: Deal
+    rows: int,
+    n_jobs: int,
+    n_legs: int,
+    n_supplies: int,
+    batch: Batch,
+    fill: Filling,
+    prices: Prices,
+    deal: Deal,
 ) -> int:
-    """Sizes of the best fill in any of the orders; its worth."""
+    """Sizes of the best fill in any of the first ``rows`` orders, which becomes the first; its worth."""
     best = int(np.int64(-1))
     _set_prices(n_supplies, int(np.int64(1)), fill, prices)
     if n_jobs <= ORDERS_ALL_MAX:
@@ -221,10 +229,12 @@ def _best_fill(
         return best
     for priced in range(1, -1, -1):
         _set_prices(n_supplies, priced, fill, prices)
-        for row in range(RANKS):
+        for row in range(rows):
             for place in range(n_jobs):
                 fill.order[place] = deal.rank[row, place]
             best = _try(n_jobs, n_legs, best, batch, fill, deal)
+    for place in range(n_jobs):
+        deal.rank[0, place] = deal.order[place]
     return best
 
 
@@ -390,10 +400,13 @@ def _rounds(
     enough = bound - bound * ENOUGH_PPM // PPM
     best = int(np.int64(-1))
     is_exchanged = False
+    rows = int(np.int64(RANKS))
     for round_ in range(n_jobs + 3):  # each takes out one at least
-        worth = _best_fill(n_jobs, n_legs, n_supplies, batch, fill, prices, deal)
+        worth = _best_fill(rows, n_jobs, n_legs, n_supplies, batch, fill, prices, deal)
         earned = _in_lots(n_jobs, n_legs, batch, markets, fill, kept, deal)
-        if _drop_small(n_jobs, round_ >= DROPS_MAX, batch, deal) > 0:
+        rows = 1  # who is taken out rarely makes another order the best
+        at_once = round_ >= DROPS_MAX or round_ * n_legs >= DROP_LEGS_MAX
+        if _drop_small(n_jobs, at_once, batch, deal) > 0:
             continue
         best = _deal_best(n_jobs, best, earned, deal)
         if is_exchanged or worth >= enough or deal.left[0] <= 0:
@@ -404,7 +417,7 @@ def _rounds(
             fill.order[place] = deal.order[place]
         _exchange(n_jobs, n_legs, worth, enough, batch, fill, kept, deal)
         earned = _in_lots(n_jobs, n_legs, batch, markets, fill, kept, deal)
-        if _drop_small(n_jobs, round_ >= DROPS_MAX, batch, deal) == 0:
+        if _drop_small(n_jobs, at_once, batch, deal) == 0:
             _deal_best(n_jobs, best, earned, deal)
             break
 
