@@ -1,10 +1,10 @@
 """A hundred signals that arrive together, on books that some share: which get how much of the cash.
 
 Ours is the whole call of the optimizer's stage: books read, sizes found, the batch bounded, every plan priced
-to the micro-dollar, its worst partial fill computed, and proven by the second check. The peers only find
-sizes. ``the sizes alone`` is that part of ours: what is dealt out, in whole lots, and the bound. Between two
-calls all plans are done, which is not timed. What is missed is held against the optimum of OR-tools' linear
-model of the same batches, where contracts are divisible and no fee is rounded; ours must never be above it.
+to the micro-dollar, its worst partial fill computed, and proven by the second check. ``the sizes alone`` is
+what the peers do as well: what is dealt out, ours in whole lots and with the bound. Between two calls all
+plans are done, which is not timed. What is missed is held against the optimum of OR-tools' linear model of
+the same batches, where contracts are divisible and no fee is rounded; ours must never be above it.
 """
 
 from __future__ import annotations
@@ -150,10 +150,10 @@ def measure(result: Result) -> None:
     )
     for name, part in (("ample", AMPLE), ("for half", HALF), ("for a tenth", TENTH)):
         scene, what = Scarcity(part), WHAT + name
-        ways: dict[str, Measure] = {OURS: scene.ours, GREEDY: partial(scene.peers, greedy)}
+        interleave(result, what, {OURS: scene.ours})
+        ways: dict[str, Measure] = {OURS: scene.sizes, GREEDY: partial(scene.peers, greedy)}
         ways |= {who: partial(scene.peers, way) for who, way in exact.items()}
-        interleave(result, what, ways)
-        interleave(result, what + SIZES, {OURS: scene.sizes})
+        interleave(result, what + SIZES, ways)
         claim(result, what + SIZES, "p50_ns", SIZES_P50_NS_MAX)
         claim(result, what, "p50_ns", P50_NS_MAX)
         claim(result, what, "p99_ns", P99_NS_MAX)
