@@ -55,7 +55,7 @@ class OptimizerAgent:
         self._view = view
         self._markets = markets
         self._wires = wires
-        self._signals = wires.signals.resume(self.role, 0)
+        self._signals = wires.signals.resume(self.role, 0, batch_cells=BATCH_LEGS_MAX)
         self._cells_as_heads = self._signals.records(SIGNAL_HEAD)
         self._cells_as_legs = self._signals.records(SIGNAL_LEG)
         self._events = wires.events.resume(self.role, 0)

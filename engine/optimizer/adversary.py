@@ -39,7 +39,7 @@ def unwind_loss_micros(
     record = legs[leg]
     market = markets[record["slot"]]
     back = _SELL if record["direction"] == _BUY else _BUY
-    gather_leg(books[record["slot"]], market, back, record["outcome"], leg, levels, count)
+    gather_leg(books[record["slot"]], market, back, int(record["outcome"]), leg, levels, count)
     cash, fee, _, left = leg_cost(market, back, leg, size_e6, levels, count)
     if back == _SELL:
         return int(priced[leg, CASH] + priced[leg, FEE]) - max(cash - fee, 0), left

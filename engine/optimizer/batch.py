@@ -10,7 +10,17 @@ import numpy as np
 from engine.catalog.groups import NO_GROUP
 from engine.jit import kernel
 from engine.optimizer.dual import Prices, new_prices
-from engine.optimizer.fill import DRAWS, JOBS_MAX, VENUE_BUDGETS, Batch, Filling, new_filling
+from engine.optimizer.exchange import LEGS_TRIED_MAX
+from engine.optimizer.fill import (
+    DRAWS,
+    JOBS_MAX,
+    NO_EVENT_BUDGET,
+    VENUE_BUDGETS,
+    Batch,
+    Filling,
+    new_filling,
+    open_accounts,
+)
 from engine.optimizer.holds import Holds
 from engine.optimizer.levels import (
     PRICE,
@@ -24,6 +34,7 @@ from engine.optimizer.levels import (
 )
 from engine.optimizer.pricing import notional_cap_e6
 from engine.optimizer.shadow import BookSide, Shadows
+from engine.optimizer.share import Deal, new_deal, share
 from engine.optimizer.sizing import (
     OPPORTUNITY,
     SEGMENT_COLUMNS,
@@ -37,7 +48,6 @@ from engine.units import CASH_MAX_MICROS, SIDE_SIZE_MAX_E6
 
 BATCH_LEGS_MAX: Final = 1_024
 BUDGETS_MAX: Final = VENUE_BUDGETS + 1 + 2 * BATCH_LEGS_MAX
-NO_EVENT_BUDGET: Final = VENUE_BUDGETS  # legs of markets outside any group draw on this one, without end
 
 _ROUNDING_MICROS: Final = 2  # of a leg's cash
 _FEE_ROUNDING_MICROS: Final = 10  # of one fill, where the schedule does not say more
@@ -94,7 +104,7 @@ def _prepare(
             fact[3] = record["direction"]
             fact[4] = record["outcome"]
             fact[5] = record["convert"]
-            fact[6] = side_taken(record["direction"], record["outcome"])
+            fact[6] = side_taken(int(record["direction"]), int(record["outcome"]))
             fact[7] = book["epoch"]
             fact[8] = book["update_count"]
             fact[9] = market["venue"]
@@ -114,11 +124,13 @@ def _most_bought_e6(leg: int, notional_max_micros: int, levels: Ints, count: Int
 
 
 @kernel
-def _size_job(
-    index: int, batch: Batch, markets: Rows, work: Ints, segments: Ints
-) -> tuple[int, int, int, int]:
-    """Best lot of one job with the books to itself."""
-    return best_size(batch.jobs[index], batch.legs, markets, batch.levels, batch.depth, work, segments)
+def _size_jobs(n_jobs: int, batch: Batch, markets: Rows, work: Ints, segments: Ints, alone: Ints) -> None:
+    """Best lot of each job with the books to itself, into ``alone`` [job, (size, profit, bound, peak)]."""
+    for index in range(n_jobs):
+        size, profit, bound, peak = best_size(
+            batch.jobs[index], batch.legs, markets, batch.levels, batch.depth, work, segments
+        )
+        alone[index, 0], alone[index, 1], alone[index, 2], alone[index, 3] = size, profit, bound, peak
 
 
 @kernel
@@ -142,10 +154,13 @@ class Problem:
             depth=count,
             supply=np.zeros(BATCH_LEGS_MAX, np.int64),
             draws=np.zeros((BATCH_LEGS_MAX, DRAWS), np.int64),
+            account=np.zeros((BATCH_LEGS_MAX, DRAWS), np.int64),
             at_limit=np.array([int(at_limit)], np.int64),
         )
         self.fill: Filling = new_filling(BATCH_LEGS_MAX, BUDGETS_MAX)
-        self.prices: Prices = new_prices(BATCH_LEGS_MAX)
+        self.prices: Prices = new_prices(JOBS_MAX, BATCH_LEGS_MAX)
+        self.deal: Deal = new_deal()
+        self.legs_tried_max = LEGS_TRIED_MAX
         self.n_jobs = 0
         self.n_legs = 0
         self.n_supplies = 0
@@ -154,6 +169,8 @@ class Problem:
         self._facts = np.zeros((BATCH_LEGS_MAX, len(LegFacts._fields)), np.int64)
         self._raw_legs = self.batch.legs.view(_RAW_LEG)
         self._caps = self.batch.jobs["cap_e6"]
+        self._kept: Filling = new_filling(BATCH_LEGS_MAX, BUDGETS_MAX)
+        self._alone = np.zeros((JOBS_MAX, 4), np.int64)
         self._segments = np.zeros((SEGMENTS_MAX, SEGMENT_COLUMNS), np.int64)
         self._budgets: dict[tuple[int, int], int] = {}
         self._supplies: dict[BookSide, int] = {}
@@ -203,19 +220,32 @@ class Problem:
         self.batch.draws[: self.n_legs] = draws
         self.fill.n_budgets[0] = len(opening)
         self.fill.opening[: len(opening)] = opening
+        open_accounts(self.n_jobs, self.batch)
         for venue in range(VENUE_BUDGETS):
             self.prices.cash_micros[venue] = max(opening[venue], 0)
 
-    def cap(self, sizes: list[int]) -> None:
-        """Let no job take more than its size."""
-        self._caps[: self.n_jobs] = sizes
+    def size_alone(self) -> list[list[int]]:
+        """Best lot of each job with the books to itself: [size_e6, profit, bound, peak_e6] of each."""
+        _size_jobs(self.n_jobs, self.batch, self.markets, self.prices.work, self._segments, self._alone)
+        alone: list[list[int]] = self._alone[: self.n_jobs].tolist()
+        return alone
 
-    def size_alone(self, index: int) -> tuple[int, int, int, int]:
-        """Best lot of one job with the books to itself: (size_e6, profit, bound, peak)."""
-        size, profit, bound, peak = _size_job(
-            index, self.batch, self.markets, self.prices.work, self._segments
+    def share(self) -> int:
+        """Deal out cash and books by the wishes in ``deal``; see ``engine.optimizer.share.share``."""
+        self.deal.left[0] = self.legs_tried_max
+        return int(
+            share(
+                self.n_jobs,
+                self.n_legs,
+                self.n_supplies,
+                self.batch,
+                self.markets,
+                self.fill,
+                self._kept,
+                self.prices,
+                self.deal,
+            )
         )
-        return int(size), int(profit), int(bound), int(peak)
 
     def whole_lots(self, index: int, size_e6: int) -> int:
         """Largest size up to ``size_e6`` that all orders of a job may have; 0 when there is none."""

@@ -69,7 +69,7 @@ def unit_fee_nano(market: np.void, price_e4: int) -> int:
     if market["exponent_e3"] == _LINEAR_E3:
         scaled = int(market["taker_rate_ppb"]) * (price_e4 * (PRICE_ONE_E4 - price_e4))
         return -(-scaled // _LINEAR_DIVISOR)
-    return -(-estimate_taker_fee_micros(market, price_e4, _BULK_SIZE_E6) // NANO_PER_MICRO)
+    return -(-estimate_taker_fee_micros(market, price_e4, int(np.int64(_BULK_SIZE_E6))) // NANO_PER_MICRO)
 
 
 @kernel
@@ -102,10 +102,8 @@ def gather(
 ) -> None:
     """Level arrays of SIGNAL_LEG records ``legs[first : first + n_legs]``, into the same rows."""
     for leg in range(first, first + n_legs):
-        slot = legs[leg]["slot"]
-        gather_leg(
-            books[slot], markets[slot], legs[leg]["direction"], legs[leg]["outcome"], leg, levels, count
-        )
+        slot, direction, outcome = legs[leg]["slot"], int(legs[leg]["direction"]), int(legs[leg]["outcome"])
+        gather_leg(books[slot], markets[slot], direction, outcome, leg, levels, count)
 
 
 @kernel
@@ -128,7 +126,9 @@ def order_lot_e6(market: np.void, direction: int, price_e4: int) -> int:
     """Step of sizes of an order with this limit: the market's lot, and whole cents where the venue asks."""
     lot = int(market["lot_e6"])
     if direction == _BUY and _WHOLE_CENT_BUYS[market["venue"]]:
-        return common_multiple(lot, _CENT_SIZE_E6 * (PRICE_ONE_E4 // _gcd(price_e4, PRICE_ONE_E4)))
+        return common_multiple(
+            lot, _CENT_SIZE_E6 * (PRICE_ONE_E4 // _gcd(price_e4, int(np.int64(PRICE_ONE_E4))))
+        )
     return lot
 
 

@@ -44,7 +44,7 @@ def price_legs(
     proceeds = 0
     for leg in range(job["first"], job["first"] + job["n_legs"]):
         market = markets[legs[leg]["slot"]]
-        direction = legs[leg]["direction"]
+        direction = int(legs[leg]["direction"])
         cash, fee, worst_level, left = leg_cost(market, direction, leg, size_e6, levels, count)
         if left > 0 or worst_level < 0:
             return NO_DEPTH

@@ -3,8 +3,8 @@
 The walk goes through the segments on which every leg stays on one level. Without roundings the profit rises
 along it and its slope falls, so the walk stops where the next segment earns nothing: the peak. Roundings then
 move the optimum by a few lots at most: sizes are tried exactly, from the peak downwards, until the bound of
-all that remain is no better than what was found. SIZES_TRIED_MAX ends the search; the bound then says how
-much it can have missed.
+all that remain is no better than what was found. SIZES_TRIED_MAX and LEGS_PRICED_MAX end the search; the
+bound then says how much it can have missed.
 
 ``levels`` and ``count`` are those of ``engine.optimizer.levels``. Sizes are sets: one contract of each leg.
 """
@@ -32,6 +32,7 @@ from engine.units import INT64_MAX, PPM, PRICE_ONE_E4, SIZE_ONE_E6, muldiv_ceil,
 
 SEGMENTS_MAX: Final = LEGS_MAX * TOP_LEVELS
 SIZES_TRIED_MAX: Final = 512
+LEGS_PRICED_MAX: Final = 4_096  # by the sizes tried of one opportunity: with more than 8 legs, fewer sizes
 VALUE_DIVISOR: Final = 10**9  # nano-dollars a contract times 1e-6 contract, to micro-dollars
 
 OPPORTUNITY: Final = np.dtype(
@@ -95,11 +96,11 @@ def value_ceil(slope: int, size_e6: int) -> int:
 @kernel
 def lot_e6(job: np.void, legs: Rows, markets: Rows, levels: Ints, work: Ints) -> int:
     """Step of sizes that every leg's order may have with its limit at its cursor; 0 when there is none."""
-    lot = 1
+    lot = int(np.int64(1))
     for leg in range(job["first"], job["first"] + job["n_legs"]):
         record = legs[leg]
         limit = int(levels[PRICE, leg, work[CURSOR, leg]])
-        lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], record["direction"], limit))
+        lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], int(record["direction"]), limit))
     return lot
 
 
@@ -185,7 +186,7 @@ def profit_micros(job: np.void, size_e6: int, legs: Rows, markets: Rows, levels:
     locked = 0
     proceeds = 0
     for leg in range(job["first"], job["first"] + job["n_legs"]):
-        direction = legs[leg]["direction"]
+        direction = int(legs[leg]["direction"])
         cash, fee, _, _ = leg_cost(markets[legs[leg]["slot"]], direction, leg, size_e6, levels, count)
         if direction == _BUY:
             locked += cash + fee
@@ -211,14 +212,14 @@ def payoff_floor(payoff_micros: int, size_e6: int) -> int:
 def whole_lots_e6(job: np.void, size_e6: int, legs: Rows, markets: Rows, levels: Ints, count: Ints) -> int:
     """Largest size up to ``size_e6`` that all orders may have, each with the limit that size needs."""
     for _ in range(SEGMENTS_MAX):
-        lot = 1
+        lot = int(np.int64(1))
         edge = 0  # down to here every leg stands on the same level, so the lot is the same
         for leg in range(job["first"], job["first"] + job["n_legs"]):
             record = legs[leg]
             level, before = _level_of(leg, size_e6, levels, count)
             edge = max(edge, before)
             limit = int(levels[PRICE, leg, level])
-            lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], record["direction"], limit))
+            lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], int(record["direction"]), limit))
         whole = size_e6 - size_e6 % lot if lot > 0 else 0
         if whole > edge or edge == 0:
             return whole
@@ -284,9 +285,10 @@ def best_size(
     best = 0
     bound = 0
     tried = 0
+    tries = min(SIZES_TRIED_MAX, LEGS_PRICED_MAX // max(int(job["n_legs"]), 1))
     for index in range(n_segments - 1, -1, -1):
         trial, least = _first_trial(job, segments, index, peak)
-        while trial >= least and tried < SIZES_TRIED_MAX:
+        while trial >= least and tried < tries:
             upper = upper_bound(segments, index, trial)
             bound = max(bound, upper)
             if upper <= best:

@@ -8,12 +8,8 @@ from engine.catalog.catalog import MARKET_ROW, MarketFlag
 from engine.catalog.groups import NO_GROUP
 from engine.catalog.market import FeeKind
 from engine.optimizer.allocator import Allocator, AllocatorLimits
-from engine.optimizer.batch import OrderLimits, Problem
-from engine.optimizer.dual import search_prices
-from engine.optimizer.fill import SIZE_E6, exchange, fill_batch, mark_ties
-from engine.optimizer.holds import Holds
+from engine.optimizer.batch import OrderLimits
 from engine.optimizer.levels import Rows
-from engine.optimizer.shadow import Shadows
 from engine.records import BOOK_ROW, SIGNAL_HEAD, SIGNAL_LEG, SignalKind, Trust, Venue
 from engine.units import CASH_MAX_MICROS, CASH_ONE_MICROS, PRICE_ONE_E4, SIDE_SIZE_MAX_E6, SIZE_ONE_E6
 
@@ -34,27 +30,9 @@ def warm() -> None:
     heads, legs = _signals()
     limits = AllocatorLimits(order=order, slots=8, worst_loss_max_micros=CASH_MAX_MICROS)
     allocator = Allocator(markets, books, limits)
-    problem = Problem(books, markets, order, at_limit=True)
-    holds = Holds()
     for venue in Venue:
         allocator.set_cash(venue, _CASH_MICROS)
-        holds.set_cash(venue, _CASH_MICROS)
     allocator.allocate(heads, legs, len(heads), 0)
-    for index in range(len(heads)):
-        problem.add(CASH_ONE_MICROS, 0, legs[2 * index : 2 * index + 2])
-    problem.load(Shadows(), holds)
-    _search(problem)
-
-
-def _search(problem: Problem) -> None:
-    """What the allocator only needs when books or cash are scarce."""
-    n_jobs, n_legs, batch, fill = problem.n_jobs, problem.n_legs, problem.batch, problem.fill
-    search_prices(n_jobs, problem.n_supplies, batch, problem.prices)
-    worth = int(fill_batch(n_jobs, n_legs, batch, fill))
-    sizes = fill.state[SIZE_E6, :n_jobs].copy()
-    chosen = np.ones(n_jobs, np.int64)
-    mark_ties(n_jobs, n_legs, batch, fill, chosen)
-    exchange(n_jobs, n_legs, worth, worth + 1, chosen, sizes, batch, fill)
 
 
 def _world() -> tuple[Rows, Rows]:

@@ -293,7 +293,7 @@ def test_positions_count_as_exposure() -> None:
 
 def test_too_many_signals_are_a_mistake() -> None:
     world = pair_world()
-    with pytest.raises(ValueError, match="33 signals"):
+    with pytest.raises(ValueError, match=f"{SIGNALS_MAX + 1} signals"):
         world.allocator().allocate(world.heads, world.legs, SIGNALS_MAX + 1, 0)
 
 

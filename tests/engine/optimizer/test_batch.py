@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.catalog.groups import NO_GROUP
-from engine.optimizer.batch import BATCH_LEGS_MAX, NO_EVENT_BUDGET, Problem, rounding_micros
-from engine.optimizer.fill import JOBS_MAX, VENUE_BUDGETS
+from engine.optimizer.batch import BATCH_LEGS_MAX, Problem, rounding_micros
+from engine.optimizer.fill import JOBS_MAX, NO_EVENT_BUDGET, VENUE_BUDGETS
 from engine.optimizer.levels import SIZE
 from engine.optimizer.shadow import BookSide, Shadows
 from engine.records import Side, Venue

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.optimizer import dual
 from engine.optimizer.batch import Problem
-from engine.optimizer.dual import bound_micros, search_prices
+from engine.optimizer.dual import CASH, STEP, bound_micros, search_prices
 from engine.optimizer.fill import fill_batch
 from engine.optimizer.holds import Holds
 from engine.records import Venue
@@ -37,20 +37,29 @@ def cash(kalshi: float, polymarket: float = 0) -> Holds:
 
 def bound(problem: Problem) -> int:
     problem.prices.best[0] = INT64_MAX
-    return int(bound_micros(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices))
+    return int(
+        bound_micros(problem.n_jobs, problem.n_legs, problem.n_supplies, problem.batch, problem.prices)
+    )
+
+
+def least(problem: Problem) -> int:
+    return int(
+        search_prices(problem.n_jobs, problem.n_legs, problem.n_supplies, problem.batch, problem.prices)
+    )
 
 
 def test_without_prices_the_bound_is_what_each_earns_alone() -> None:
     problem = shared_world().problem()
     assert bound(problem) == 5_000_000 + 3_000_000 + 4_000_000
     assert problem.prices.best.tolist() == [12_000_000, 0, 0]
-    assert problem.prices.demand_e6[:2].tolist() == [200 * SIZE_ONE_E6] * 2
-    assert problem.prices.spent_micros.tolist() == [0, 95_000_000 + 97_000_000 + 96_000_000]
+    assert problem.prices.segments[STEP, :3].tolist() == [100 * SIZE_ONE_E6] * 3
+    assert problem.prices.segments[CASH, :3].tolist() == [0, 0, 0]  # of Polymarket, the first venue
+    assert problem.prices.segments[CASH + 1, :3].tolist() == [950_000_000, 970_000_000, 960_000_000]
 
 
 def test_floors_of_shared_books_close_the_gap() -> None:  # O11
     problem = shared_world().problem()
-    assert search_prices(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices) == 7_000_000
+    assert least(problem) == 7_000_000
     assert problem.prices.price_ppm.tolist() == [0, 0]
 
 
@@ -68,8 +77,7 @@ def test_one_scarce_cash_has_the_price_of_the_segment_it_ends_on() -> None:
     for price in (".30", ".40", ".45"):
         world.signal([Leg(world.market(asks=[(price, 100)])), Leg(world.market(asks=[(".50", 100)]))])
     problem = world.problem(holds=cash(125))  # 80 for the first, 45 of 90 for the second
-    least = search_prices(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices)
-    assert least == pytest.approx(20_000_000 + 5_000_000, abs=100)
+    assert least(problem) == pytest.approx(20_000_000 + 5_000_000, abs=100)
     assert problem.prices.price_ppm[1] == pytest.approx(111_111, abs=2)  # 10 cents on 90
 
 
@@ -82,17 +90,14 @@ def test_both_cashes_scarce() -> None:
         ]
         world.signal(legs)
     problem = world.problem(holds=cash(35, 60))
-    least = search_prices(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices)
-    assert least == pytest.approx(5_000_000, abs=1_000)  # 50 of each
+    assert least(problem) == pytest.approx(5_000_000, abs=1_000)  # 50 of each
     # .10 k + .85 p = .05 and .60 k + .35 p = .05
     assert problem.prices.price_ppm.tolist() == pytest.approx([51_724, 52_972 + 0], abs=8_000)
 
 
 def test_no_cash_at_all_earns_nothing() -> None:
     problem = shared_world().problem(holds=cash(0))
-    assert search_prices(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices) == pytest.approx(
-        0, abs=50
-    )
+    assert least(problem) == pytest.approx(0, abs=50)
 
 
 def test_a_sale_and_a_purchase_of_one_bid_share_a_floor() -> None:
@@ -104,8 +109,7 @@ def test_a_sale_and_a_purchase_of_one_bid_share_a_floor() -> None:
     world.signal([Leg(shared, SELL_YES, 2), Leg(poor, BUY_NO, 1)], 0)  # 10 cents
     problem = world.problem()
     assert problem.n_supplies == 3
-    least = search_prices(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices)
-    assert least == pytest.approx(1_500_000, abs=2)
+    assert least(problem) == pytest.approx(1_500_000, abs=2)
 
 
 @st.composite
@@ -138,9 +142,10 @@ def test_no_fill_is_worth_more_than_a_bound_at_any_prices(
     problem.prices.floor_nano[: problem.n_supplies] = floor
     assert bound(problem) >= worth
     problem.prices.price_ppm[:] = 0
-    least = int(search_prices(problem.n_jobs, problem.n_supplies, problem.batch, problem.prices))
+    found = least(problem)
+    problem.prices.price_ppm[:] = 0
     problem.prices.floor_nano[:] = 0
-    assert worth <= least <= bound(problem)
+    assert worth <= found <= bound(problem)
 
 
 def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
@@ -151,13 +156,13 @@ def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
         problem = shared_world().problem(holds=cash(100))
         batch = problem.batch if batch_type is None else batch_type(*problem.batch)
         prices = module.Prices(*problem.prices)
-        least = int(module.search_prices(problem.n_jobs, problem.n_supplies, batch, prices))
-        answers.append((least, prices.price_ppm.tolist(), prices.floor_nano[:4].tolist()))
+        found = int(module.search_prices(problem.n_jobs, problem.n_legs, problem.n_supplies, batch, prices))
+        answers.append((found, prices.price_ppm.tolist(), prices.floor_nano[:4].tolist()))
     assert answers[0] == answers[1]
     assert answers[0][1][1] > 0
 
 
 def test_new_prices_are_zero() -> None:
-    prices = dual.new_prices(5)
+    prices = dual.new_prices(2, 5)
     assert prices.work.shape == (2, 5)
     assert not any(np.any(array) for array in prices)

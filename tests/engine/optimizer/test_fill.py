@@ -1,4 +1,4 @@
-"""Fills of the live books: what they take, what budgets let them take, and the exchange between pairs."""
+"""Fills of the live books: what they take, at which prices, and what budgets let them take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import pytest
 
 from engine.optimizer import fill
 from engine.optimizer.batch import Problem
-from engine.optimizer.fill import PRICE_SCALES, SIZE_E6, WORTH, exchange, fill_batch, mark_ties
+from engine.optimizer.fill import (
+    DRAWS,
+    NO_ACCOUNT,
+    PRICE_SCALES,
+    SIZE_E6,
+    WORTH,
+    fill_batch,
+    mark_ties,
+)
 from engine.optimizer.holds import Holds
 from engine.optimizer.levels import SIZE, UNIT
 from engine.records import Venue
@@ -149,54 +157,61 @@ def test_ties_are_the_jobs_that_prices_do_not_decide() -> None:
     assert mark_ties(2, 4, problem.batch, problem.fill, chosen) == 2, "the least there can be is something"
 
 
-def test_exchange_finds_the_split_that_uses_both_cashes() -> None:
-    problem = tie_world()
-    worth = int(fill_batch(2, 4, problem.batch, problem.fill))
-    sizes = problem.fill.state[SIZE_E6, :2].copy()
-    chosen = np.ones(2, np.int64)
-    found = int(exchange(2, 4, worth, 10**12, chosen, sizes, problem.batch, problem.fill))
-    # .10 a + .60 b = 35 and .85 a + .35 b = 60: a = 50, b = 50
-    assert [size / SIZE_ONE_E6 for size in sizes] == pytest.approx([50, 50], abs=0.2)
-    assert found == pytest.approx(5_000_000, abs=2_000)
-    assert found > worth
-
-
-@pytest.mark.parametrize(("enough", "chosen"), [(0, (1, 1)), (10**12, (1, 0)), (10**12, (0, 0))])
-def test_exchange_leaves_what_is_good_enough_or_not_chosen(enough: int, chosen: tuple[int, int]) -> None:
-    problem = tie_world()
-    worth = int(fill_batch(2, 4, problem.batch, problem.fill))
-    sizes = problem.fill.state[SIZE_E6, :2].copy()
-    before = sizes.copy()
-    marks = np.array(chosen, np.int64)
-    assert exchange(2, 4, worth, enough, marks, sizes, problem.batch, problem.fill) == worth
-    assert (sizes == before).all()
-
-
 def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
     plain = plain_twin("engine.optimizer.fill")
     answers = []
     for module in (fill, plain):
         problem = tie_world()
         batch, filling = module.Batch(*problem.batch), module.Filling(*problem.fill)
+        filling.floor_nano[:4] = 500_000_000
         worth = int(module.fill_batch(2, 4, batch, filling))
-        sizes, chosen = filling.state[SIZE_E6, :2].copy(), np.ones(2, np.int64)
-        found = int(module.exchange(2, 4, worth, 10**12, chosen, sizes, batch, filling))
+        chosen = np.ones(2, np.int64)
+        sizes = filling.state[SIZE_E6, :2].tolist()
         ties = int(module.mark_ties(2, 4, batch, filling, chosen))
-        answers.append((worth, found, sizes.tolist(), ties, filling.budget[:8].tolist()))
+        answers.append((worth, sizes, ties, chosen.tolist(), filling.budget[:8].tolist()))
     assert answers[0] == answers[1]
 
 
-def draw(free_micros: int, need_nano: int) -> tuple[Problem, np.void, int]:
-    """A job of two legs whose first budget has so much left, and needs so much for a contract."""
-    problem = pair([(".50", 100)], [(".25", 100)]).problem()
+def test_a_job_has_one_account_for_each_budget_it_draws_on() -> None:
+    world = World()
+    one, other, sold = (world.market(asks=[(".30", 9)], bids=[(".20", 9)], group=4) for _ in range(3))
+    world.signal([Leg(one), Leg(other), Leg(sold, SELL_YES, 2)])
+    world.signal([Leg(one), Leg(world.market(asks=[(".30", 9)]))])
+    account = world.problem().batch.account[:5].tolist()
+    assert account[0] == [0, 1, 2]
+    assert account[1] == [0, DRAWS + 1, 2]  # venue and event are those of the leg before
+    assert account[2] == [NO_ACCOUNT] * DRAWS  # a sale binds nothing
+    assert account[3] == [3 * DRAWS, 3 * DRAWS + 1, 3 * DRAWS + 2]  # of another job
+    assert account[4] == [3 * DRAWS, 4 * DRAWS + 1, NO_ACCOUNT]  # in no event
+
+
+def test_a_floor_is_what_a_level_below_it_has_to_earn() -> None:
+    """Both want the 100 at .40; the floor at .46 leaves them to the one that earns more than 6 cents."""
+    world = World()
+    shared = world.market(asks=[(".40", 100)])
+    for price in (".55", ".50"):
+        world.signal([Leg(shared), Leg(world.market(asks=[(price, 70)]))])
+    problem = world.problem()
+    assert filled(problem) == [70, 30]
+    problem.fill.floor_nano[0] = 460_000_000
+    assert filled(problem) == [30, 70]
+
+
+SETS = 5  # micro-contracts, as fine as sizes are
+
+
+def scarce(free_micros: int, need_nano: int, at_limit: int, levels: int = 1) -> tuple[Problem, int]:
+    """One job that takes SETS of each level, at one cost a contract, with so much left of one budget."""
+    world = World()
+    world.signal([Leg(world.market(asks=[(f".{20 + level}", 9) for level in range(levels)]))])
+    problem = world.problem()
     source = int(problem.batch.draws[0, 0])
-    problem.fill.budget[:] = 10**12
-    problem.fill.budget[source] = free_micros
-    problem.fill.held[:] = 0
-    problem.fill.state[:] = 0
-    problem.fill.need[:] = 0
-    problem.fill.need[source] = need_nano
-    return problem, problem.batch.jobs[0], source
+    problem.batch.levels[SIZE, 0, :levels] = SETS
+    problem.batch.levels[UNIT, 0, :levels] = need_nano
+    problem.batch.at_limit[0] = at_limit
+    problem.fill.opening[source] = free_micros
+    fill_batch(1, 1, problem.batch, problem.fill)
+    return problem, source
 
 
 @pytest.mark.parametrize(
@@ -211,35 +226,27 @@ def draw(free_micros: int, need_nano: int) -> tuple[Problem, np.void, int]:
 )
 @pytest.mark.parametrize("at_limit", [0, 1])
 def test_no_more_is_bound_than_there_is(free_micros: int, need_nano: int, sets: int, at_limit: int) -> None:
-    problem, job, source = draw(free_micros, need_nano)
-    problem.batch.at_limit[0] = at_limit
-    assert fill._affordable(job, 0, 5, problem.batch, problem.fill) == sets
-    fill._bind(job, 0, sets, problem.batch, problem.fill)
+    problem, source = scarce(free_micros, need_nano, at_limit)
+    assert problem.fill.state[SIZE_E6, 0] == sets
     bound = -(-need_nano * sets // 10**9)
     assert problem.fill.budget[source] == free_micros - bound
-    assert problem.fill.held[0, source] == bound
-    assert problem.fill.need[source] == 0
+    assert problem.fill.held[problem.batch.account[0, 0]] == bound
+    assert (problem.fill.need == 0).all()
 
 
-@pytest.mark.parametrize(("at_limit", "bound"), [(1, [1, 1, 2]), (0, [1, 2, 3])])
-def test_an_order_at_its_limit_binds_its_whole_size_once(at_limit: int, bound: list[int]) -> None:
-    """Three steps of 0.5 micro-dollars: the whole size rounded up, or each of its levels."""
-    problem, job, source = draw(10, 0)
-    problem.batch.at_limit[0] = at_limit
-    seen = []
-    for _ in range(3):
-        problem.fill.need[source] = 250_000_000
-        fill._bind(job, 0, 2, problem.batch, problem.fill)
-        problem.fill.state[SIZE_E6, 0] += 2
-        seen.append(int(problem.fill.held[0, source]))
-    assert seen == bound
-    assert problem.fill.budget[source] == 10 - bound[-1]
+@pytest.mark.parametrize(("at_limit", "bound"), [(1, 5), (0, 6)])
+def test_an_order_at_its_limit_binds_its_whole_size_once(at_limit: int, bound: int) -> None:
+    """Two steps of 2.5 micro-dollars: the whole size rounded up, or each of its levels."""
+    problem, source = scarce(10, 500_000_000, at_limit, levels=2)
+    assert problem.fill.state[SIZE_E6, 0] == 2 * SETS
+    assert problem.fill.budget[source] == 10 - bound
 
 
 def test_the_next_set_of_a_fill_pays_capital_rounded_down() -> None:
     world = World()
-    legs = [Leg(world.market(asks=[(price, 100)])) for price in (".50", ".25")]
+    legs = [Leg(world.market(asks=[(price, 10_000)])) for price in (".50", ".25")]
     world.signal(legs, capital_cost_ppm=1)
     problem = world.problem()
     problem.batch.levels[UNIT, 0, 0] += 1
-    assert fill._slope(problem.batch.jobs[0], problem.batch, problem.fill) == 250_000_000 - 1 - 750
+    assert filled(problem) == [10_000]
+    assert problem.fill.state[WORTH, 0] == (250_000_000 - 1 - 750) * 10

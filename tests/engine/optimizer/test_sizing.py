@@ -36,8 +36,8 @@ def pair_at(first: str, second: str, capital_cost_ppm: int) -> World:
     return world
 
 
-def best(world: World, number: int = 0) -> tuple[int, int, int, int]:
-    return world.problem().size_alone(number)
+def best(world: World, number: int = 0) -> tuple[int, ...]:
+    return tuple(world.problem().size_alone()[number])
 
 
 def test_ordinary_asks_are_no_opportunity() -> None:  # O1
@@ -64,10 +64,10 @@ def test_selling_both_bids_over_a_dollar(rate_ppm: int, profit_micros: int | Non
     assert bound >= profit
 
 
-def best_without_inventory_cap(world: World) -> tuple[int, int, int, int]:
+def best_without_inventory_cap(world: World) -> tuple[int, ...]:
     problem = world.problem()
     problem.batch.jobs[0]["cap_e6"] = 10**12  # the sale is of a split here, not of inventory
-    return problem.size_alone(0)
+    return tuple(problem.size_alone()[0])
 
 
 def test_kalshi_fees_eat_the_sale() -> None:  # O2

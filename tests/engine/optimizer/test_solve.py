@@ -161,7 +161,7 @@ def test_slots_are_compared_to_the_last_part_of_a_micro_dollar() -> None:
     two = [world.market(asks=[(price, 4e-5)], lot=1e-6) for price in (".45", ".475")]
     world.signal([Leg(slot) for slot in three])
     world.signal([Leg(slot) for slot in two])
-    alone = [world.problem().size_alone(number)[1] for number in range(2)]
+    alone = [row[1] for row in world.problem().size_alone()]
     assert alone == [4, 3]
     assert solve(world.problem(), 4).reasons == [Reason.SLOTS_EXHAUSTED, Reason.NONE]
 
