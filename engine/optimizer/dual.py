@@ -261,18 +261,6 @@ def _bound_here(n_jobs: int, n_supplies: int, batch: Batch, prices: Prices) -> i
 
 
 @kernel
-def bound_micros(n_jobs: int, n_legs: int, n_supplies: int, batch: Batch, prices: Prices) -> int:
-    """The bound at the prices and floors that are set; remembers it when it is the least so far."""
-    for source in range(n_supplies):
-        prices.best_floor[source] = prices.floor_nano[source]
-        prices.floor_nano[source] = 0
-    _lay(n_jobs, n_legs, batch, prices)
-    for source in range(n_supplies):
-        _set_floor(source, int(prices.best_floor[source]), batch, prices)
-    return _bound_here(n_jobs, n_supplies, batch, prices)
-
-
-@kernel
 def _react(n_jobs: int, one: float, other: float, prices: Prices) -> tuple[float, float, float]:
     """At two prices of cash (dollars a dollar): the bound but for floors, and what is left of each cash."""
     left, left_other = float(prices.cash_micros[0]), float(prices.cash_micros[1])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.optimizer import dual
 from engine.optimizer.batch import Problem
-from engine.optimizer.dual import CASH, STEP, bound_micros, search_prices
+from engine.optimizer.dual import CASH, STEP, search_prices
 from engine.optimizer.fill import fill_batch
 from engine.optimizer.holds import Holds
 from engine.records import Venue
@@ -36,10 +36,14 @@ def cash(kalshi: float, polymarket: float = 0) -> Holds:
 
 
 def bound(problem: Problem) -> int:
-    problem.prices.best[0] = INT64_MAX
-    return int(
-        bound_micros(problem.n_jobs, problem.n_legs, problem.n_supplies, problem.batch, problem.prices)
-    )
+    """At the prices and floors that are set; the optimizer itself only goes on from where it is."""
+    prices, batch = problem.prices, problem.batch
+    floors = prices.floor_nano[: problem.n_supplies].tolist()
+    prices.best[0], prices.floor_nano[:] = INT64_MAX, 0
+    dual._lay(problem.n_jobs, problem.n_legs, batch, prices)
+    for source, floor in enumerate(floors):
+        dual._set_floor(source, floor, batch, prices)
+    return int(dual._bound_here(problem.n_jobs, problem.n_supplies, batch, prices))
 
 
 def least(problem: Problem) -> int:
