@@ -13,6 +13,10 @@ PIP := $(PY) -m pip install --disable-pip-version-check --no-input --quiet
 # Byte code is left to the first import: most modules of most packages are never imported.
 LOCKED := --no-deps --require-hashes --no-compile
 
+# Byte code is kept, whatever the environment says: tests and engines start hundreds of processes, and each would
+# read numba's sources anew (5.5 s of processor time for an import that takes 1.7).
+export PYTHONDONTWRITEBYTECODE :=
+
 WORKERS ?= 2
 # In the order of their names: sorted by number of tests, files of one long test would all come last.
 SHARED_OUT := --dist loadfile --no-loadscope-reorder

@@ -92,6 +92,7 @@ def test_a_mutant_that_waits_for_ever_is_noticed(tree: Path, monkeypatch: pytest
     assert place.run(["tests/engine/test_thing.py"], 4.0) is Outcome.ENDLESS
 
 
+@pytest.mark.soak
 def test_files_are_measured_and_a_mutant_may_take_some_times_as_long(tree: Path) -> None:
     place = run.Workplace(tree.parent / "place", tree)
     tests = ("tests/engine/test_thing.py", "tests/engine/test_neighbour.py")

@@ -35,7 +35,7 @@ from tests.procs.test_recovery_of_a_run import SLOW, small_session
 
 pytestmark = pytest.mark.compiled_only
 
-KILLS: Final = 20
+KILLS: Final = 12
 KILLS_LONG: Final = 1_000
 RUNS_MAX: Final = 100
 ONE_IN: Final = 6  # times with work to do

@@ -147,6 +147,7 @@ DECIDING = {
 }
 
 
+@pytest.mark.soak  # its halves each time: tests/faults/test_net_f1.py, tests/procs/test_replay_inputs.py
 def test_a_gap_is_mended_from_another_process_and_every_agent_plays_back(
     session: Session, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TMPFS = Path("/dev/shm")
 CAPACITY = 1 << 15
 WAIT_S = pump.DEADLINE_S + 60.0
-NORMAL = 500_000
+NORMAL = 200_000
 SOAK = 100_000_000
 
 Report = dict[str, int]

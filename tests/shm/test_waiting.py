@@ -13,6 +13,7 @@ from shm.doorbell import Doorbell
 from shm.waiting import ANY_CORE, YIELDS_BEFORE_PARK, Idler, Policy, Wish, choose, pause_some
 
 ROOT = Path(__file__).resolve().parents[2]
+BUSY = [pytest.param(way, marks=pytest.mark.soak) for way in (Policy.SPIN, Policy.YIELD)]
 
 
 def idle(idler: Idler, times: int) -> None:
@@ -92,7 +93,7 @@ def test_pausing_is_bounded() -> None:
 
 
 @pytest.mark.compiled_only
-@pytest.mark.parametrize("way", [*Policy, "loop"])
+@pytest.mark.parametrize("way", [Policy.PARK, "loop", *BUSY])
 def test_a_signal_ends_every_way_to_wait(tmp_path: Path, way: str) -> None:
     """How promptly is printed; a spin or a sleep without an end would never come to its last line."""
     command = [sys.executable, "-m", "tests.shm.idler", way, str(tmp_path)]

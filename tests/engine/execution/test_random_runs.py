@@ -25,7 +25,7 @@ from tests.engine.execution.mortal_floor import MortalFloor
 from tests.engine.sim.world import KALSHI, MS, ONE, POLY, Levels, S, neg_risk
 from tests.plain_twin import kernels_are_plain
 
-RUNS = 60 if kernels_are_plain() else 200
+RUNS = 60 if kernels_are_plain() else 100
 TURNS = 10
 TIFS = (TimeInForce.FAK, TimeInForce.FAK, TimeInForce.FOK, TimeInForce.GTC)
 

@@ -17,7 +17,7 @@ from engine.venues.counts import Count
 from procs.recording import RecordingHeader
 from procs.recording_frames import Frame
 from procs.venue_sim.simulation import SimOptions, VenueSim
-from procs.venue_sim.tape import recorded_tape, seeded_tape
+from procs.venue_sim.tape import Tape, recorded_tape, seeded_tape
 from tests.data import recordings as made
 from tests.procs.venue_sim.client import Client, connect, run, served, tape_of, to_kalshi, to_polymarket
 from tests.procs.venue_sim.reading import assert_same_books, books_of, tickers_of, tokens_of
@@ -26,12 +26,20 @@ from tests.procs.venue_sim.test_kalshi_auth import headers
 pytestmark = pytest.mark.compiled_only
 
 SEED = 20_261_128
+SOME_FRAMES = 5_000
 HOUR_MS = 3_600_000
 YES, NO = made.YES_TOKEN, made.NO_TOKEN
 
 
 def delta(seq: int, size: str = "1.00") -> object:
     return made.delta(seq, "yes", "0.1000", size)
+
+
+def beginning(tape: Tape) -> Tape:
+    """Some frames of a tape of one source."""
+    frames = [frame for run in tape.runs() for frame in run.batch.frames()]
+    [source] = tape._sources
+    return tape_of(frames[:SOME_FRAMES], source.header)
 
 
 def test_every_frame_of_a_session_arrives_and_the_books_are_the_sessions() -> None:
@@ -141,7 +149,7 @@ def test_a_snapshot_is_the_book_at_the_position_and_frames_go_on_from_there() ->
 def test_who_comes_late_or_again_ends_with_the_same_books() -> None:
     async def check() -> None:
         options = SimOptions(once=True, wait_for_readers=True)
-        async with served(seeded_tape(SEED), options) as sim:
+        async with served(beginning(seeded_tape(SEED)), options) as sim:
             specs = sim.books.replay.specs
             kalshi = await to_kalshi(sim, tickers_of(specs), "orderbook_delta", "market_lifecycle_v2")
             polymarket = await to_polymarket(sim, tokens_of(specs))
