@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +37,7 @@ FILES_SOON: Final = 4_096
 LOCKED_BYTES_SOON: Final = 64 * MIB
 FAST_CLOCKS: Final = frozenset({"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"})
 STEADY_TSC: Final = frozenset({"constant_tsc", "nonstop_tsc"})
+IMPORTED: Final = ("numba", "numpy", "engine", "procs")  # in each process
 IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
 
 
@@ -246,6 +249,26 @@ def _kernels(_patient: Patient) -> Iterator[Finding]:
         )
 
 
+def _cached(module: str) -> Path:
+    """Where the byte code of a module would be."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, "it is in the lock"
+    return Path(str(spec.cached))
+
+
+def _byte_code(_patient: Patient) -> Iterator[Finding]:
+    """Whether a start reads compiled modules, or compiles the sources of all it imports."""
+    absent = [name for name in IMPORTED if not _cached(name).exists()]
+    if not absent:
+        yield _ok("byte code", "kept")
+    else:
+        why = "PYTHONDONTWRITEBYTECODE is set" if sys.dont_write_bytecode else "the next start keeps it"
+        yield _warn(
+            "byte code",
+            f"none of {', '.join(absent)}: each process takes seconds more to start; {why}",
+        )
+
+
 def _ports(patient: Patient) -> Iterator[Finding]:
     what, port = "monitor port", patient.config.monitor.port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
@@ -314,6 +337,7 @@ CHECKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _run_directory,
     _state_directory,
     _kernels,
+    _byte_code,
     _ports,
     _halt,
     _build,

@@ -85,6 +85,7 @@ class Clearing:
         self._times = times
         self._pending: dict[Market, int] = {}  # trades and conversions that are not final
         self._payments: list[np.void] = []  # SETTLED reports
+        self.resolved: set[Market] = set()  # paid out: what came there later would never be paid
 
     def fund(self, order: VenueOrder) -> bool:
         """Set aside what the order can need; False when it is not there."""
@@ -165,6 +166,8 @@ class Clearing:
         lines = self._conversion(order) if kind == RequestKind.CONVERT else self._pair(order, kind, size)
         if not lines or Fault.FAIL_CONVERT in self._faults.of_request(order.number):
             return Reason.VENUE_REJECTED
+        if any(line.market in self.resolved for line in lines):
+            return Reason.VENUE_CLOSED
         paid = sum(line.cash_micros for line in lines if line.direction == Direction.BUY)
         given = [line for line in lines if line.direction == Direction.SELL]
         holding = self.balances.holding
@@ -247,6 +250,7 @@ class Clearing:
 
     def resolve(self, market: Market, yes_value_e4: int, now_ns: int) -> None:
         """Pay out a market at a YES value of 0..10,000 and say so."""
+        self.resolved.add(market)
         report = np.zeros(1, VENUE_REPORT)[0]
         report["kind"], report["venue"] = ReportKind.SETTLED, self._venue
         report["slot"], report["generation"] = market

@@ -81,7 +81,6 @@ class SimVenue:
         self._orders: dict[int, VenueOrder] = {}
         self._identities: set[bytes] = set()
         self._states: dict[Market, int] = {}  # MarketState, where the recording said one
-        self._resolved: set[Market] = set()
         self._now_ns = 0
 
     @property
@@ -221,7 +220,7 @@ class SimVenue:
         row = self._catalog.rows[slot]
         if (int(row["generation"]), int(row["venue"])) != (int(request["generation"]), int(self.venue)):
             return Reason.VENUE_UNKNOWN
-        settled = order.market in self._resolved
+        settled = order.market in self._clearing.resolved
         if is_conversion:
             return Reason.VENUE_CLOSED if settled else Reason.NONE
         state = self._states.get(order.market, MarketState.OPEN)
@@ -266,7 +265,7 @@ class SimVenue:
                 self._exchange.cancel(order, ReportKind.CANCELLED, Reason.VENUE_CLOSED, now_ns)
 
     def _settle(self, market: Market, yes_value_e4: int, now_ns: int) -> None:
-        if market in self._resolved:
+        if market in self._clearing.resolved:
             return
         self._states[market] = MarketState.SETTLED
         self._leave_market(market, now_ns)
@@ -274,5 +273,4 @@ class SimVenue:
             again_ns = now_ns + RETRY_RESOLUTION_NS
             self._timeline.at(again_ns, lambda then: self._settle(market, yes_value_e4, then))
             return
-        self._resolved.add(market)
         self._clearing.resolve(market, yes_value_e4, now_ns)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import py_compile
 import resource
 import socket
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,8 +67,9 @@ def test_a_fit_host_has_nothing_worse_than_ok(patient: Patient, monkeypatch: pyt
     monkeypatch.setattr(resource, "getrlimit", lambda _: unlimited)
     monkeypatch.setattr(doctor, "free_bytes", lambda _: 9_000 * MIB)
     monkeypatch.setattr(kernels, "STAMP", ".")  # the folder itself is there
+    monkeypatch.setattr(doctor, "IMPORTED", ())
     assert {finding.what: finding.text for finding in examine(patient) if finding.level is not OK} == {}
-    assert len(examine(patient)) == 15
+    assert len(examine(patient)) == 16
 
 
 def pinned(patient: Patient, *cores: int, wait: Wait = Wait.SPIN) -> Patient:
@@ -180,6 +184,25 @@ def test_folders_that_cannot_be_made(patient: Patient) -> None:
     barred = replace(patient, run_dir=closed / "run", state_dir=closed / "state")
     assert found(barred, "run directory").level is FAIL
     assert found(barred, "state directory").level is FAIL
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_byte_code_that_is_not_kept_is_a_warning(
+    patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    monkeypatch.setattr(doctor, "IMPORTED", ("kept", "lost"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.setattr(sys, "dont_write_bytecode", refuses)
+    for name in ("kept", "lost"):
+        write(tmp_path / f"{name}.py", "")
+    py_compile.compile(str(tmp_path / "kept.py"))
+    importlib.invalidate_caches()
+    level, text = said(patient, "byte code")
+    assert level is WARN
+    assert text.startswith("none of lost: ")
+    assert ("PYTHONDONTWRITEBYTECODE" in text) == refuses
+    py_compile.compile(str(tmp_path / "lost.py"))
+    assert said(patient, "byte code") == (OK, "kept")
 
 
 def test_kernels_that_are_not_compiled_are_a_warning(

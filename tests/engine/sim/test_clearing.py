@@ -229,6 +229,20 @@ def test_a_conversion_needs_a_neg_risk_event_and_can_be_refused() -> None:
     assert kinds(convert(desk, [0, 1], ONE)) == [ReportKind.ACKED]
 
 
+def test_nothing_is_converted_into_a_market_that_is_resolved() -> None:
+    """It pays once, when every conversion that touches it is final; who asks later is refused."""
+    desk = event()
+    desk.venue.settle(2, 10_000, desk.now_ns + 1)
+    assert kinds(convert(desk, [0, 1], 4 * ONE)) == [ReportKind.ACKED]  # there before it, which waits
+    cash = desk.venue.cash_micros
+    assert sorted(kinds(desk.read(40 * S))) == [CONVERTED] * 3 + [ReportKind.SETTLED]
+    assert desk.venue.cash_micros == cash + 4 * DOLLAR + 4 * DOLLAR
+    [refused] = convert(desk, [0, 1], 4 * ONE)
+    assert int(refused["reason"]) == Reason.VENUE_CLOSED
+    assert desk.venue.free_e6(0, NO) == 6 * ONE
+    assert desk.venue.position_e6(2) == (0, 0)
+
+
 def test_split_and_merge_are_each_others_reverse() -> None:
     desk = Desk(POLY)
     assert kinds(convert(desk, [], 10 * ONE + 1, kind=RequestKind.SPLIT)) == [ReportKind.ACKED]
