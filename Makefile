@@ -20,6 +20,10 @@ export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 # In the order of their names: sorted by number of tests, files of one long test would all come last.
 SHARED_OUT := --dist loadfile --no-loadscope-reorder
+# Asserts are not rewritten at first: that takes longer than most tests. What fails is run again with all that
+# pytest can say of it, and the target fails whatever comes of that.
+UNTOLD := --assert=plain
+TOLD = $(PY) -m pytest -q --benchmark-disable --last-failed --last-failed-no-failures=none; exit 1
 COVERAGE_FLOOR ?= 90
 MUTANTS ?= 60
 SEED ?= 1
@@ -88,9 +92,10 @@ format: $(DEVELOP)
 # compiled beside the installation of what development needs and lint: neither keeps two cores busy all the time.
 test: $(RUNTIME)
 	@$(MAKE) --no-print-directory -j2 kernels lint
-	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) --benchmark-disable
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) -m "not shared_data and not soak and not long_plain" \
-	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) --benchmark-disable $(UNTOLD) || { $(TOLD); }
+	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) $(UNTOLD) -m "not shared_data and not soak and not long_plain" \
+	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR) || \
+	    { export NUMBA_DISABLE_JIT=1; $(TOLD); }
 
 fuzz: $(DEVELOP) kernels
 	PR3DICT_HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m "hypothesis and not soak"

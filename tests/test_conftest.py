@@ -58,6 +58,7 @@ def test_present_data_is_used(tmp_path: Path) -> None:
     assert "3 passed" in said
 
 
+@pytest.mark.soak  # `make test` has a plain half
 def test_plain_run_skips_what_needs_the_compiler(tmp_path: Path) -> None:
     said = _run_sample(tmp_path, with_data=True, plain=True)
     assert "means nothing when kernels run as plain Python" in said

@@ -17,7 +17,7 @@ from tests.engine.venues.frames import SideBySide, Speller, compact
 from tests.plain_twin import PlainTwin, kernels_are_plain
 
 FUZZING = os.environ.get("PR3DICT_HYPOTHESIS_PROFILE") == "fuzz"
-FRAMES = int(os.environ.get("PR3DICT_FUZZ_FRAMES", "200000" if FUZZING else "3000"))
+FRAMES = int(os.environ.get("PR3DICT_FUZZ_FRAMES", "200000" if FUZZING else "2000"))
 SEED = int(os.environ.get("PR3DICT_FUZZ_SEED", "20261122"))
 PLAIN_SHARE = 40  # plain kernels are slower by this much or more
 

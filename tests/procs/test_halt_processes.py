@@ -23,7 +23,7 @@ from tests.procs.served import EPOCH, run_directory
 from tests.procs.test_desk import CONTRACT, NOW, Bench
 
 HALTS = 40
-KILLS = 50
+KILLS = 20
 SEED = 20_261_128
 KILL_AFTER_S_MAX = 0.02
 STEPS = ("halt begun", "halt done", "resume begun", "resume done")

@@ -43,7 +43,13 @@ def session(seed: int = SEED, scales: tuple[int, ...] = (1,)) -> tuple[PaperResu
 
 @pytest.fixture(scope="module")
 def seeded() -> tuple[PaperResult, bytes, list[Progress]]:
-    return session(scales=(1, 5))
+    return session()
+
+
+@pytest.fixture(scope="module")
+def slower() -> PaperResult:
+    """The same session, and again at five times the latency."""
+    return session(scales=(1, 5))[0]
 
 
 def test_every_planting_comes_out_to_the_micro_dollar(
@@ -71,19 +77,17 @@ def test_cash_ends_at_the_sum_of_all_known_optima(
     assert all(a.closing_micros == a.venue_says_micros for a in outcome.accounts.values())
 
 
-def test_five_times_the_latency_is_reported_beside_it(
-    seeded: tuple[PaperResult, bytes, list[Progress]],
-) -> None:
-    assert [outcome.latency_scale for outcome in seeded[0].outcomes] == [1, 5]
-    slow = seeded[0].outcomes[1]
+@pytest.mark.soak
+def test_five_times_the_latency_is_reported_beside_it(slower: PaperResult) -> None:
+    assert [outcome.latency_scale for outcome in slower.outcomes] == [1, 5]
+    slow = slower.outcomes[1]
     assert all(a.closing_micros == a.venue_says_micros for a in slow.accounts.values())
 
 
-def test_latency_costs_what_the_orders_that_came_too_late_cost(
-    seeded: tuple[PaperResult, bytes, list[Progress]],
-) -> None:
+@pytest.mark.soak
+def test_latency_costs_what_the_orders_that_came_too_late_cost(slower: PaperResult) -> None:
     """To the micro-dollar at 5x, too: what was missed, and the round trips of the legs that were not."""
-    fast, slow = seeded[0].outcomes
+    fast, slow = slower.outcomes
     assert (fast.late_legs, fast.plantings_wrong) == (0, ())
     assert slow.late_legs > 0
     assert slow.plantings_wrong == ()
