@@ -234,6 +234,13 @@ def test_a_full_ring_behind_is_not_lapped() -> None:
     assert (reader.laps, reader.lost_messages) == (0, 0)
 
 
+def test_a_poll_without_a_bound_takes_256_cells() -> None:
+    ring = OverwritingRing.create(1024, SMALL.itemsize)
+    reader = ring.reader()
+    assert ring.publish_each(records_of(SMALL, tuple(range(300)))) == 300
+    assert [reader.poll(), reader.poll()] == [256, 44]
+
+
 def test_the_buffer_holds_the_largest_message() -> None:
     ring = OverwritingRing.create(1024, SMALL.itemsize)
     reader = ring.reader(batch_cells=1)

@@ -61,6 +61,13 @@ def test_without_prices_the_bound_is_what_each_earns_alone() -> None:
     assert problem.prices.segments[CASH + 1, :3].tolist() == [950_000_000, 970_000_000, 960_000_000]
 
 
+def test_a_bound_is_rounded_up() -> None:
+    world = World()
+    first, second = (world.market(asks=[(price, 100.000001)]) for price in (".50", ".45"))
+    world.signal([Leg(first), Leg(second)])
+    assert bound(world.problem()) == 5_000_001  # 5,000,000.05
+
+
 def test_floors_of_shared_books_close_the_gap() -> None:  # O11
     problem = shared_world().problem()
     assert least(problem) == 7_000_000

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.catalog.catalog import MarketFlag
 from engine.optimizer.proof import NO_SET, SIZE_MAX_E6, WALK, Stand, is_proven, payoff_dollars
 from engine.optimizer.verify import PlanCheck
-from engine.records import LEGS_MAX, PLAN_HEAD, PLAN_LEG, TOP_LEVELS, Venue
+from engine.records import LEGS_MAX, PLAN_HEAD, PLAN_LEG, TOP_LEVELS, Direction, Outcome, SignalKind, Venue
 from tests.engine.optimizer.desk import CONTRACT, DOLLAR, Desk
 from tests.engine.optimizer.test_verify import FAULTS, PAYOFFS, Proven, Sales, Shape
 from tests.plain_twin import PlainTwin
@@ -98,6 +98,16 @@ def test_what_a_set_pays(
         legs[name] = desk.legs(*shapes)[name]
     assert payoff_dollars(record, legs, desk.markets) * DOLLAR == (payoff or NO_SET)
     record["n_legs"] += 1
+    assert payoff_dollars(record, legs, desk.markets) == NO_SET
+
+
+def test_one_leg_is_no_set_whoever_approves_it() -> None:
+    desk = Desk()
+    desk.market(0, group=4, flags=MarketFlag.IN_USE | MarketFlag.OPEN)
+    record: np.void = np.zeros(1, PLAN_HEAD)[0]
+    record["kind"], record["relation"], record["n_legs"] = SignalKind.PARTITION_BUY_YES, 0, 1
+    legs = np.zeros(1, PLAN_LEG)
+    legs["direction"], legs["outcome"] = Direction.BUY, Outcome.YES
     assert payoff_dollars(record, legs, desk.markets) == NO_SET
 
 
