@@ -22,7 +22,7 @@ from engine.records import (
     Trust,
     Venue,
 )
-from engine.risk.gate import GATE_STATE, TOKEN_ONE, Gate, check, on_grid, rate_ready_ns
+from engine.risk.gate import Gate, check, on_grid
 from engine.risk.limits import GATE_LIMITS
 from engine.units import INT64_MAX, NS_PER_S
 
@@ -491,24 +491,3 @@ def test_the_first_limit_that_was_reached_stays_the_reason() -> None:
     desk.gate.stop(Reason.DAILY_LOSS)
     desk.gate.stop(Reason.DRAWDOWN)
     assert (desk.gate.stopped_by, desk.latched) == (Reason.DAILY_LOSS, [Reason.DAILY_LOSS])
-
-
-@pytest.mark.parametrize(
-    ("rate", "burst", "orders", "ready_ns"),
-    [
-        (0, 2, 2, NOW),  # what has gathered may leave
-        (0, 2, 3, INT64_MAX),
-        (10, 0, 3, INT64_MAX),
-        (10, 2, 2, NOW),
-        (10, 2, 3, NOW + NS_PER_S // 10),
-        (10, 2, 5, NOW + 3 * NS_PER_S // 10),
-        (3, 2, 3, NOW + 333_333_334),  # not a moment too early
-    ],
-)
-def test_when_a_rate_lets_more_orders_leave(rate: int, burst: int, orders: int, ready_ns: int) -> None:
-    limits, state = np.zeros(1, GATE_LIMITS)[0], np.zeros(1, GATE_STATE)[0]
-    limits["orders_per_second"][1], limits["orders_burst"][1] = rate, burst
-    state["tokens"][1], state["tokens_ns"][1] = 2 * TOKEN_ONE, NOW
-    if not burst:
-        state["tokens"][1] = 0
-    assert rate_ready_ns(limits, state, 1, orders, NOW) == ready_ns

@@ -8,9 +8,9 @@ import pytest
 from engine.catalog.catalog import Catalog
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, Direction, Outcome, Trust, Venue
-from engine.risk.gate import Gate, _check_shape, check, on_grid
-from engine.risk.limits import TOKEN_ONE
-from engine.units import MULDIV_OVERFLOW, NS_PER_MS, NS_PER_S
+from engine.risk.gate import Gate, _check_shape, check, on_grid, rate_ready_ns
+from engine.risk.limits import GATE_LIMITS, GATE_STATE, TOKEN_ONE
+from engine.units import INT64_MAX, MULDIV_OVERFLOW, NS_PER_MS, NS_PER_S
 from tests.engine.risk.test_gate import CONTRACT, DOLLAR, EPOCH, NOW, Desk, limits, spec
 
 FINE = {"lot_e6": 1, "min_size_e6": 1, "min_notional_micros": 0}
@@ -242,3 +242,24 @@ def test_a_resume_lifts_the_halt_and_leaves_the_stop() -> None:
     assert (desk.gate.stopped_by, desk.gate.halted) == (Reason.DAILY_LOSS, False)
     desk.gate.halt(Reason.HALTED)
     assert desk.latched == [Reason.DAILY_LOSS, Reason.DRAWDOWN, Reason.HALTED], "the next halt is a new one"
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "orders", "ready_ns"),
+    [
+        (0, 2, 2, NOW),  # what has gathered may leave
+        (0, 2, 3, INT64_MAX),
+        (10, 0, 3, INT64_MAX),
+        (10, 2, 2, NOW),
+        (10, 2, 3, NOW + NS_PER_S // 10),
+        (10, 2, 5, NOW + 3 * NS_PER_S // 10),
+        (3, 2, 3, NOW + 333_333_334),  # not a moment too early
+    ],
+)
+def test_when_a_rate_lets_more_orders_leave(rate: int, burst: int, orders: int, ready_ns: int) -> None:
+    rates, state = np.zeros(1, GATE_LIMITS)[0], np.zeros(1, GATE_STATE)[0]
+    rates["orders_per_second"][1], rates["orders_burst"][1] = rate, burst
+    state["tokens"][1], state["tokens_ns"][1] = 2 * TOKEN_ONE, NOW
+    if not burst:
+        state["tokens"][1] = 0
+    assert rate_ready_ns(rates, state, 1, orders, NOW) == ready_ns
