@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Self
 
 import numpy as np
 
+from engine.errors import ConfigError
 from engine.units import NS_PER_S, PPM
 from procs.agent import NEVER_NS, AgentStalled
 from procs.recording_frames import Frame
@@ -112,8 +113,12 @@ class EngineClock:
         return self._last_ns
 
     def run_live(self) -> None:
-        """Go on without a look at the row each time: that of a live engine changes no more, nor ends."""
-        self.now_ns()
+        """Go on without a look at the row each time: that of a live engine changes no more, nor ends.
+
+        ConfigError where the row does not say that the clock runs: its writer died before it could.
+        """
+        if not self._table.read(0, self._row) or int(self._row[0]["rate_ppm"]) != PPM:
+            raise ConfigError("the clock of this engine was never started: begin a new engine")
         self._ahead_ns = int(self._row[0]["position_ns"]) - int(self._row[0]["anchor_ns"])
 
     def live_now(self) -> Callable[[], int]:

@@ -26,6 +26,7 @@ from engine.records import (
     DecisionStage,
 )
 from engine.venues.workspace import Words
+from procs.top_kernel import is_row
 from shm.arrays import array_at
 from shm.atomics import load_relaxed
 from shm.cells import copy_words, poll, publish_each, publish_parts
@@ -102,8 +103,12 @@ def take_signals(places: Words) -> int:
             n_heads += 1
             continue
         copy_words(int(places[_LEGS]) + n_legs * WIDE_BYTES, source, _RECORD_WORDS)
-        slot, table = int(legs[n_legs]["slot"]), int(places[_TABLES + int(legs[n_legs]["venue"])])
-        if by_hand[slot] != 0 or read_row(table, slot, int(places[_ROWS]) + slot * _ROW_BYTES) < 0:
+        slot, venue = int(legs[n_legs]["slot"]), int(legs[n_legs]["venue"])
+        is_left = not is_row(slot, venue, int(places[_N_MARKETS])) or by_hand[slot] != 0
+        if not is_left:
+            row = int(places[_ROWS]) + slot * _ROW_BYTES
+            is_left = read_row(int(places[_TABLES + venue]), slot, row) < 0
+        if is_left:
             left[n_left] = n_legs
             n_left += 1
         n_legs += 1

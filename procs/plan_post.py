@@ -37,6 +37,8 @@ class PlanPost:
         reader: Reader,
         rung: OptimizerRung | None = None,
     ) -> None:
+        if reader.room_cells > BATCH_LEGS_MAX:
+            raise ValueError(f"{reader.room_cells} cells at once, and room for {BATCH_LEGS_MAX} legs")
         self.heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
         self.legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
         self._view = view

@@ -237,6 +237,12 @@ def _out_at(places: Words) -> Output:
 
 
 @inlined
+def is_row(slot: int, venue: int, n_markets: int) -> bool:
+    """Whether there is a row of that name: a message may be garbage, and nothing else looks at it here."""
+    return 0 <= slot < n_markets and 0 < venue <= RINGS_MAX
+
+
+@inlined
 def _spent_ns(began: int, places: Words) -> int:
     """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is."""
     return ((read_ticks() - began) * int(places[_RATE])) >> NS_PER_TICK_SHIFT
@@ -316,9 +322,11 @@ def take_turn(now_ns: int, is_new: int, places: Words) -> int:
             continue
         tops = array_at(places[_TOPS], (places[_N_TOPS],), TOP)
         top = tops[index]
-        slot = int(top["slot"])
+        slot, venue = int(top["slot"]), int(top["venue"])
+        if not is_row(slot, venue, int(places[_N_MARKETS])):
+            return _BY_HAND  # the stage says what is wrong with it
         row = int(places[_BOOKS]) + slot * _ROW_BYTES
-        if by_hand[slot] != 0 or read_row(int(places[_TABLES + int(top["venue"])]), slot, row) < 0:
+        if by_hand[slot] != 0 or read_row(int(places[_TABLES + venue]), slot, row) < 0:
             return _BY_HAND
         scan(tops, index, now_ns, state, table, desk, out)
         n_decisions, n_signals = int(out.filled[DECISIONS]), int(out.filled[HEADS])

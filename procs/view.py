@@ -37,6 +37,8 @@ class BookView:
 
         One that stays busy may be torn, and is SUSPECT here until it is fetched whole.
         """
+        if not 0 <= slot < len(self.rows) or venue not in self._tables:
+            raise ValueError(f"a message about a row that is not there: venue {venue}, slot {slot}")
         row = self.rows[slot : slot + 1]
         if not self._tables[Venue(venue)].read(slot, row):
             self.stale_reads += 1

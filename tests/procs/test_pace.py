@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from engine.errors import ConfigError
 from engine.records import Venue
 from procs.agent import NEVER_NS, AgentStalled
 from procs.host import Host
@@ -239,6 +240,16 @@ def test_a_live_clock_goes_on_as_the_monotonic_one_and_its_row_is_not_looked_at(
     monotonic_ns = 5_008
     assert (reader.now_ns(), now_ns()) == (began_ns + 8, began_ns + 8)
     assert (reader.turn, reader.ended) == (0, False)
+
+
+@pytest.mark.parametrize("is_torn", [True, False])
+def test_a_clock_that_nobody_started_is_no_live_clock(is_torn: bool) -> None:
+    clock = EngineClock.create()
+    if is_torn:
+        clock.go_live()
+        begin_row(clock._table.address, 0)
+    with pytest.raises(ConfigError, match="never started"):
+        EngineClock(clock._table).run_live()
 
 
 def test_idle_turns_that_nobody_handed_out_are_not_told_and_all_others_are() -> None:

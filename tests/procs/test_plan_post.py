@@ -14,6 +14,8 @@ from engine.records import (
     DECISION,
     ORDER_EVENT,
     PLAN_HEAD,
+    SIGNAL_HEAD,
+    SIGNAL_LEG,
     DecisionStage,
     Direction,
     OrderStatus,
@@ -150,6 +152,18 @@ def test_a_row_its_writer_is_at_makes_no_plan() -> None:
     assert (floor.optimizer.signals > 0, floor.optimizer.plans) == (True, 0)
     assert floor.optimizer._view.stale_reads > 0
     assert Trust.SUSPECT in floor.optimizer._view.rows["trust"]
+
+
+@pytest.mark.parametrize(("venue", "slot"), [(1, SLOTS), (2, -1), (0, 0), (3, 0)])
+def test_a_leg_about_no_row_ends_the_stage_and_touches_nothing(venue: int, slot: int) -> None:
+    floor = Floor(is_compiled=True)
+    head, legs = np.zeros(1, SIGNAL_HEAD), np.zeros(1, SIGNAL_LEG)
+    head["n_legs"], legs["slot"], legs["venue"] = 1, slot, venue
+    assert floor.wires.signals.publish(head, legs)
+    before = floor.optimizer._view.rows.tobytes()
+    with pytest.raises(ValueError, match=f"not there: venue {venue}, slot {slot}"):
+        floor.optimizer.do_work(1)
+    assert floor.optimizer._view.rows.tobytes() == before
 
 
 def test_plans_are_stamped_and_counted() -> None:

@@ -159,6 +159,18 @@ def test_a_row_its_writer_is_at_is_not_acted_on() -> None:
     assert floor.strategy._view.rows[slot]["trust"] == Trust.SUSPECT
 
 
+@pytest.mark.parametrize(("venue", "slot"), [(1, SLOTS), (1, -1), (2, 1 << 30), (0, 0), (3, 0), (255, 0)])
+def test_a_top_about_no_row_ends_the_stage_and_touches_nothing(venue: int, slot: int) -> None:
+    floor = Floor(is_compiled=True)
+    top = np.zeros(1, TOP)
+    top["slot"], top["venue"], top["trust"] = slot, venue, Trust.LIVE
+    floor.wires.tops[VENUES[0]].publish_each(top)
+    before = floor.strategy._view.rows.tobytes()
+    with pytest.raises(ValueError, match=f"not there: venue {venue}, slot {slot}"):
+        floor.strategy.do_work(1)
+    assert floor.strategy._view.rows.tobytes() == before
+
+
 def test_a_ladder_counts_every_top_and_stamps_every_signal() -> None:
     histograms = Histograms.create([Rung.BOOK_DECISION, Rung.BOOK_SIGNAL])
     now_ns = 0
