@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from shm.errors import ShmError
 PATIENCE_S: Final = 600.0  # a cold start compiles for minutes
 LOOK_S: Final = 0.005
 MODULE: Final = "procs.cli.main"
+PROGRAM: Final = "pr3dict"
 OWNER: Final = "owner"
 VENUE_SIM: Final = "venue-sim"
 
@@ -113,7 +114,7 @@ class RunningEngine:
     def pids(self) -> dict[str, int]:
         """Every process of it by name: those of the topology, control, monitor, the owner, the venues."""
         found = {OWNER: self.owner.pid, VENUE_SIM: self.sim.pid}
-        for pid in _children(self.owner.pid):
+        for pid in _descendants(self.owner.pid):
             name = _name_of(pid)
             if name:
                 found[name] = pid
@@ -144,17 +145,19 @@ def started_s(pid: int) -> float:
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
-def _children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+def _descendants(pid: int) -> Iterator[int]:
+    with suppress(OSError):
+        for word in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
+            yield int(word)
+            yield from _descendants(int(word))
 
 
 def _name_of(pid: int) -> str:
-    """``market`` of ``... proc market ...``, ``monitor`` of ``... monitor ...``; empty when it has gone."""
+    """``market`` of ``pr3dict proc market ...``, ``monitor`` of ``pr3dict monitor ...``; else empty."""
     with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        if MODULE in words:
-            at = words.index(MODULE) + 1
-            return words[at + 1] if words[at] == "proc" else words[at]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().split()
+        if words and words[0] == PROGRAM:
+            return words[2] if words[1] == "proc" else words[1]
     return ""
 
 

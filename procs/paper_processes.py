@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -33,6 +33,7 @@ from procs.build_id import build_id
 from procs.findings import Findings
 from procs.input_log import unused_folder
 from procs.inputs import Input
+from procs.nursery import Nursery
 from procs.paper_result import PlantedOutcome
 from procs.places import runtime_root
 from procs.run_directory import (
@@ -127,7 +128,7 @@ def run_processes(
         if catalog.find(spec.venue, spec.symbol) is None:
             catalog.add_market(spec)
     watch = SessionWatch(given.plantings, catalog)
-    with _engine_at(where) as (directory, state_dir):
+    with closing(Nursery()) as nursery, _engine_at(where) as (directory, state_dir):
         log = where.decisions or directory.path / DECISIONS
         description = Description(
             build=build_id(),
@@ -140,7 +141,7 @@ def run_processes(
             decisions=str(log) if decisions is not None or where.decisions is not None else "",
             record_inputs="" if where.record_inputs is None else str(where.record_inputs),
         )
-        supervisor = _supervisor(directory, description, given.scene.start_ns)
+        supervisor = _supervisor(directory, description, given.scene.start_ns, nursery)
         eye = _Eye(supervisor)
         began_s = time.perf_counter()
         try:
@@ -166,14 +167,14 @@ def run_processes(
     return ProcessesRun(found, screen(given.scene.relations, catalog), watch.outcomes(), journal, wall_s)
 
 
-def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int) -> Supervisor:
+def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int, nursery: Nursery) -> Supervisor:
     """Owner of a new engine, or of the same one, whose processes have outlived their owner.
 
     EngineRunning when processes of another one live there.
     """
     alive = living(directory.path)
     if alive:
-        return Supervisor.attach(directory, _the_same(directory.path, wanted, alive))
+        return Supervisor.attach(directory, _the_same(directory.path, wanted, alive), nursery)
     state_dir = Path(wanted.state_dir)
     FolderLock(state_dir / PROCESSES_LOCK, "an engine without its owner, in another run directory").release()
     description = replace(wanted, boot_epoch=next_boot_epoch(state_dir))
@@ -181,7 +182,7 @@ def _supervisor(directory: RunDirectory, wanted: Description, start_ns: int) -> 
         describe_logs(unused_folder(Path(description.record_inputs)), description)
     if wanted.input.live and wanted.decisions:
         Path(wanted.decisions).write_bytes(b"")
-    return Supervisor.create(directory, description, start_ns)
+    return Supervisor.create(directory, description, start_ns, nursery)
 
 
 def _the_same(path: Path, wanted: Description, alive: Sequence[str]) -> Description:

@@ -25,6 +25,7 @@ from procs.control_words import ControlWords, Word
 from procs.findings import Findings
 from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
+from procs.nursery import Nursery
 from procs.pace import EngineClock, Seats
 from procs.parts import VENUES
 from procs.run_directory import Description, RunDirectory, bell_name
@@ -51,13 +52,15 @@ class Supervisor:
     over.
     """
 
-    def __init__(self, directory: RunDirectory, description: Description, words: ControlWords) -> None:
+    def __init__(
+        self, directory: RunDirectory, description: Description, words: ControlWords, nursery: Nursery
+    ) -> None:
         self._directory = directory
         self._description = description
         self._config = description.config.supervisor
         self._wards: dict[str, Ward] = {}  # processes of the engine
         self._attendants: list[Ward] = []
-        self._wardship = Wardship(directory.path, self._config)
+        self._wardship = Wardship(directory.path, self._config, nursery)
         self._words = words
         path = directory.path
         self.wires = Wires.join(VENUES, path, (), 0)
@@ -68,7 +71,9 @@ class Supervisor:
         self._looked_ns = 0
 
     @classmethod
-    def create(cls, directory: RunDirectory, description: Description, start_ns: int) -> Self:
+    def create(
+        cls, directory: RunDirectory, description: Description, start_ns: int, nursery: Nursery
+    ) -> Self:
         """Make the segments of an engine that begins at ``start_ns``."""
         path, epoch = directory.path, description.boot_epoch
         wires = Wires.create(VENUES, description.config.engine.market_slots, path, epoch)
@@ -94,13 +99,13 @@ class Supervisor:
         for bell in bells:
             bell.segment.close()
         directory.describe(description)
-        return cls(directory, description, words)
+        return cls(directory, description, words, nursery)
 
     @classmethod
-    def attach(cls, directory: RunDirectory, description: Description) -> Self:
+    def attach(cls, directory: RunDirectory, description: Description, nursery: Nursery) -> Self:
         """Become the owner of an engine that lives without one."""
         words = ControlWords.attach(directory.path)
-        supervisor = cls(directory, description, words)
+        supervisor = cls(directory, description, words, nursery)
         supervisor._is_new = False  # trading goes on, whatever keeps those beside it from running
         for process in description.processes:
             found = supervisor._wardship.find(

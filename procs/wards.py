@@ -1,13 +1,12 @@
 """Processes that an owner looks after: started by it, or found living when it took an engine over.
 
-A process is known by its pid and the moment it started, which together are never used again before a reboot.
-The owner notes both beside the segments as soon as it has started one (``NAME.ward``), so that the next owner
-finds those that outlived it.
+They are forked by a nursery (``procs.nursery``) while there is one. A process is known by its pid and the
+moment it started, which together are never used again before a reboot. The owner notes both beside the
+segments as soon as it has started one (``NAME.ward``), so that the next owner finds those that outlived it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -15,67 +14,51 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Self
 
 import orjson
 
 from engine.config import SupervisorConfig
 from engine.units import NS_PER_S
+from procs.nursery import ENDED_BADLY, MAIN, Nursery, NurseryGone, end_with
 from procs.whole_file import whole_file
 
 WARD_SUFFIX: Final = ".ward"
 FOUND_SUFFIX: Final = ".found.json"  # what a process leaves at its end
 JOURNAL_SUFFIX: Final = ".journal"
 STOP_S_MAX: Final = 10.0  # from SIGTERM to SIGKILL
-ENDED_BADLY: Final = -1  # exit code of one that was not our child: nobody tells it to us
 TEXT_BYTES_MAX: Final = 400
-PR_SET_PDEATHSIG: Final = 1
 _ZOMBIE: Final = "Z"
 _STARTED_FIELD: Final = 19  # of /proc/PID/stat behind the name: ticks after the boot
 
-_LIBC: Final = ctypes.CDLL(None)
 
+class Running:
+    """A process by a ``descriptor`` that becomes ours; ``code_of`` is asked for its exit code at its end."""
 
-class Running(Protocol):
-    """What an owner needs of a process: ``subprocess.Popen`` has it, and ``Adopted``."""
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-        ...
-
-    def poll(self) -> int | None:
-        """Exit code, None while it runs."""
-        ...
-
-    def send_signal(self, sig: int) -> None:
-        """Send a signal, unless it has ended."""
-        ...
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end; subprocess.TimeoutExpired."""
-        ...
-
-
-class Adopted:
-    """A living process that another owner started. ``ended_well`` is asked when it has ended.
-
-    ProcessLookupError when no process with this pid started at that moment.
-    """
-
-    def __init__(self, pid: int, started: int, ended_well: Callable[[], bool]) -> None:
+    def __init__(self, pid: int, descriptor: int, code_of: Callable[[int], int]) -> None:
         self.pid = pid
-        self._ended_well = ended_well
+        self._descriptor = descriptor
+        self._code_of = code_of
         self._code: int | None = None
-        self._descriptor = os.pidfd_open(pid)
+
+    @classmethod
+    def adopt(cls, pid: int, started: int, ended_well: Callable[[], bool]) -> Self:
+        """One that another owner started; ``ended_well`` is all that can be known of its end.
+
+        ProcessLookupError when no process with this pid started at that moment.
+        """
+        descriptor = os.pidfd_open(pid)
         if started_at(pid) != started:  # asked after the descriptor was had: it cannot change any more
-            os.close(self._descriptor)
+            os.close(descriptor)
             raise ProcessLookupError(f"process {pid} is another one by now")
+        return cls(pid, descriptor, lambda _: 0 if ended_well() else ENDED_BADLY)
 
     def poll(self) -> int | None:
-        """Exit code as far as it can be known: 0 or ENDED_BADLY; None while it runs."""
+        """Exit code as far as it can be known; None while it runs."""
         return self._code if self._code is not None else self._look(0)
 
     def send_signal(self, sig: int) -> None:
@@ -94,7 +77,7 @@ class Adopted:
         waiting = select.poll()
         waiting.register(self._descriptor, select.POLLIN)
         if waiting.poll(None if timeout_s is None else timeout_s * 1000):
-            self._code = 0 if self._ended_well() else ENDED_BADLY
+            self._code = self._code_of(self.pid)
             os.close(self._descriptor)
         return self._code
 
@@ -126,29 +109,40 @@ class Ward:
 
 
 class Wardship:
-    """Starts processes of the engine in ``directory``, finds those that live there, and ends them."""
+    """Starts processes of the engine in ``directory``, and finds those that live there."""
 
-    def __init__(self, directory: Path, config: SupervisorConfig) -> None:
+    def __init__(self, directory: Path, config: SupervisorConfig, nursery: Nursery | None = None) -> None:
         self._directory = directory
         self._config = config
+        self._nursery = nursery
 
     def begin(self, name: str, command: Sequence[str], *, outlives: bool = False) -> Ward:
         """Start ``pr3dict COMMAND --run-dir ...``; unless it ``outlives`` us it ends when we do."""
         said = self._directory / f"{name}.stderr"
         for left in (FOUND_SUFFIX, JOURNAL_SUFFIX):  # of another life
             (self._directory / f"{name}{left}").unlink(missing_ok=True)
-        with said.open("ab") as stderr:  # what the one before it died of stays
+        argv = [*command, "--run-dir", str(self._directory)]
+        process = self._born(argv, said, outlives=outlives)
+        with whole_file(self._directory / f"{name}{WARD_SUFFIX}") as file:
+            file.write(orjson.dumps({"pid": process.pid, "started": started_at(process.pid)}))
+        return self._ward(name, command, process)
+
+    def _born(self, argv: Sequence[str], said: Path, *, outlives: bool) -> Running:
+        """Forked by the nursery; by a start of its own, which takes seconds, where there is none any more."""
+        if self._nursery is not None:
+            with suppress(NurseryGone):
+                return Running(*self._nursery.begin(argv, said, outlives=outlives))
+            self._nursery = None
+        with said.open("ab") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "procs.cli.main", *command, "--run-dir", str(self._directory)],
+                [sys.executable, "-m", MAIN, *argv],
                 stdin=subprocess.DEVNULL,
-                preexec_fn=None if outlives else _end_with_the_owner,  # noqa: PLW1509 - one system call
+                preexec_fn=None if outlives else partial(end_with, os.getpid()),  # noqa: PLW1509 - two calls
                 start_new_session=outlives,  # a terminal that closes, or its Ctrl-C, is for the owner alone
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
             )
-        with whole_file(self._directory / f"{name}{WARD_SUFFIX}") as file:
-            file.write(orjson.dumps({"pid": process.pid, "started": started_at(process.pid)}))
-        return self._ward(name, command, process)
+        return Running(process.pid, os.pidfd_open(process.pid), lambda _: process.wait())
 
     def begin_again(self, ward: Ward, *, outlives: bool) -> None:
         """Start another process in place of one that has ended."""
@@ -160,7 +154,7 @@ class Wardship:
         """The living process of that name; None when there is none."""
         try:
             noted = orjson.loads((self._directory / f"{name}{WARD_SUFFIX}").read_bytes())
-            found = Adopted(int(noted["pid"]), int(noted["started"]), ended_well)
+            found = Running.adopt(int(noted["pid"]), int(noted["started"]), ended_well)
         except (FileNotFoundError, ProcessLookupError):
             return None
         return None if found.poll() is not None else self._ward(name, command, found)
@@ -198,8 +192,3 @@ def is_noted(directory: Path, name: str) -> bool:
         return bool(started_at(int(noted["pid"])) == int(noted["started"]) > 0)
     except (FileNotFoundError, ValueError, TypeError, KeyError):
         return False  # nobody's note
-
-
-def _end_with_the_owner() -> None:
-    """In the child: SIGTERM when the owner has gone, however it went."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

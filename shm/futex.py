@@ -80,7 +80,7 @@ def timespec_of(timeout_ns: int) -> NDArray[np.int64]:
 
 def warm() -> None:
     """Compile the kernels of this module."""
-    word = np.zeros(1, np.int64)
-    futex_wait(address_of(word), 1, address_of(timespec_of(1)))
+    word, timeout = np.zeros(1, np.int64), timespec_of(1)
+    futex_wait(address_of(word), 1, address_of(timeout))
     futex_wake(address_of(word), 1)
     yield_core()

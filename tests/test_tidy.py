@@ -12,7 +12,14 @@ from tests.tidy_rules import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PER_FILE = (rules.floor_imports, rules.impurities, rules.prints, rules.sizes, rules.empty_names)
+PER_FILE = (
+    rules.floor_imports,
+    rules.impurities,
+    rules.prints,
+    rules.addresses_of_nothing,
+    rules.sizes,
+    rules.empty_names,
+)
 PER_TREE = (rules.agents_import_each_other, rules.missing_tests, rules.dead_code)
 
 
@@ -69,6 +76,8 @@ BROKEN = [
     (rules.impurities, "engine/a.py", "x = np.random.default_rng()\n"),
     (rules.prints, "procs/a.py", "print(1)\n"),
     (rules.prints, "shm/a.py", "def f():\n    print(1)\n"),
+    (rules.addresses_of_nothing, "tests/a.py", "wait(address_of(timespec_of(1)))\n"),
+    (rules.addresses_of_nothing, "shm/a.py", "x = np.zeros(1).ctypes.data\n"),
     (rules.sizes, "shm/a.py", "x = 1\n" * 501),
     (rules.sizes, "shm/a.py", f"x = '{'x' * 110}'\n"),
     (rules.sizes, "shm/a.py", "def f():\n" + "    x = 1\n" * 60),
@@ -89,6 +98,8 @@ SOUND = [
     (rules.impurities, "engine/a.py", "from datetime import UTC\nx = journal.open(1)\nmarket.random = 1\n"),
     (rules.prints, "procs/cli/a.py", "print(1)\n"),
     (rules.prints, "bench/a.py", "print(1)\n"),
+    (rules.addresses_of_nothing, "shm/a.py", "x = address_of(words[1:])\ny = words.ctypes.data\n"),
+    (rules.addresses_of_nothing, "procs/a.py", "x = address_of(segment.bytes_at(0, 8))\n"),
     (rules.sizes, "shm/a.py", "x = 1\n" * 500),
     (rules.sizes, "shm/a.py", f"x = '{'x' * 104}'\n"),
     (rules.sizes, "shm/a.py", "def f():\n" + "    x = 1\n" * 59),

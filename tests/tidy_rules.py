@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from sys import stdlib_module_names
+from typing import cast
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
@@ -32,6 +33,7 @@ IMPURE_MODULES = {
     *("ssl", "subprocess", "tempfile", "threading", "time", "uuid"),
 }
 IMPURE_CALLS = {"open", "input", "print", "exec", "eval"}
+VIEWS = {"bytes_at"}  # of memory that lives anyway
 IMPURE_METHODS = {
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today", "os.open", "io.open", "os.environ"),
     *("os.getenv", "os.urandom", "np.random", "numpy.random", "os.getpid"),
@@ -180,6 +182,18 @@ def prints(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield source.at(node, "print outside procs/cli and bench")
+
+
+def addresses_of_nothing(source: Source) -> Iterator[str]:
+    """Whoever takes the address of an array keeps the array: that of a call's result is gone by then."""
+    for node in ast.walk(source.tree):
+        owner = None
+        if isinstance(node, ast.Call) and _dotted(node.func).endswith("address_of") and node.args:
+            owner = node.args[0]
+        elif isinstance(node, ast.Attribute) and _dotted(node).endswith(".ctypes.data"):
+            owner = cast(ast.Attribute, node.value).value
+        if isinstance(owner, ast.Call) and _dotted(owner.func).split(".")[-1] not in VIEWS:
+            yield source.at(node, "address of an array that nobody keeps")
 
 
 def sizes(source: Source) -> Iterator[str]:

@@ -13,12 +13,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from procs.cli.exit_codes import ExitCode
 from procs.config_files import load_config
+from procs.nursery import ENDED_BADLY, Nursery
 from procs.wards import (
-    ENDED_BADLY,
     FOUND_SUFFIX,
     JOURNAL_SUFFIX,
-    Adopted,
+    Running,
     Wardship,
     end,
     started_at,
@@ -65,15 +66,23 @@ def test_what_one_left_at_its_end_is_not_taken_for_the_next_ones(tmp_path: Path)
     assert ward.said.read_bytes().startswith(b"what it died of\n")
 
 
+def test_without_a_nursery_a_process_starts_by_itself(tmp_path: Path) -> None:
+    nursery = Nursery()
+    nursery.close()
+    ward = Wardship(tmp_path, CONFIG, nursery).begin("trade", ("no-such-command",))
+    assert ward.process.wait(60) == ExitCode.USAGE
+    assert "no-such-command" in ward.last_line()
+
+
 def test_one_that_said_so_ended_well(child: subprocess.Popen[bytes]) -> None:
-    adopted = Adopted(child.pid, started_at(child.pid), lambda: True)
+    adopted = Running.adopt(child.pid, started_at(child.pid), lambda: True)
     adopted.send_signal(signal.SIGKILL)
     assert adopted.wait() == 0
 
 
 def test_another_process_with_the_number_is_not_it(child: subprocess.Popen[bytes], tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
-        Adopted(child.pid, started_at(child.pid) - 1, lambda: True)
+        Running.adopt(child.pid, started_at(child.pid) - 1, lambda: True)
     note(tmp_path, child.pid, started_at(child.pid) - 1)
     wardship = Wardship(tmp_path, CONFIG)
     assert wardship.find("trade", (), lambda: True) is None

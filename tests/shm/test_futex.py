@@ -14,14 +14,14 @@ from tests.plain_twin import PlainTwin
 
 
 def test_another_value_does_not_sleep() -> None:
-    word = np.array([5], np.int64)
-    assert futex_wait(address_of(word), 4, address_of(timespec_of(WAIT_NS_MAX))) == -1
+    word, longest = np.array([5], np.int64), timespec_of(WAIT_NS_MAX)
+    assert futex_wait(address_of(word), 4, address_of(longest)) == -1
 
 
 def test_only_the_low_half_is_compared() -> None:
-    word = np.array([(7 << 32) | 5], np.int64)
-    assert futex_wait(address_of(word), (9 << 32) | 4, address_of(timespec_of(WAIT_NS_MAX))) == -1
-    assert futex_wait(address_of(word), (9 << 32) | 5, address_of(timespec_of(1))) == -1  # timed out
+    word, longest, shortest = np.array([(7 << 32) | 5], np.int64), timespec_of(WAIT_NS_MAX), timespec_of(1)
+    assert futex_wait(address_of(word), (9 << 32) | 4, address_of(longest)) == -1
+    assert futex_wait(address_of(word), (9 << 32) | 5, address_of(shortest)) == -1  # timed out
 
 
 def test_nobody_sleeps_nobody_wakes() -> None:

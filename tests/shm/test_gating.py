@@ -41,7 +41,8 @@ def header_of(gates: list[tuple[ReaderState, int, int]], head: int = 40, gate: i
 @given(GATES)
 def test_the_oldest_reader_that_is_not_fenced(gates: list[tuple[ReaderState, int, int]]) -> None:
     waited_for = [position for state, position, _ in gates if state != ReaderState.FENCED]
-    assert gate_position(address_of(header_of(gates))) == min(waited_for, default=NOBODY)
+    header = header_of(gates)  # lives as long as its address is used
+    assert gate_position(address_of(header)) == min(waited_for, default=NOBODY)
 
 
 def test_readers_beyond_the_declared_ones_do_not_count() -> None:
