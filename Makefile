@@ -17,13 +17,22 @@ LOCKED := --no-deps --require-hashes --no-compile
 # read numba's sources anew (5.5 s of processor time for an import that takes 1.7).
 export PYTHONDONTWRITEBYTECODE :=
 
-WORKERS ?= 2
-# In the order of their names: sorted by number of tests, files of one long test would all come last.
-SHARED_OUT := --dist loadfile --no-loadscope-reorder
+# Lots of tests run beside each other, each in one process: a dealer of tests (pytest-xdist) and workers that all
+# collect all of them took a fifth of the time. What starts most processes is one lot, all the rest another.
+JOBS ?= 2
+WITH_PROCESSES := tests/procs tests/faults tests/bench
+THE_REST = tests/procs/cli $(wildcard tests/test_*.py) \
+    $(filter-out $(WITH_PROCESSES) %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+PYTEST = $(PY) -m pytest -q --benchmark-disable -o cache_dir=.cache/tests/$@
 # Asserts are not rewritten at first: that takes longer than most tests. What fails is run again with all that
 # pytest can say of it, and the target fails whatever comes of that.
-UNTOLD := --assert=plain
-TOLD = $(PY) -m pytest -q --benchmark-disable --last-failed --last-failed-no-failures=none; exit 1
+define lot
+$(PYTEST) --assert=plain $(1) || { $(PYTEST) $(1) --last-failed --last-failed-no-failures=none; exit 1; }
+endef
+# Plain Python, where coverage sees into the kernels.
+PLAIN = -m "not shared_data and not soak and not long_plain" --cov --cov-report=
+COVERED = .cache/tests/covered
+WORKERS ?= 2 # of `make fuzz`
 COVERAGE_FLOOR ?= 90
 MUTANTS ?= 60
 SEED ?= 1
@@ -36,6 +45,7 @@ DEVELOP := $(VENV)/.develop-stamp
 PEERS := $(VENV)/.peers-stamp
 INSTALLING := $(VENV).installing
 
+.PHONY: compiled-processes compiled-rest plain-shm plain-engine
 .PHONY: help setup kernels paper test lint format fuzz soak bench docs mutate lock clean interrupted
 
 help:
@@ -88,14 +98,27 @@ format: $(DEVELOP)
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-# Twice: compiled, which is what runs in production; and plain, where coverage sees into the kernels. Kernels are
-# compiled beside the installation of what development needs and lint: neither keeps two cores busy all the time.
+# Twice: compiled, which is what runs in production; and plain, for the branches that are covered. None of it
+# waits but for what it needs: kernels are compiled beside lint and the plain tests, which need none.
 test: $(RUNTIME)
-	@$(MAKE) --no-print-directory -j2 kernels lint
-	$(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) --benchmark-disable $(UNTOLD) || { $(TOLD); }
-	NUMBA_DISABLE_JIT=1 $(PY) -m pytest -q -n $(WORKERS) $(SHARED_OUT) $(UNTOLD) -m "not shared_data and not soak and not long_plain" \
-	    tests/engine tests/shm --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR) || \
-	    { export NUMBA_DISABLE_JIT=1; $(TOLD); }
+	@echo "lint, kernels and four lots of tests, $(JOBS) at a time; each is shown when it is done"
+	@rm -rf $(COVERED)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target \
+	    kernels lint compiled-processes compiled-rest plain-shm plain-engine
+	@$(PY) -m coverage combine --quiet --data-file=$(COVERED)/all $(COVERED)/plain-*
+	@$(PY) -m coverage report --data-file=$(COVERED)/all --fail-under=$(COVERAGE_FLOOR)
+
+compiled-processes: $(DEVELOP) kernels
+	@$(call lot,$(WITH_PROCESSES) --ignore=tests/procs/cli)
+
+compiled-rest: $(DEVELOP) kernels
+	@$(call lot,$(THE_REST))
+
+plain-shm plain-engine: export NUMBA_DISABLE_JIT = 1
+plain-shm plain-engine: export COVERAGE_FILE = $(COVERED)/$@
+plain-shm plain-engine: plain-%: $(DEVELOP)
+	@mkdir -p $(COVERED)
+	@$(call lot,tests/$* $(PLAIN))
 
 fuzz: $(DEVELOP) kernels
 	PR3DICT_HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m "hypothesis and not soak"

@@ -80,6 +80,11 @@ class Source:
         """Syntax tree of the file."""
         return ast.parse(self.text, self.path)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of the tree: every rule looks through them."""
+        return list(ast.walk(self.tree))
+
     @property
     def floor(self) -> str:
         """First folder of the path."""
@@ -113,7 +118,7 @@ def read_text(path: Path) -> str | None:
 
 def imported_modules(source: Source) -> Iterator[tuple[ast.AST, str]]:
     """Yield each dotted name a file may import; ``from a import b`` gives ``a`` and ``a.b``."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node, alias.name
@@ -168,7 +173,7 @@ def impurities(source: Source) -> Iterator[str]:
     for node, name in imported_modules(source):
         if name.split(".")[0] in IMPURE_MODULES:
             yield source.at(node, f"engine/ must not import {name}")
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
             yield source.at(node, f"engine/ must not call {node.func.id}()")
         if isinstance(node, ast.Attribute) and ".".join(_dotted(node).split(".")[-2:]) in IMPURE_METHODS:
@@ -179,14 +184,14 @@ def prints(source: Source) -> Iterator[str]:
     """Only the command line and the benches print."""
     if source.floor in ("bench", "tests") or source.path.startswith("procs/cli/"):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield source.at(node, "print outside procs/cli and bench")
 
 
 def addresses_of_nothing(source: Source) -> Iterator[str]:
     """Whoever takes the address of an array keeps the array: that of a call's result is gone by then."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         owner = None
         if isinstance(node, ast.Call) and _dotted(node.func).endswith("address_of") and node.args:
             owner = node.args[0]
@@ -204,7 +209,7 @@ def sizes(source: Source) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if len(line) > LINE_CHARS_MAX:
             yield f"{source.path}:{number}: {len(line)} characters, ceiling {LINE_CHARS_MAX}"
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             span = (node.end_lineno or node.lineno) - node.lineno + 1
             if span > FUNCTION_LINES_MAX:
@@ -274,7 +279,7 @@ def _definitions(source: Source) -> Iterator[_Definition]:
 
 
 def _references(source: Source) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             yield node.id, node.lineno
         elif isinstance(node, ast.Attribute):
