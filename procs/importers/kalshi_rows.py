@@ -21,7 +21,8 @@ from typing import Final, NamedTuple
 from engine.errors import RecordingDamaged
 from engine.records import Venue
 from procs.importers.markets import MarketNotes
-from procs.importers.reading import JsonObject, parquet_rows
+from procs.importers.parquet import parquet_rows
+from procs.importers.reading import JsonObject
 from procs.importers.source import Importer, Sample
 from procs.importers.times import utc_ns
 from procs.importers.wire import fixed_text, kalshi_frame

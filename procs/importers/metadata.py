@@ -12,8 +12,8 @@ from typing import Final
 
 from engine.units import NS_PER_MS
 from procs.importers.markets import MarketNotes
+from procs.importers.parquet import parquet_rows
 from procs.importers.polymarket_books import outcome_of, stand_in_token
-from procs.importers.reading import parquet_rows
 from procs.importers.source import Importer, Sample
 from procs.recording_frames import Frame
 

@@ -14,7 +14,8 @@ from engine.errors import RecordingDamaged
 from engine.records import Venue
 from engine.units import NS_PER_MS
 from procs.importers.markets import MarketNotes, Note
-from procs.importers.reading import JsonObject, csv_rows, parquet_rows
+from procs.importers.parquet import parquet_rows
+from procs.importers.reading import JsonObject, csv_rows
 from procs.importers.source import Importer, Sample
 from procs.importers.times import ms_ns, seconds_ns, whole_seconds_ns
 from procs.importers.wire import Fields, Level, best_bid_ask, book, decimal_text, encode

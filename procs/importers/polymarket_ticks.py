@@ -17,7 +17,8 @@ from engine.errors import RecordingDamaged
 from engine.records import Venue
 from engine.units import NS_PER_MS
 from procs.importers.markets import MarketNotes
-from procs.importers.reading import JsonObject, parquet_rows
+from procs.importers.parquet import parquet_rows
+from procs.importers.reading import JsonObject
 from procs.importers.source import Importer, Sample
 from procs.importers.wire import decimal_text, encode, last_trade
 from procs.recording_frames import Frame

@@ -13,19 +13,15 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from engine.errors import RecordingDamaged
 from procs.recording import LINE_BYTES_MAX
 from procs.recording_blocks import MAGIC, WINDOW_BYTES_MAX, read_blocks
 
-PARQUET_MAGIC: Final = b"PAR1"
 SAMPLE_BYTES: Final = 64 << 10
 ARRAY_BYTES_MAX: Final = 256 << 20  # a file that is one JSON array is held whole
 PLAIN_READ_BYTES: Final = 1 << 20
-_ROWS: Final = 4096
 
 JsonObject = dict[str, object]
 
@@ -42,42 +38,6 @@ def first_text(path: Path) -> bytes:
             return decoder.stream_reader(file, read_across_frames=True, closefd=False).read(SAMPLE_BYTES)
         except zstandard.ZstdError:
             return b""
-
-
-def parquet_columns(path: Path) -> frozenset[str]:
-    """Column names of a Parquet file; empty when the file is none. RecordingDamaged when it is not whole."""
-    with path.open("rb") as file:
-        if file.read(len(PARQUET_MAGIC)) != PARQUET_MAGIC:
-            return frozenset()
-    return frozenset(str(name) for name in _open_parquet(path).schema_arrow.names)
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecordingDamaged(f"{path}: not a whole Parquet file ({error})") from error
-
-
-def parquet_rows(path: Path) -> Iterator[JsonObject]:
-    """Rows of a Parquet file as mappings of plain Python values; points in time are integer ns since 1970."""
-    file = _open_parquet(path)
-    read = 0
-    try:
-        for batch in file.iter_batches(batch_size=_ROWS):
-            rows: list[JsonObject] = _times_as_ns(batch).to_pylist()
-            yield from rows
-            read += len(rows)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecordingDamaged(f"{path} row {read + 1}: corrupt Parquet data ({error})") from error
-
-
-def _times_as_ns(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [
-        column.cast(pa.timestamp("ns")).cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-        for column in batch.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:

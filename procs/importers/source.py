@@ -14,7 +14,8 @@ import orjson
 
 from engine.errors import RecordingDamaged
 from procs.importers.markets import MarketNotes
-from procs.importers.reading import JsonObject, first_text, parquet_columns
+from procs.importers.parquet import parquet_columns
+from procs.importers.reading import JsonObject, first_text
 from procs.recording import RECV_NS_MAX, Provenance, RecordingHeader
 from procs.recording_frames import Frame, FrameBatch, pack
 

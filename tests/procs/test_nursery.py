@@ -70,6 +70,8 @@ def test_children_say_how_they_ended(nursery: Nursery, tmp_path: Path) -> None:
         assert has_ended(descriptor)
         assert code_of(pid) == code
         os.close(descriptor)
+    status = Path(f"/proc/{nursery._pid}/status").read_text()
+    assert "Threads:\t1\n" in status, "a lock that another thread holds would be held for ever in a child"
     assert said.read_text().startswith("of before\n")
     assert "no-such-command" in said.read_text()
 

@@ -110,16 +110,6 @@ def test_an_array_without_bound_is_refused(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
-def test_corrupt_parquet(tmp_path: Path) -> None:
-    path = foreign.write_parquet(tmp_path / "x", [{"a": "text " * at} for at in range(500)])
-    data = bytearray(path.read_bytes())
-    data[20:60] = bytes(40)
-    path.write_bytes(data)
-    rows, message = _read(reading.parquet_rows, path)
-    assert rows == []
-    assert "corrupt Parquet data" in message or "not a whole Parquet file" in message
-
-
 def test_times() -> None:
     assert utc_ns("2026-08-03T20:47:29.428490+00:00", "p") == 1785790049428490000
     assert utc_ns("2025-01-25 18:15:47.925 +0100", "p") == 1737825347925000000
