@@ -23,6 +23,7 @@ PROTOCOL_ERROR: Final = 1002
 NO_CODE: Final = 1005  # a close frame without a code
 ABNORMAL: Final = 1006  # the connection ended without a close frame
 TOO_BIG: Final = 1009
+READ_BYTES_MAX: Final = 1 << 17  # at once: some hundred messages, which then stay in the core's cache
 _CODE_BYTES: Final = 2
 _NS_PER_MS: Final = 1_000_000
 
@@ -223,8 +224,11 @@ class _Meter(asyncio.BufferedProtocol):
         self._connection = connection
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """Where the transport may write: picows's own memory."""
-        return cast("bytearray", self._inner.get_buffer(sizehint))
+        """Where the transport may write: picows's own memory, which it doubles whenever a read has filled it.
+
+        Unbounded, a peer that never rests makes it as large as all that the kernel may hold for us.
+        """
+        return cast("bytearray", memoryview(self._inner.get_buffer(sizehint))[:READ_BYTES_MAX])
 
     def buffer_updated(self, nbytes: int) -> None:
         """Let picows parse what came, then say what it amounted to."""

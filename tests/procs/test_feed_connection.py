@@ -12,6 +12,7 @@ import pytest
 
 from engine.records import Venue
 from engine.venues.counts import Count
+from procs.feed_connection import READ_BYTES_MAX, Connection
 from procs.live_feed import LiveFeed
 from tests.procs.live_feeds import MS, equal, live, scripted
 from tests.procs.scripted_venue import ScriptedPolymarket, frame_header, run, until
@@ -62,6 +63,34 @@ def test_the_memory_of_the_process_does_not_grow_with_what_is_refused() -> None:
             assert rss_kb() - before_kb < 64 * 1024  # of 3 TiB announced; the server is in here too
 
     run(main())
+
+
+def test_a_read_is_bounded_however_much_has_come_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    on_bytes = Connection.on_bytes
+
+    def note(connection: Connection, n_bytes: int, before: tuple[int, int]) -> None:
+        reads.append(n_bytes)
+        on_bytes(connection, n_bytes, before)
+
+    async def main() -> None:
+        venue = Venue.POLYMARKET
+        async with scripted(venue) as server, live(venue, server, message_bytes_max=1 << 20) as feed:
+            assert isinstance(server, ScriptedPolymarket)
+            text = json.dumps(server.book("101")).encode()
+            one = frame_header(len(text)) + text
+            copies = (4 << 20) // len(
+                one
+            )  # more than the kernel's first window holds: reads are as large as they get
+            frames = feed.feed.frames
+            server.peer.raw(one * copies)
+            await until(lambda: feed.feed.frames == frames + copies)
+            await equal(feed, server)
+
+    monkeypatch.setattr(Connection, "on_bytes", note)
+    run(main())
+    assert sum(reads) > 4 << 20
+    assert max(reads) <= READ_BYTES_MAX, max(reads)
 
 
 def is_past(feed: LiveFeed, refused: int) -> bool:
