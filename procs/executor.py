@@ -152,7 +152,7 @@ class ExecutorAgent:
         self._restart = None
         self.differences = restart.differences
         if self.differences:
-            self.desk.gate.halt(Reason.ACCOUNT_DIFFERS)
+            self.desk.halt(Reason.ACCOUNT_DIFFERS, "; ".join(self.differences))
         events = np.array([restart_event(now_ns), *self._retold])
         publish_each(self._wires.events, events, "events")
         self._take_missed_plans(now_ns)

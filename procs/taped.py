@@ -350,6 +350,7 @@ def taped_wires(wires: Wires, tape: Tape) -> Wires:
         events=TapedRefusingRing(wires.events, tape, "events"),
         positions=TapedTable(wires.positions, tape, "positions"),
         accounts=TapedTable(wires.accounts, tape, "accounts"),
+        disputes=TapedTable(wires.disputes, tape, "disputes"),
         catalog=TapedCatalog(
             rows=wires.catalog.rows, names=wires.catalog.names, barrier=wires.catalog.barrier, tape=tape
         ),

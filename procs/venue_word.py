@@ -16,6 +16,7 @@ from engine.execution.recovery import recover
 from engine.ledger.journal import read_journal
 from engine.ledger.reconcile import Statement
 from engine.records import OrderStatus, Venue
+from procs.disputes import said_of
 from procs.sim_venue import SimVenueAgent
 
 
@@ -56,6 +57,9 @@ def differences(journal: bytes, says: Mapping[str, VenueSays]) -> tuple[str, ...
     found = []
     if past.open_plans:
         found.append(f"{len(past.open_plans)} plans were not done when the run ended: the journal has them")
+    for (of, slot, generation), dispute in past.ledger.disputes().items():
+        market = past.markets.get((of, slot, generation), b"").decode(errors="replace")
+        found.append(f"{Venue(of).name.lower()}: {market or slot}: {said_of(dispute)}")
     for name, said in says.items():
         venue = Venue[name.upper()]
         statement = Statement(venue, 0)

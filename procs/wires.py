@@ -16,6 +16,7 @@ reports[venue]        VENUE_REPORT    the venue              executor
 events                ORDER_EVENT     executor               strategy, optimizer
 positions             POSITION_ROW    executor               optimizer, strategy (table by slot)
 accounts              ACCOUNT_ROW     executor               optimizer (table by venue)
+disputes              DISPUTE_ROW     executor               whoever looks (table by slot)
 catalog               MARKET_ROW      catalog                optimizer, executor, log (segment by slot)
 decisions[stage]      DECISION        each deciding stage    decision log
 ====================  ==============  =====================  ==============================================
@@ -47,6 +48,7 @@ from engine.records import (
 )
 from procs.book_notes import NOTE_CELLS
 from procs.catalog_segment import CatalogSegment
+from procs.disputes import DISPUTE_ROW
 from procs.garbled import GarbleAlarm
 from procs.lost_books import WANTED_ROW
 from shm.layout import Status
@@ -94,6 +96,7 @@ class Wires:
     events: RefusingRing
     positions: Table
     accounts: Table
+    disputes: Table
     catalog: CatalogSegment
     decisions: dict[DecisionStage, RefusingRing]
     alarm: GarbleAlarm = field(default_factory=GarbleAlarm)
@@ -117,6 +120,7 @@ class Wires:
             events=where.refusing("events", "strategy", "optimizer", checked=True),
             positions=where.table(slots, POSITION_ROW, "positions"),
             accounts=where.table(max(Venue) + 1, ACCOUNT_ROW, "accounts"),
+            disputes=where.table(slots, DISPUTE_ROW, "disputes"),
             catalog=CatalogSegment.create(slots, CATALOG_READERS, directory=directory, epoch=epoch),
             decisions={
                 stage: where.refusing(f"decisions.{_low(stage)}", LOG_READER, cells=DECISION_CELLS)
@@ -160,6 +164,7 @@ class Wires:
             events=refusing("events", Role.EXECUTOR),
             positions=table("positions", POSITION_ROW, Role.EXECUTOR),
             accounts=table("accounts", ACCOUNT_ROW, Role.EXECUTOR),
+            disputes=table("disputes", DISPUTE_ROW, Role.EXECUTOR),
             catalog=CatalogSegment.join(directory, epoch, writes=Role.FEED in own),
             decisions={stage: refusing(f"decisions.{_low(stage)}", role) for stage, role in DECIDING.items()},
         )
@@ -192,7 +197,7 @@ class Wires:
         rings += [*self.tops.values(), self.signals, self.plans, self.events]
         rings += [*self.requests.values(), *self.reports.values()]
         rings += self.decisions.values()
-        tables = (*self.books.values(), *self.wanted.values(), self.positions, self.accounts)
+        tables = (*self.books.values(), *self.wanted.values(), self.positions, self.accounts, self.disputes)
         return [ring.segment for ring in rings] + [table.segment for table in tables]
 
 

@@ -34,7 +34,8 @@ class Past:
 
     ``plans``: every plan that was taken, in that order; its state is DONE or what ``resume_state`` says.
     ``ends``: the ORDER_EVENT that ended each plan, refused ones too, in that order.
-    ``risk``: the last RISK entry.
+    ``risk``: the last RISK entry. ``unheard``: settlements in dispute with no RISK entry behind them: whoever
+    took them over died before it had halted.
     """
 
     entries: int = 0
@@ -45,6 +46,7 @@ class Past:
     settled: set[Key] = field(default_factory=set)
     boot_epoch: int = 0  # the highest that made an id, or was announced
     risk: np.void | None = None
+    unheard: list[Key] = field(default_factory=list)
     opened_ns: int = 0
     markets: dict[Key, bytes] = field(default_factory=dict)  # name of each that a plan could trade
 
@@ -76,6 +78,7 @@ def recover(entries: Iterable[Entry]) -> Past:
         try:
             _FOLDS[entry.kind](past, entry.record)
             past.ledger.apply(entry)
+            _note_dispute(past, entry)
         except (KeyError, IndexError, ValueError, LedgerError) as error:
             where = f"entry {entry.sequence} ({entry.kind.name})"
             raise JournalDamaged(f"journal: {where} contradicts those before it: {error!r}") from error
@@ -182,6 +185,16 @@ def _on_boot(past: Past, boot: np.void) -> None:
 
 def _on_risk(past: Past, risk: np.void) -> None:
     past.risk = risk
+    past.unheard.clear()
+
+
+def _note_dispute(past: Past, entry: Entry) -> None:
+    report = entry.record
+    if entry.kind is not EntryKind.REPORT or int(report["kind"]) != ReportKind.SETTLED:
+        return
+    key = int(report["venue"]), int(report["slot"]), int(report["generation"])
+    if past.ledger.positions[key].dispute is not None:
+        past.unheard.append(key)
 
 
 def _on_market(past: Past, market: np.void) -> None:
