@@ -64,7 +64,6 @@ class ExecutorAgent:
         self.results: list[PlanResult] = []
         self.orders = 0
         self._rung = rung
-        self.order_statuses: dict[int, int] = {}  # OrderStatus by order id, as last told
         self._plans = _join(wires.plans)
         self._heads = self._plans.records(PLAN_HEAD)
         self._legs = self._plans.records(PLAN_LEG)
@@ -182,8 +181,6 @@ class ExecutorAgent:
             self._rung.sent(out.requests[: out.n_requests], plan)
         for event in out.events[: out.n_events]:
             self.desk.on_event(event)
-            if int(event["order_id"]):
-                self.order_statuses[int(event["order_id"])] = int(event["status"])
         publish_each(self._wires.events, out.events[: out.n_events], "events")
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"

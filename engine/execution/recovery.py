@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from engine.ledger.journal import Entry, EntryKind
 from engine.ledger.ledger import Key, Ledger, LedgerError
 from engine.reasons import Reason
 from engine.records import OrderStatus, ReportKind, RequestKind, Venue
+
+_UNSENT: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.DENIED})
 
 
 @dataclass(slots=True)
@@ -64,6 +67,11 @@ class Past:
     def open_plans(self) -> list[Plan]:
         """Plans that are not done."""
         return [plan for plan_id, plan in self.plans.items() if plan_id not in self.ends]
+
+    @property
+    def sent(self) -> set[int]:
+        """Ids of the orders that were handed to the wire."""
+        return {order_id for order_id, (_, order) in self.orders.items() if order.status not in _UNSENT}
 
     @property
     def next_boot_epoch(self) -> int:

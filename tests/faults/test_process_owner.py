@@ -124,9 +124,11 @@ def test_p5_p11_an_executor_that_dies_in_a_stop_comes_back_and_resolves_its_orde
         assert before.open_plans
         os.kill(pids[name], signal.SIGKILL)
         os.kill(pids["venues"], signal.SIGCONT)
-        engine.end()
-        assert engine.past().boot_epoch > before.boot_epoch, "another life of the executor"
-        assert_nothing_late_or_open(engine.past())
+        [said] = engine.end()["inputs"][0]["outcomes"]
+        past = engine.past()
+        assert past.boot_epoch > before.boot_epoch, "another life of the executor"
+        assert_nothing_late_or_open(past)
+        assert said["orders"] == len(past.sent) > len(past.sent - before.sent), "of both lives"
 
 
 @pytest.mark.soak
