@@ -151,8 +151,9 @@ def stopping(owner: Owner) -> threading.Thread:
 
 
 def until_begun(owner: Owner, name: str, times: int) -> None:
+    """Wait until it was begun so often, and its ward is the last of these lives."""
     end_s = time.monotonic() + 60
-    while owner.begun.count(name) < times:
+    while owner.begun.count(name) < times or owner.ward(name).process.poll() is not None:
         assert time.monotonic() < end_s, f"{name} begun {owner.begun.count(name)} times"
         time.sleep(0.01)
 
