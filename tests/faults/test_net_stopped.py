@@ -88,10 +88,10 @@ class Wishes:
         self._since_s = time.monotonic()
 
     def now(self) -> dict[Name, int]:
-        """Times that a book was wanted; of those that were."""
+        """When a book was wanted last; of those that were."""
         seen = self._engine.eye.seen
-        times = {name: int(self._tables[name[0]].rows[one.slot]["times"]) for name, one in seen.items()}
-        return {name: n for name, n in times.items() if n}
+        asked = {name: int(self._tables[name[0]].rows[one.slot]["wanted_ns"]) for name, one in seen.items()}
+        return {name: at_ns for name, at_ns in asked.items() if at_ns}
 
     def have_ended(self) -> bool:
         """Whether nothing was wanted again for longer than what does not come is waited for."""
