@@ -53,6 +53,10 @@ MULTIPLIER: Final = 0x5851_F42D_4C95_7F2D
 # The claims, of the best run, for records of one line; of peers, median of the pairs.
 P50_NS_MAX: Final = {"overwriting": 75, "refusing": 100}
 P99_NS_MAX: Final = 200
+KINDS: Final = {  # by payload; what is on the way of money is wide, and checked
+    PAYLOAD_BYTES[0]: ("overwriting", "refusing"),
+    PAYLOAD_BYTES[1]: ("overwriting", "refusing", "checked"),
+}
 RECORDS_PER_S_MIN: Final = 100_000_000
 TIMES_MIN: Final = {"multiprocessing.Queue": 200, "pyzmq": 200, "redis": 400, "iceoryx2": 30}
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
@@ -120,7 +124,8 @@ def stamp(counter: int, scratch: int) -> int:
 def receiver(kind: str, width: int, directory: Path, core: int) -> int:
     """Serve runs: a line ``first count label`` comes in, one line of JSON goes out."""
     os.sched_setaffinity(0, {core})
-    ring: Ring = (RefusingRing if kind == "refusing" else OverwritingRing).attach("bench", width, directory)
+    made_as = OverwritingRing if kind == "overwriting" else RefusingRing
+    ring: Ring = made_as.attach("bench", width, directory)
     reader = ring.reader("receiver", 0) if isinstance(ring, RefusingRing) else ring.reader()
     histograms = Histograms.attach("latency", directory)
     tally, clock = np.zeros(4, np.int64), calibrated()
@@ -218,10 +223,13 @@ class Runs:
 def runs_of(kind: str, width: int, directory: Path, core: int) -> Iterator[Runs]:
     """A ring in ``directory`` with a receiver on ``core``, for RUNS paced runs."""
     ring: Ring
-    if kind == "refusing":
-        ring = RefusingRing.create(CAPACITY, width, ("receiver",), name="bench", directory=directory)
-    else:
+    if kind == "overwriting":
         ring = OverwritingRing.create(CAPACITY, width, name="bench", directory=directory)
+    else:
+        is_checked = kind == "checked"
+        ring = RefusingRing.create(
+            CAPACITY, width, ("receiver",), name="bench", directory=directory, checked=is_checked
+        )
     labels = ["warm", *(f"paced{run}" for run in range(RUNS))]
     histograms = Histograms.create(labels, name="latency", directory=directory)
     clock = calibrated()
@@ -276,13 +284,13 @@ def from_python() -> dict[str, float]:
 
 
 def measure(result: Result) -> None:
-    """Both rings, both widths; peers beside those of one line."""
+    """Both rings, both widths, and a checked one; peers beside those of one line."""
     allowed = os.sched_getaffinity(0)
     core = pin()
     parent = TMPFS if os.access(TMPFS, os.W_OK) else None
     try:
         for width in PAYLOAD_BYTES:
-            for kind in P50_NS_MAX:
+            for kind in KINDS[width]:
                 is_first = width == PAYLOAD_BYTES[0] and kind == "overwriting"
                 with (
                     tempfile.TemporaryDirectory(dir=parent) as folder,

@@ -278,6 +278,7 @@ class SupervisorConfig:
     settled_ns: int = required(MOMENT_NS, WAIT_MAX_NS)
     restarts_max: int = required(0, 10_000)
     silent_max_ns: int = required(NS_PER_S, WAIT_MAX_NS)
+    start_max_ns: int = required(NS_PER_S, WAIT_MAX_NS)
     drain_max_ns: int = required(0, WAIT_MAX_NS)
     orphan_max_ns: int = required(0, NS_PER_DAY)
 

@@ -112,6 +112,8 @@ class Reason(IntEnum):
     RESTARTED = 605
     ACCOUNT_DIFFERS = 606
     JOURNAL_FULL = 607
+    MESSAGE_GARBLED = 608
+    SETTLEMENT_DIFFERS = 609
 
 
 def label(code: int) -> str:

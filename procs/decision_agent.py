@@ -10,7 +10,7 @@ from engine.reasons import Reason
 from engine.records import DECISION, DecisionStage, SignalKind
 from procs.decision_log import DecisionLog
 from procs.paper_result import KindCount, size_class
-from procs.wires import LOG_READER, Wires, take
+from procs.wires import LOG_READER, Wires
 from shm.ring import Reader, Records
 
 
@@ -28,6 +28,7 @@ class DecisionAgent:
         self.log = log
         self.kinds: dict[SignalKind, KindCount] = {}
         self.watch = watch
+        self._wires = wires
         self._readers: list[tuple[Reader, Records]] = []
         for stage in DecisionStage:
             if stage in wires.decisions:
@@ -42,7 +43,7 @@ class DecisionAgent:
         del now_ns
         work = 0
         for reader, decisions in self._readers:
-            n_cells = take(reader, "decisions")
+            n_cells = self._wires.take(reader, "decisions")
             for index in range(n_cells):
                 self._take(decisions[index])
             work += n_cells

@@ -15,12 +15,13 @@ import numpy as np
 
 from engine.execution.recovery import Past
 from engine.ledger.journal import BOOT, OPENING, RISK, EntryKind, Journal
-from engine.ledger.ledger import Ledger, Position
+from engine.ledger.ledger import Key, Ledger, Position
 from engine.ledger.marks import is_believed, mark_ledger_micros
 from engine.reasons import Reason
 from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
 from engine.risk.gate import Gate, RiskWords
 from engine.units import NS_PER_DAY, NS_PER_S
+from procs.disputes import DisputeBoard
 from procs.halt import HaltFollower
 from procs.view import BookView
 from procs.wires import Wires
@@ -85,7 +86,8 @@ class Desk:
     """Accounts of one engine, and its journal as the executor knows it (``engine.execution.ports.Journal``).
 
     ``marked_ns``: when equity was last computed. ``watch`` is shown every report that was journaled.
-    ``is_full``: whether the journal has no more room to come; then the gate is halted.
+    ``is_full``: whether the journal has no more room to come; then the gate is halted. ``on_halt`` is told
+    the reason of a halt that is ours, and why in one line, before the gate is halted.
     """
 
     def __init__(
@@ -102,6 +104,9 @@ class Desk:
         self.gate = gate
         self.marked_ns = 0
         self.watch: Callable[[np.void], None] | None = None
+        self.on_halt: Callable[[Reason, str], None] | None = None
+        self.disputes = DisputeBoard(wires.disputes)
+        self._names: dict[Key, bytes] = {}  # of markets, as the journal has them
         self._is_full = is_full
         self._view = view
         self._wires = wires
@@ -124,8 +129,11 @@ class Desk:
             self.open(cash_micros, now_ns)
 
     def _take_over(self, past: Past) -> None:
-        """Show ledger, gate and tables what was there; limits go on counting from where they did."""
-        self.ledger = past.ledger
+        """Show ledger, gate and tables what was there; limits go on counting from where they did.
+
+        A settlement in dispute that the one before us did not live to halt for halts now.
+        """
+        self.ledger, self._names = past.ledger, past.markets
         for slot in range(len(self._wires.positions)):  # what an executor before this one promised is shown
             if self._wires.positions.read(slot, self._position) and self._position["reserved_micros"][0]:
                 self._shown_micros[slot] = int(self._position["reserved_micros"][0])
@@ -145,6 +153,16 @@ class Desk:
         self._sure_micros = words.day_start_micros
         self._kept = words
         self.gate.set_equity(self.equity_micros(), sure=False)
+        for key in self.ledger.disputes():
+            line = self._show_dispute(key)
+            if key in past.unheard:
+                self.halt(Reason.SETTLEMENT_DIFFERS, line)
+
+    def halt(self, reason: Reason, line: str) -> None:
+        """Send nothing any more, for what was found here."""
+        if self.on_halt is not None:
+            self.on_halt(reason, line)
+        self.gate.halt(reason)
 
     def open(self, cash_micros: Mapping[Venue, int], now_ns: int) -> None:
         """Journal the opening cash of each venue and start the day with it."""
@@ -165,6 +183,9 @@ class Desk:
         It outlives this process; ``commit`` makes it outlive the machine, before any request leaves.
         """
         self.journal.write(kind, record)
+        if kind == EntryKind.MARKET:
+            key = int(record["venue"]), int(record["slot"]), int(record["generation"])
+            self._names[key] = bytes(record["symbol"])
         if kind == EntryKind.REPORT and self.watch is not None:
             self.watch(record)
         if kind == EntryKind.REPORT and int(record["kind"]) in _MOVES_CASH:
@@ -203,14 +224,23 @@ class Desk:
             self._tell_position(slot, generation, self.ledger.positions.get(key, Position()))
 
     def _follow(self, report: np.void) -> None:
-        self.ledger.apply_report(report)
         venue, slot = int(report["venue"]), int(report["slot"])
         position = self.ledger.position(venue, slot, int(report["generation"]))
+        knew_it = position.dispute is not None
+        self.ledger.apply_report(report)
         yes_e6, no_e6 = position.size_e6
         self.gate.set_position(slot, yes_e6, no_e6, sum(position.cost_micros))
         self._tell_position(slot, int(report["generation"]), position)
         self._tell_account(venue)
         self._stale = True
+        if position.dispute is not None and not knew_it:
+            line = self._show_dispute((venue, slot, int(report["generation"])))
+            self.halt(Reason.SETTLEMENT_DIFFERS, line)
+
+    def _show_dispute(self, key: Key) -> str:
+        """Put a settlement in dispute where everybody sees it; the line that says what it is."""
+        name = self._names.get(key, b"").decode(errors="replace")
+        return self.disputes.show(key, name, self.ledger.disputes()[key])
 
     def _reserved_micros(self, slot: int) -> int:
         """What orders in flight may cost at most."""

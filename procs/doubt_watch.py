@@ -4,8 +4,10 @@ A book in doubt, and one that never had a snapshot, is named to the feed, which 
 twice. So is one that another reader of the same updates has lost, however well ours is, and a LIVE book that
 nothing was heard of for ``silence_ns``, for a venue can lose a single market of a connection that is well:
 the answer shows that it is still there. Without one it falls into doubt after twice as long. Looking costs a
-comparison over all rows, and a call for each book that waits: every LOOK_EVERY_NS while rows change or
-somebody wants a book, else every WHOLE_EVERY_NS.
+comparison over all rows, and a call for each book that is named: every LOOK_EVERY_NS while rows change or
+somebody wants a book, else every WHOLE_EVERY_NS. Thousands may wait, as at a start; a look names NAMED_MAX of
+them at most, those with stakes first, and the next look goes on behind them: that is still more than any
+venue's budget lets be asked for, and nobody's frames wait for the others.
 
 The rows may be those of another process, read from shared memory a moment ago, and what is told of a book may
 take a moment to show in its row: a silence is told once.
@@ -30,6 +32,13 @@ LOOK_EVERY_NS: Final = 50_000_000
 WHOLE_EVERY_NS: Final = (
     250_000_000  # a look at every book, though none has changed: what waits is asked for again
 )
+
+NAMED_MAX: Final = 128  # of one list in one look
+
+_LIVE: Final = int(Trust.LIVE)  # comparing a number of numpy's with an enum's member takes microseconds
+
+Slots = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _WAITING: Final = np.zeros(max(Trust) + 1, np.bool_)
 _WAITING[[Trust.UNSYNCED, Trust.SUSPECT, Trust.RESYNC]] = True
@@ -59,18 +68,40 @@ class Books(Protocol):
         ...
 
 
-def with_stakes(positions: Records) -> Callable[[int], bool]:
-    """Whether something is held in a slot, or an order in flight; ``positions``: POSITION_ROW by slot.
+def with_stakes(positions: Records) -> Callable[[Slots], Mask]:
+    """In which slots something is held, or an order in flight; ``positions``: POSITION_ROW by slot.
 
     A sale reserves no cash, but sells what is held. The rows are another process's, and read as they are: one
     that is being written may be taken for urgent, or for routine until the next look.
     """
+    columns = [positions[name] for name in ("reserved_micros", "yes_e6", "no_e6")]
 
-    def has_orders(slot: int) -> bool:
-        row = positions[slot]
-        return bool(row["reserved_micros"] or row["yes_e6"] or row["no_e6"])
+    def has_orders(slots: Slots) -> Mask:
+        found = np.zeros(len(slots), np.bool_)
+        for column in columns:
+            found |= column[slots] != 0
+        return found
 
     return has_orders
+
+
+class Turns:
+    """Serves lists of slots that may be too long for one look, none of them for ever before another."""
+
+    def __init__(self) -> None:
+        self._from = [0, 0]  # by urgency: slot that the next list is begun at
+
+    def next(self, slots: Slots, is_urgent: Mask) -> list[tuple[int, bool]]:
+        """At most NAMED_MAX of ``slots`` (ascending), each with whether it is urgent: those first."""
+        served: list[tuple[int, bool]] = []
+        for urgent in (True, False):
+            some = slots[is_urgent == urgent]
+            at = int(np.searchsorted(some, self._from[urgent]))
+            some = np.concatenate((some[at:], some[:at]))[: NAMED_MAX - len(served)]
+            if len(some):
+                self._from[urgent] = int(some[-1]) + 1
+            served += [(slot, urgent) for slot in some.tolist()]
+        return served
 
 
 class DoubtWatch:
@@ -78,7 +109,7 @@ class DoubtWatch:
 
     It answers whether any has changed; without one any row may have changed at any time.
 
-    ``has_orders``: whether we have some in a slot. ``wanted``: WANTED_ROW by slot, where another reader says
+    ``has_orders``: in which slots we have some. ``wanted``: WANTED_ROW by slot, where another reader says
     that it wants a snapshot. ``now_ns`` is of the clock that stamps receipt. ``asked`` counts books that were
     asked for, ``silent`` those that were told to be silent.
     """
@@ -90,7 +121,7 @@ class DoubtWatch:
         feed: Feed,
         silence_ns: int,
         refresh: Callable[[], bool] = lambda: True,
-        has_orders: Callable[[int], bool] | None = None,
+        has_orders: Callable[[Slots], Mask] | None = None,
         wanted: Records | None = None,
     ) -> None:
         self.asked = 0
@@ -103,7 +134,9 @@ class DoubtWatch:
         self._has_orders = has_orders
         self._refs: dict[int, MarketRef] = {}
         self._symbols: dict[int, tuple[str, ...]] = {}
-        self._slots = np.empty(0, np.int64)
+        self._slots: Slots = np.empty(0, np.int64)
+        self._trusts, self._heard_ns = rows["trust"], rows["recv_ns"]
+        self._quiet, self._doubted, self._wishes = Turns(), Turns(), Turns()
         self._waited = np.zeros(len(rows), np.bool_)  # by slot, when it was looked at last
         self._lost = np.zeros(len(rows), np.bool_)  # by slot: told to be silent, and not heard of since
         self._asked_live: dict[
@@ -129,9 +162,9 @@ class DoubtWatch:
         if not has_news and 0 < self._whole_ns - now_ns <= WHOLE_EVERY_NS:
             return 0
         self._whole_ns = now_ns + WHOLE_EVERY_NS
-        trusts = self._rows["trust"][self._slots]
-        ages_ns = np.where(trusts == Trust.LIVE, now_ns - self._rows["recv_ns"][self._slots], 0)
-        for slot in self._slots[self._waited[self._slots] & (trusts == Trust.LIVE)].tolist():
+        trusts = self._trusts[self._slots]
+        ages_ns = np.where(trusts == _LIVE, now_ns - self._heard_ns[self._slots], 0)
+        for slot in self._slots[self._waited[self._slots] & (trusts == _LIVE)].tolist():
             for symbol in self._symbols[slot]:
                 self._feed.snapshot_arrived(symbol)
         self._tell_answered()
@@ -139,43 +172,47 @@ class DoubtWatch:
         silent = self._slots[is_lost & ~self._lost[self._slots]].tolist()
         self._lost[self._slots] = is_lost
         for slot in silent:
-            heard_ns = int(self._rows["recv_ns"][slot])
-            self._books.doubt(self._refs[slot], Reason.FEED_SILENT, heard_ns, now_ns)
+            self._books.doubt(self._refs[slot], Reason.FEED_SILENT, int(self._heard_ns[slot]), now_ns)
         is_quiet = (ages_ns >= self._silence_ns) & ~is_lost
-        asked = sum(self._ask(slot) for slot in self._slots[is_quiet].tolist())
-        waiting = _WAITING[self._rows["trust"][self._slots]]
+        asked = len(self._ask(self._quiet, self._slots[is_quiet]))
+        waiting = _WAITING[self._trusts[self._slots]]
         self._waited[self._slots] = waiting
-        for slot in self._slots[waiting].tolist():
-            if self._ask(slot):
-                asked += 1
-                self._books.resync_requested(self._refs[slot], now_ns)
-        asked += self._serve()
+        doubted = self._ask(self._doubted, self._slots[waiting])
+        for slot in doubted:
+            self._books.resync_requested(self._refs[slot], now_ns)
+        asked += len(doubted) + self._serve()
         self.asked += asked
         self.silent += len(silent)
         return asked + len(silent)
 
     def _tell_answered(self) -> None:
         """A LIVE book that was asked for has been heard of since: the next need of it is a new one."""
-        heard_ns, trusts = self._rows["recv_ns"], self._rows["trust"]
         for slot, before_ns in list(self._asked_live.items()):
-            if trusts[slot] != Trust.LIVE or heard_ns[slot] > before_ns:
+            if int(self._trusts[slot]) != _LIVE or self._heard_ns[slot] > before_ns:
                 del self._asked_live[slot]
                 for symbol in self._symbols[slot]:
                     self._feed.snapshot_arrived(symbol)
 
-    def _unserved(self) -> npt.NDArray[np.int64]:
+    def _unserved(self) -> Slots:
         """Slots that another reader wants, and that were not asked for since."""
-        is_wanted: npt.NDArray[np.bool_] = self._wanted["wanted_ns"][self._slots] != self._served[self._slots]
+        is_wanted: Mask = self._wanted["wanted_ns"][self._slots] != self._served[self._slots]
         return self._slots[is_wanted]
 
     def _serve(self) -> int:
         """Ask for what another reader wants, until it can be asked for; how many books."""
-        served = [slot for slot in self._unserved().tolist() if self._ask(slot)]
+        served = self._ask(self._wishes, self._unserved())
         self._served[served] = self._wanted["wanted_ns"][served]
         return len(served)
 
-    def _ask(self, slot: int) -> bool:
-        urgent = self._has_orders is not None and self._has_orders(slot)
-        if self._rows["trust"][slot] == Trust.LIVE:
-            self._asked_live.setdefault(slot, int(self._rows["recv_ns"][slot]))
-        return sum(self._feed.want_snapshot(symbol, urgent=urgent) for symbol in self._symbols[slot]) > 0
+    def _ask(self, turns: Turns, slots: Slots) -> list[int]:
+        """Name some of ``slots`` to the feed; those that it will ask for now."""
+        none = np.zeros(len(slots), np.bool_)
+        is_urgent = none if self._has_orders is None else self._has_orders(slots)
+        taken = []
+        for slot, urgent in turns.next(slots, is_urgent):
+            if int(self._trusts[slot]) == _LIVE:
+                self._asked_live.setdefault(slot, int(self._heard_ns[slot]))
+            wanted = [self._feed.want_snapshot(symbol, urgent=urgent) for symbol in self._symbols[slot]]
+            if any(wanted):
+                taken.append(slot)
+        return taken

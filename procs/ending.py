@@ -9,7 +9,9 @@
 
 The first to end is the process with the executor (``Description.endings``): it opens nothing more, cancels
 what rests, and waits until every plan has come to its end, for as long as ``drain_max_ns``. Those that it
-hears of run until it has gone. Nobody has to hand out turns: that a process lives its lock says.
+hears of run until it has gone, and that is: until it has said so. One that has died is begun again by the
+owner, while there is one, to resolve what it had in flight. Nobody has to hand out turns: that a process
+lives its lock says.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ LATER_NS: Final = 5 * NS_PER_S  # who waits for others waits that much longer th
 class Ending:
     """Of the process ``name``. ``begin`` is called once, when it is to leave, with nothing to be opened.
 
-    Times are of the monotonic clock.
+    ``ended_well``: whether the process of that name has said that it ended as asked. Times are of the
+    monotonic clock.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class Ending:
         path: Path,
         words: ControlWords,
         begin: Callable[[], object],
+        ended_well: Callable[[str], bool],
     ) -> None:
         self.is_leaving = False
         self._path = path
         self._words = words
         self._begin = begin
+        self._ended_well = ended_well
         self._drains = Role.EXECUTOR in description.process(name).roles
         self._before = description.endings[: description.endings.index(name)]
         self._config = description.config.supervisor
@@ -61,7 +66,7 @@ class Ending:
         if self._words.is_set(Word.STOPPING):
             self._leave(now_ns)
         if self.is_leaving and self._waits:
-            self._waits = any(process_lives(self._path, name) for name in self._before)
+            self._waits = any(self._is_awaited(name) for name in self._before)
 
     def terminate(self, now_ns: int) -> None:
         """SIGTERM has come: for this process alone, whatever the others do."""
@@ -83,6 +88,13 @@ class Ending:
             self.is_leaving = True
             self._until_ns = now_ns + self._config.drain_max_ns + (0 if self._drains else LATER_NS)
             self._begin()
+
+    def _is_awaited(self, name: str) -> bool:
+        """Whether a process before us lives, or is the executor's, died, and will be begun again."""
+        if process_lives(self._path, name):
+            return True
+        drains = name == self._before[0]
+        return drains and not self._ended_well(name) and owner_lives(self._path)
 
     def _is_orphan(self, now_ns: int) -> bool:
         """Whether the engine has had no owner for too long."""

@@ -28,7 +28,7 @@ from procs.agent import NEVER_NS
 from procs.catalog_segment import CatalogView
 from procs.desk import Desk
 from procs.ladder import ExecutorRung
-from procs.wires import ReaderFenced, Wires, publish_each, take
+from procs.wires import ReaderFenced, Wires, publish_each
 from shm.layout import ReaderState
 from shm.ring import Reader, Records, RefusingRing
 
@@ -64,7 +64,6 @@ class ExecutorAgent:
         self.results: list[PlanResult] = []
         self.orders = 0
         self._rung = rung
-        self.order_statuses: dict[int, int] = {}  # OrderStatus by order id, as last told
         self._plans = _join(wires.plans)
         self._heads = self._plans.records(PLAN_HEAD)
         self._legs = self._plans.records(PLAN_LEG)
@@ -117,8 +116,8 @@ class ExecutorAgent:
 
     def _take_reports(self, now_ns: int) -> int:
         work = 0
-        for reader, reports in self._reports.values():
-            n_reports = take(reader, "reports")
+        for venue, (reader, reports) in self._reports.items():
+            n_reports = self._wires.take(reader, f"reports.{venue.name.lower()}")
             for index in range(n_reports):
                 if self._rung is not None:
                     self._rung.heard(reports[index])
@@ -130,7 +129,7 @@ class ExecutorAgent:
 
     def _take_plans(self, now_ns: int) -> int:
         work = 0
-        while (n_cells := take(self._plans, "plans", 1)) > 0:
+        while (n_cells := self._wires.take(self._plans, "plans", 1)) > 0:
             if int(self._heads[0]["plan_id"]) in self._missed:
                 self._missed.remove(int(self._heads[0]["plan_id"]))
             else:
@@ -152,7 +151,7 @@ class ExecutorAgent:
         self._restart = None
         self.differences = restart.differences
         if self.differences:
-            self.desk.gate.halt(Reason.ACCOUNT_DIFFERS)
+            self.desk.halt(Reason.ACCOUNT_DIFFERS, "; ".join(self.differences))
         events = np.array([restart_event(now_ns), *self._retold])
         publish_each(self._wires.events, events, "events")
         self._take_missed_plans(now_ns)
@@ -161,7 +160,7 @@ class ExecutorAgent:
         """Take the plans in the ring that no executor knows; those still to come must not count twice."""
         seen = self._wires.plans.observer()
         heads, legs = seen.records(PLAN_HEAD), seen.records(PLAN_LEG)
-        while (n_cells := seen.poll(1)) > 0:
+        while (n_cells := self._wires.take(seen, "plans", 1)) > 0:
             plan_id = int(heads[0]["plan_id"])
             if not self.executor.knows_plan(plan_id):
                 self._missed.add(plan_id)
@@ -182,8 +181,6 @@ class ExecutorAgent:
             self._rung.sent(out.requests[: out.n_requests], plan)
         for event in out.events[: out.n_events]:
             self.desk.on_event(event)
-            if int(event["order_id"]):
-                self.order_statuses[int(event["order_id"])] = int(event["status"])
         publish_each(self._wires.events, out.events[: out.n_events], "events")
         publish_each(
             self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"

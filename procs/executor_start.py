@@ -69,6 +69,9 @@ def start_executor(
     _show_markets(past, site)
     gate = Gate(site.limits, site.markets.rows, site.view.rows)
     desk = Desk(journal, gate, site.view, site.wires, is_full)
+    if site.halt is not None:
+        switch = site.halt
+        desk.on_halt = lambda reason, line: switch.latch(reason, ExecutorAgent.role, line)
     ids = IdSource(max(past.next_boot_epoch, site.boot_epoch))
     desk.begin(past, ids.boot_epoch, cash_micros, now_ns)
     follower = None if site.halt is None else _follow(site.halt, gate)

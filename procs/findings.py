@@ -16,9 +16,9 @@ import numpy as np
 from engine.book.store import BookStore
 from engine.catalog.catalog import Catalog
 from engine.errors import EngineRunning
+from engine.execution.recovery import recover
 from engine.ledger.journal import read_journal
-from engine.ledger.ledger import Ledger
-from engine.records import OrderStatus, Side, Trust, Venue
+from engine.records import Side, Trust, Venue
 from engine.venues.counts import Count
 from procs.decision_agent import DecisionAgent
 from procs.executor import ExecutorAgent
@@ -53,7 +53,10 @@ class BookFound:
 
 @dataclass(frozen=True, slots=True)
 class DeskFound:
-    """Accounts, and what became of orders; ``accounts`` without the venue's own word."""
+    """Accounts, and what became of orders; ``accounts`` without the venue's own word.
+
+    ``orders`` were sent, ``plans`` taken and done; ``drawdown_ppm`` is that since the last start.
+    """
 
     orders: int
     plans: int
@@ -142,15 +145,21 @@ def book_found(stores: Mapping[Venue, BookStore], catalog: Catalog, lost: int) -
 
 
 def desk_found(executor: ExecutorAgent, journal: bytes) -> DeskFound:
-    """Accounts at the end; AssertionError unless the journal alone gives the same."""
+    """Accounts at the end; AssertionError unless the journal alone gives the same.
+
+    What is counted is of all lives of the executor, for the journal is.
+    """
     desk = executor.desk
     gate, ledger = desk.gate, desk.ledger
     ledger.verify()
-    _check_journal(journal, ledger)
-    statuses = Counter(OrderStatus(status).name.lower() for status in executor.order_statuses.values())
+    past = recover(read_journal(journal))
+    past.ledger.verify()
+    if past.ledger.accounts != ledger.accounts or past.ledger.positions != ledger.positions:
+        raise AssertionError("the journal does not give the accounts of the run")
+    statuses = Counter(order.status for _, order in past.orders.values())
     return DeskFound(
-        orders=executor.orders,
-        plans=len(executor.results),
+        orders=len(past.sent),
+        plans=len(past.plans.keys() & past.ends.keys()),
         fills=ledger.fills,
         fees_micros=ledger.fees_micros(),
         realised_micros=ledger.realised_micros(),
@@ -158,7 +167,7 @@ def desk_found(executor: ExecutorAgent, journal: bytes) -> DeskFound:
         cost_held_micros=ledger.locked_micros(),
         drawdown_ppm=gate.drawdown_max_ppm,
         stopped_by=gate.stopped_by.name.lower() if gate.stopped_by else "",
-        statuses=dict(statuses),
+        statuses={status.name.lower(): times for status, times in statuses.items()},
         accounts={
             Venue(venue).name.lower(): VenueAccount(
                 opening_micros=account.opening_micros,
@@ -169,14 +178,6 @@ def desk_found(executor: ExecutorAgent, journal: bytes) -> DeskFound:
             for venue, account in ledger.accounts.items()
         },
     )
-
-
-def _check_journal(journal: bytes, ledger: Ledger) -> None:
-    again = Ledger()
-    again.replay(read_journal(journal))
-    again.verify()
-    if again.accounts != ledger.accounts or again.positions != ledger.positions:
-        raise AssertionError("the journal does not give the accounts of the run")
 
 
 def log_found(decisions: DecisionAgent, watch: SessionWatch | None) -> LogFound:

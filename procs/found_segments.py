@@ -65,6 +65,7 @@ class ReaderNumbers:
     lost_cells: int
     lost_messages: int
     laps: int
+    garbled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,7 @@ def _numbers(name: str, header: np.void) -> RingNumbers:
                 lost_cells=int(block["lost_cells"]),
                 lost_messages=int(block["lost_messages"]),
                 laps=int(block["laps"]),
+                garbled=int(block["garbled"]),
             )
             for block in header["readers"][: int(header["n_gating"])]
         ),

@@ -30,6 +30,7 @@ Layout = np.dtype[np.void]
 MODULES: Final = {
     "Messages of the rings, rows of the tables": ("engine.records",),
     "Books in doubt": ("procs.book_notes", "procs.lost_books"),
+    "Settlements in dispute": ("procs.disputes",),
     "The catalog": ("engine.catalog.catalog", "procs.catalog_segment"),
     "Engine time, turns, health, control words, the ladder": (
         "procs.pace",

@@ -138,10 +138,10 @@ class HaltSwitch:
             what = "NOT halted, no engine runs here" if alone else "halted until the next restart"
             raise LatchFailed(f"{self.path}: {failure.strerror}: {what}") from failure
 
-    def latch(self, reason: Reason) -> None:
-        """Make a halt or stop durable that a gate set (``engine.risk.gate.Gate.latch``); once a reason."""
+    def latch(self, reason: Reason, who: str = "gate", text: str = "") -> None:
+        """Make a halt or stop durable that a process found a reason for; once a reason."""
         if _name_of(reason) not in self.state().reasons or not self.in_force:
-            self.halt(reason, "gate")
+            self.halt(reason, who, text)
 
     def resume(self, reasons: Sequence[str]) -> HaltState:
         """Let orders pass again, for whoever names every reason there is; answers what was lifted.

@@ -212,6 +212,10 @@ class HealthTable:
         """Every row. A writer that died in its row leaves it torn: what is there is told as DEGRADED."""
         return [self._read_row(row) for row in range(len(self.table))]
 
+    def ended_well(self, name: str) -> bool:
+        """Whether the process of that name has said that it ended as asked."""
+        return any(row.name == name and row.state is ProcessState.STOPPED for row in self.read())
+
     def _read_row(self, row: int) -> ProcessHealth:
         whole = self.table.read(row, self._row)
         record = self._row[0] if whole else self.table.rows[row]  # torn, it is the best there is

@@ -23,6 +23,7 @@ from engine.records import (
 )
 from procs.catalog_segment import MARKET_NAME
 from procs.decision_log import Funnel
+from procs.disputes import DISPUTE_ROW
 from procs.operator_refusals import RefusedByState
 from shm.ring import Records, RefusingRing
 from shm.table import Table
@@ -31,6 +32,7 @@ NAMES: Final = "catalog.names"
 BOOKS: Final = "books"  # .VENUE
 POSITIONS: Final = "positions"
 ACCOUNTS: Final = "accounts"
+DISPUTES: Final = "disputes"
 DECISIONS: Final = "decisions"  # .STAGE
 POLLS_MAX: Final = 1 << 10  # a producer may publish while we read: some time it is enough
 
@@ -78,9 +80,17 @@ class LiveView:
 
     def positions(self) -> Iterator[tuple[str, np.void]]:
         """Name of the market and POSITION_ROW of each position that was ever held, by slot."""
-        table = self._table(POSITIONS, POSITION_ROW)
+        return self._named(POSITIONS, POSITION_ROW)
+
+    def disputes(self) -> Iterator[tuple[str, np.void]]:
+        """Name of the market and DISPUTE_ROW of each settlement that a venue states otherwise, by slot."""
+        return self._named(DISPUTES, DISPUTE_ROW)
+
+    def _named(self, name: str, dtype: np.dtype[np.void]) -> Iterator[tuple[str, np.void]]:
+        """Rows of a table by slot that were ever written, each with the name of its market."""
+        table = self._table(name, dtype)
         names = {(market.slot, market.generation): market.name for market in self.markets()}
-        row: Records = np.zeros(1, POSITION_ROW)
+        row: Records = np.zeros(1, dtype)
         for slot in range(len(table)):
             if table.version(slot) and table.read(slot, row):
                 key = (slot, int(row["generation"][0]))

@@ -127,6 +127,7 @@ def _reader_families(rings: Sequence[RingNumbers]) -> Iterator[Metric]:
         ("lost_cells", "Cells overwritten before a gating reader came to them"),
         ("lost_messages", "Messages overwritten before a gating reader came to them"),
         ("laps", "Times a gating reader was lapped"),
+        ("garbled", "Messages dropped because their checksum was wrong"),
     ):
         rows: Rows = [(at, getattr(reader, name)) for at, reader in readers]
         yield counters_of(f"ring_reader_{name}", text, _READER, rows)

@@ -25,7 +25,7 @@ from procs.catalog_segment import CatalogView
 from procs.ladder import OptimizerRung
 from procs.plan_post import PlanPost
 from procs.view import BookView
-from procs.wires import Wires, publish, publish_each, take
+from procs.wires import Wires, publish, publish_each
 from shm.ring import Records, cell_index
 
 
@@ -79,7 +79,7 @@ class OptimizerAgent:
         work = self._take_events()
         if self._post is not None:
             return work + self._work_compiled(self._post, now_ns)
-        while (n_cells := take(self._signals, "signals", SIGNALS_MAX)) > 0:
+        while (n_cells := self._wires.take(self._signals, "signals", SIGNALS_MAX)) > 0:
             work += n_cells
             self._decide(self._split(n_cells), now_ns)
         return work
@@ -98,7 +98,7 @@ class OptimizerAgent:
         return work
 
     def _take_events(self) -> int:
-        n_events = take(self._events, "events")
+        n_events = self._wires.take(self._events, "events")
         for index, (fill_e6, plan_id, plan_done) in enumerate(self._facts[:n_events].tolist()):
             event = self._event_rows[index]
             if fill_e6 or not plan_id:

@@ -24,9 +24,11 @@ import uvloop
 from engine import typed_tree
 from engine.config import ProcessConfig, Role
 from engine.errors import ConfigError
+from engine.reasons import Reason
 from engine.units import PPM
 from procs.book_notes import NoteWriter
 from procs.boot_epoch import next_boot_epoch
+from procs.control_words import ControlWords
 from procs.ending import Ending
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
@@ -126,9 +128,16 @@ class EngineProcess:
         self._frames_heard = 0
         self._turns = 0
         self._beat_ns = 0
-        self._ending: Ending | None = None
-        if self._is_live:
-            self._ending = Ending(description, name, self._path, self._halt.words, self._leave_off)
+        self._ending = self._make_ending(self._halt.words) if self._is_live else None
+
+    def _on_garbled(self, line: str) -> None:
+        """A message was not what was published: halt every order, and say why."""
+        self._halt.latch(Reason.MESSAGE_GARBLED, self._name, line)
+        self._health.set_state(self._state(), line)
+
+    def _make_ending(self, words: ControlWords) -> Ending:
+        ended_well = HealthTable.attach(self._path).ended_well
+        return Ending(self._description, self._name, self._path, words, self._leave_off, ended_well)
 
     def _joined(self) -> list[Segment]:
         """Segments beside the rings that must stay what they are: without control nobody could halt us."""
@@ -180,6 +189,7 @@ class EngineProcess:
         roles = [role.name.lower() for role in config.roles]
         self._health = HealthTable.attach(self._path).writer(self._name)
         self._health.start(roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
+        self._parts.wires.alarm.halt = self._on_garbled
 
     def run(self) -> None:
         """Turn until the run ends or somebody asks to stop, then leave what was found."""

@@ -137,6 +137,7 @@ class _Player:
             raise RecordingFormat(f"{header.agent}: no agent of this name can be played")
         given = named_input(description.input, config)
         wires = Wires.create(VENUES, config.engine.market_slots)
+        wires.alarm.halt = lambda _line: None  # whom it halted the run's words say
         tapes = PlayingTapes(wires, header.agent, self._tape)
         stages = Stages(
             EngineParts(config, given.scene, wires, (role,), header.boot_epoch, tapes),

@@ -26,7 +26,7 @@ from engine.records import (
 from engine.sim.venue import SimVenue
 from procs.agent import NEVER_NS, VENUE, Follow, role_at
 from procs.lost_books import LostBooks
-from procs.wires import Wires, publish_each, take
+from procs.wires import Wires, publish_each
 from shm.ring import Records
 
 BATCH_CELLS: Final = 4_096
@@ -93,6 +93,7 @@ class SimVenueAgent:
         self._reader = wires.updates[venue].reader(batch_cells=BATCH_CELLS)
         self._updates = self._reader.records(BOOK_UPDATE)
         self._requests = wires.requests[venue].resume("venue", 0)
+        self._wires, self._heard_as = wires, f"requests.{venue.name.lower()}"
         self._orders = self._requests.records(ORDER_REQUEST)
         self._reports = wires.reports[venue]
 
@@ -114,7 +115,7 @@ class SimVenueAgent:
         work = self._market_data(now_ns)
         if self._lost is not None:
             work += self._lost.look(now_ns)
-        requests = take(self._requests, "requests")
+        requests = self._wires.take(self._requests, self._heard_as)
         for index in range(requests):
             self.sim.on_request(self._orders[index], now_ns)
         work += requests

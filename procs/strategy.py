@@ -19,7 +19,7 @@ from procs.ladder import StrategyRung
 from procs.top_kernel import Stop
 from procs.top_scan import TopScan
 from procs.view import BookView
-from procs.wires import RingFull, Wires, publish, publish_each, take
+from procs.wires import RingFull, Wires, publish, publish_each
 from shm.ring import Records
 
 BATCH_CELLS: Final = 1_024
@@ -131,7 +131,7 @@ class StrategyAgent:
         return self._catch_up(venue, now_ns) if is_lapped else 0
 
     def _work_one_by_one(self, now_ns: int) -> int:
-        work = self._take_in(take(self._events, "events"))
+        work = self._take_in(self._wires.take(self._events, "events"))
         for venue, (reader, tops) in self._readers.items():
             n_tops = max(reader.poll(), 0)
             if n_tops and self._follow is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -109,7 +110,9 @@ class Supervisor:
         supervisor._is_new = False  # trading goes on, whatever keeps those beside it from running
         for process in description.processes:
             found = supervisor._wardship.find(
-                process.name, ("proc", process.name), supervisor._has_stopped(process.name)
+                process.name,
+                ("proc", process.name),
+                partial(supervisor._health.ended_well, process.name),
             )
             if found is not None:
                 supervisor._wards[process.name] = found
@@ -147,7 +150,7 @@ class Supervisor:
             for name, ward in self._wards.items():
                 self._look_at(name, ward, now_s)
             if self._is_live:
-                self._kill_hanging()
+                self._kill_hanging(now_s)
             on_look()
             time.sleep(LIVE_LOOK_S if self._is_live else LOOK_S)
 
@@ -155,15 +158,21 @@ class Supervisor:
         """End every process, one after another (``Description.endings``).
 
         Live they are told by the word and go by themselves, when orders and plans in flight are over or have
-        had their time. Who does not, and whoever is stopped in a replay, is asked by SIGTERM.
+        had their time; an executor that dies meanwhile is begun again to resolve what it had. Who does not
+        go, and whoever is stopped in a replay, is asked by SIGTERM.
         """
         if self._is_live:
             self._words.set(Word.STOPPING)
-            until_s = time.monotonic() + self._config.drain_max_ns / NS_PER_S + STOP_S_MAX
-            while time.monotonic() < until_s and any(
-                ward.process.poll() is None for ward in self._wards.values()
-            ):
+            now_s = time.monotonic()
+            until_s = now_s + self._config.drain_max_ns / NS_PER_S + STOP_S_MAX
+            executor = self._wards.get(self.executor)
+            if executor is not None and executor.due_s:
+                executor.due_s = now_s  # nobody has the time to wait for it
+            while now_s < until_s and self._any_lives():
+                if executor is not None:
+                    self._bring_back(executor, now_s)
                 time.sleep(LOOK_S)
+                now_s = time.monotonic()
         for name in self._description.endings:
             if name in self._wards:
                 end(self._wards[name].process)
@@ -205,6 +214,22 @@ class Supervisor:
             raise ProcessFailed(f"process {name} ended with {code}: {ward.last_line()}")
         self._look_after(ward, now_s, outlives=self._is_live)
 
+    def _any_lives(self) -> bool:
+        return any(ward.process.poll() is None for ward in self._wards.values())
+
+    def _bring_back(self, executor: Ward, now_s: float) -> None:
+        """Begin an executor again that has died before it was done: orders in flight would be nobody's.
+
+        Nobody answers it where the simulated venues are gone.
+        """
+        code = executor.process.poll()
+        answered = any(
+            self._is_venue(name) and ward.process.poll() is None for name, ward in self._wards.items()
+        )
+        may = executor.due_s or (code is not None and self._may_restart(executor.name, executor, code))
+        if code and answered and may:
+            self._look_after(executor, now_s, outlives=True)
+
     def _all_have_ended(self) -> bool:
         return all(ward.process.poll() == 0 for ward in self._wards.values()) and self._is_over()
 
@@ -237,10 +262,11 @@ class Supervisor:
         elif ward.due_s <= now_s:
             self._wardship.begin_again(ward, outlives=outlives)
 
-    def _kill_hanging(self) -> None:
-        """Kill a process that is ready and has not beaten for too long: it is then begun again.
+    def _kill_hanging(self, now_s: float) -> None:
+        """Kill a process that is ready and has not beaten for too long, or is not ready for too long.
 
-        Simulated venues are left alone: only they know what they have, and they may come back.
+        It is then begun again. Simulated venues that are ready are left alone: only they know what they have,
+        and they may come back.
         """
         now_ns = time.monotonic_ns()
         before_ns, self._looked_ns = self._looked_ns, now_ns
@@ -248,18 +274,15 @@ class Supervisor:
             return  # we stood still ourselves, and so may everybody have
         for row in self._health.read():
             ward = self._wards.get(row.name)
-            is_ours = ward is not None and ward.process.pid == row.pid and row.state in WATCHED
-            is_silent = now_ns - row.heartbeat_ns > self._config.silent_max_ns
-            if ward is not None and is_ours and is_silent and not self._is_venue(row.name):
+            if ward is None or ward.due_s:
+                continue
+            if ward.process.pid == row.pid and row.state is not ProcessState.STARTING:
+                is_silent = now_ns - row.heartbeat_ns > self._config.silent_max_ns
+                hangs = row.state in WATCHED and is_silent and not self._is_venue(row.name)
+            else:  # what the row says else is of the one before
+                hangs = (now_s - ward.began_s) * NS_PER_S > self._config.start_max_ns
+            if hangs:
                 ward.process.send_signal(signal.SIGKILL)
-
-    def _has_stopped(self, name: str) -> Callable[[], bool]:
-        """Whether the process of that name has said that it ended as asked."""
-
-        def asked() -> bool:
-            return any(row.name == name and row.state is ProcessState.STOPPED for row in self._health.read())
-
-        return asked
 
 
 def _refuse_unfit(attendant: Ward) -> None:

@@ -283,11 +283,11 @@ class TapedSwitch(HaltSwitch):
         self._tape = tape
         self._source = tape.source("halt latch")
 
-    def latch(self, reason: Reason) -> None:
+    def latch(self, reason: Reason, who: str = "gate", text: str = "") -> None:
         """Make a halt durable."""
         self._tape.give(self._source, _NUMBER.pack(reason))
         if not self._tape.plays:
-            self._switch.latch(reason)
+            self._switch.latch(reason, who, text)
 
 
 class TapedJournal:
@@ -350,6 +350,7 @@ def taped_wires(wires: Wires, tape: Tape) -> Wires:
         events=TapedRefusingRing(wires.events, tape, "events"),
         positions=TapedTable(wires.positions, tape, "positions"),
         accounts=TapedTable(wires.accounts, tape, "accounts"),
+        disputes=TapedTable(wires.disputes, tape, "disputes"),
         catalog=TapedCatalog(
             rows=wires.catalog.rows, names=wires.catalog.names, barrier=wires.catalog.barrier, tape=tape
         ),
@@ -357,6 +358,7 @@ def taped_wires(wires: Wires, tape: Tape) -> Wires:
             stage: TapedRefusingRing(ring, tape, _of("decisions", stage))
             for stage, ring in wires.decisions.items()
         },
+        alarm=wires.alarm,
     )
 
 

@@ -18,9 +18,11 @@ from procs.top_kernel import EVENTS, PLACES, Place, RingPlace, take_turn
 from procs.view import BookView
 from procs.wires import Wires, fenced
 from shm.atomics import address_of
+from shm.layout import Status
 from shm.ring import Reader
 
 NO_VERSION: Final = -1
+_GARBLED: Final = int(Status.GARBLED)
 
 
 class TopScan:
@@ -49,7 +51,8 @@ class TopScan:
         self._idle_turns = 0
         self._venues = list(readers)
         self._tops = {venue: reader.records(TOP) for venue, reader in readers.items()}
-        self._kept = (wires, readers, events, view, rung)  # the places are addresses in them
+        self._wires, self._events = wires, events
+        self._kept = (readers, view, rung)  # the places are addresses in them
         self._places = places = np.zeros(PLACES, np.int64)
         self._turn = direct(take_turn, 0, 0, places)
         places[Place.DECISIONS_RING] = wires.decisions[DecisionStage.STRATEGY].address
@@ -100,8 +103,11 @@ class TopScan:
         return taken
 
     def events(self) -> int:
-        """How many order events were read; ReaderFenced."""
+        """How many order events were read; ReaderFenced. One that is garbled halts every order."""
         n_events = int(self._places[Place.N_EVENTS])
+        if n_events == _GARBLED:
+            self._wires.alarm.sound("events", self._events)
+            return self._wires.take(self._events, "events")
         if n_events < 0:
             raise fenced("events")
         return n_events

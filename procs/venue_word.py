@@ -15,7 +15,8 @@ import numpy as np
 from engine.execution.recovery import recover
 from engine.ledger.journal import read_journal
 from engine.ledger.reconcile import Statement
-from engine.records import OrderStatus, Venue
+from engine.records import Venue
+from procs.disputes import said_of
 from procs.sim_venue import SimVenueAgent
 
 
@@ -51,11 +52,13 @@ def said_by(venues: Mapping[Venue, SimVenueAgent]) -> dict[str, VenueSays]:
 def differences(journal: bytes, says: Mapping[str, VenueSays]) -> tuple[str, ...]:
     """One line for each thing that a venue has otherwise than the journal; but for cash, told elsewhere."""
     past = recover(read_journal(journal))
-    unsent = {OrderStatus.JOURNALED, OrderStatus.DENIED}
-    sent = {order_id for order_id, (_, order) in past.orders.items() if order.status not in unsent}
+    sent = past.sent
     found = []
     if past.open_plans:
         found.append(f"{len(past.open_plans)} plans were not done when the run ended: the journal has them")
+    for (of, slot, generation), dispute in past.ledger.disputes().items():
+        market = past.markets.get((of, slot, generation), b"").decode(errors="replace")
+        found.append(f"{Venue(of).name.lower()}: {market or slot}: {said_of(dispute)}")
     for name, said in says.items():
         venue = Venue[name.upper()]
         statement = Statement(venue, 0)

@@ -16,15 +16,19 @@ reports[venue]        VENUE_REPORT    the venue              executor
 events                ORDER_EVENT     executor               strategy, optimizer
 positions             POSITION_ROW    executor               optimizer, strategy (table by slot)
 accounts              ACCOUNT_ROW     executor               optimizer (table by venue)
+disputes              DISPUTE_ROW     executor               whoever looks (table by slot)
 catalog               MARKET_ROW      catalog                optimizer, executor, log (segment by slot)
 decisions[stage]      DECISION        each deciding stage    decision log
 ====================  ==============  =====================  ==============================================
+
+Plans, requests, reports and events are on the way of money: their rings are checked, every message carries a
+checksum, and one that is garbled halts all orders (``procs.garbled``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -44,6 +48,8 @@ from engine.records import (
 )
 from procs.book_notes import NOTE_CELLS
 from procs.catalog_segment import CatalogSegment
+from procs.disputes import DISPUTE_ROW
+from procs.garbled import GarbleAlarm
 from procs.lost_books import WANTED_ROW
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
@@ -57,6 +63,7 @@ ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
 
 LOG_READER: Final = "log"
 _FENCED: Final = int(Status.READER_FENCED)
+_GARBLED: Final = int(Status.GARBLED)
 CATALOG_READERS: Final = ("optimizer", "executor")
 DECIDING: Final = {
     DecisionStage.STRATEGY: Role.STRATEGY,
@@ -75,7 +82,7 @@ class ReaderFenced(Pr3dictError):
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """All rings and tables of one engine."""
+    """All rings and tables of one engine. ``alarm`` sounds when a message on the way of money is garbled."""
 
     updates: dict[Venue, OverwritingRing]
     notes: dict[Venue, OverwritingRing]
@@ -89,8 +96,10 @@ class Wires:
     events: RefusingRing
     positions: Table
     accounts: Table
+    disputes: Table
     catalog: CatalogSegment
     decisions: dict[DecisionStage, RefusingRing]
+    alarm: GarbleAlarm = field(default_factory=GarbleAlarm)
 
     @classmethod
     def create(
@@ -105,12 +114,13 @@ class Wires:
             books={v: where.table(slots, BOOK_ROW, f"books.{_low(v)}") for v in venues},
             wanted={v: where.table(slots, WANTED_ROW, f"wanted.{_low(v)}") for v in venues},
             signals=where.refusing("signals", "optimizer"),
-            plans=where.refusing("plans", "executor"),
-            requests={v: where.refusing(f"requests.{_low(v)}", "venue") for v in venues},
-            reports={v: where.refusing(f"reports.{_low(v)}", "executor") for v in venues},
-            events=where.refusing("events", "strategy", "optimizer"),
+            plans=where.refusing("plans", "executor", checked=True),
+            requests={v: where.refusing(f"requests.{_low(v)}", "venue", checked=True) for v in venues},
+            reports={v: where.refusing(f"reports.{_low(v)}", "executor", checked=True) for v in venues},
+            events=where.refusing("events", "strategy", "optimizer", checked=True),
             positions=where.table(slots, POSITION_ROW, "positions"),
             accounts=where.table(max(Venue) + 1, ACCOUNT_ROW, "accounts"),
+            disputes=where.table(slots, DISPUTE_ROW, "disputes"),
             catalog=CatalogSegment.create(slots, CATALOG_READERS, directory=directory, epoch=epoch),
             decisions={
                 stage: where.refusing(f"decisions.{_low(stage)}", LOG_READER, cells=DECISION_CELLS)
@@ -154,9 +164,22 @@ class Wires:
             events=refusing("events", Role.EXECUTOR),
             positions=table("positions", POSITION_ROW, Role.EXECUTOR),
             accounts=table("accounts", ACCOUNT_ROW, Role.EXECUTOR),
+            disputes=table("disputes", DISPUTE_ROW, Role.EXECUTOR),
             catalog=CatalogSegment.join(directory, epoch, writes=Role.FEED in own),
             decisions={stage: refusing(f"decisions.{_low(stage)}", role) for stage, role in DECIDING.items()},
         )
+
+    def take(self, reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
+        """Bring waiting messages into a gating reader's buffer: cells, 0 for none; ReaderFenced.
+
+        A fenced stage must not go on as if nothing had come: it knows neither orders nor positions any more.
+        What is garbled is passed over, and every order halted: MessageGarbled where that cannot be done.
+        """
+        while (n_cells := reader.poll(messages_max)) == _GARBLED:
+            self.alarm.sound(what, reader)
+        if n_cells == _FENCED:
+            raise fenced(what)
+        return n_cells
 
     def release(self) -> None:
         """Give up the locks of all segments, so that their writers can take them."""
@@ -174,7 +197,7 @@ class Wires:
         rings += [*self.tops.values(), self.signals, self.plans, self.events]
         rings += [*self.requests.values(), *self.reports.values()]
         rings += self.decisions.values()
-        tables = (*self.books.values(), *self.wanted.values(), self.positions, self.accounts)
+        tables = (*self.books.values(), *self.wanted.values(), self.positions, self.accounts, self.disputes)
         return [ring.segment for ring in rings] + [table.segment for table in tables]
 
 
@@ -189,9 +212,15 @@ class _Where(NamedTuple):
             cells, payload_bytes, name=name, epoch=self.epoch, directory=self.directory
         )
 
-    def refusing(self, name: str, *readers: str, cells: int = 0) -> RefusingRing:
+    def refusing(self, name: str, *readers: str, cells: int = 0, checked: bool = False) -> RefusingRing:
         return RefusingRing.create(
-            cells or ORDER_CELLS, WIDE_BYTES, readers, name=name, epoch=self.epoch, directory=self.directory
+            cells or ORDER_CELLS,
+            WIDE_BYTES,
+            readers,
+            name=name,
+            epoch=self.epoch,
+            directory=self.directory,
+            checked=checked,
         )
 
     def table(self, n_rows: int, dtype: np.dtype[np.void], name: str) -> Table:
@@ -208,17 +237,6 @@ def publish_each(ring: RefusingRing, records: Records, what: str) -> int:
     if sent != records.size:
         raise RingFull(f"{what}: the ring took {sent} of {records.size} messages")
     return sent
-
-
-def take(reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
-    """Bring waiting messages into a gating reader's buffer: cells, 0 for none; ReaderFenced.
-
-    A fenced stage must not go on as if nothing had come: it knows neither orders nor positions any more.
-    """
-    n_cells = reader.poll(messages_max)
-    if n_cells == _FENCED:
-        raise fenced(what)
-    return n_cells
 
 
 def fenced(what: str) -> ReaderFenced:

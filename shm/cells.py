@@ -29,6 +29,7 @@ from shm.gating import (
     FENCED,
     HEAD_AT,
     JOINED,
+    MESSAGE_CELLS_MAX_AT,
     POSITION_AT,
     STATE_AT,
     admit,
@@ -48,14 +49,17 @@ from shm.layout import (
     SHARE_SHIFT,
     WORD_BYTES,
     WORD_SHIFT,
+    ReaderState,
     Status,
     offset_of,
 )
+from shm.sums import copy_summed, sum_of
 
 CELL_SHIFT_AT: Final = offset_of(RING, "cell_shift")
 MESSAGES_AT: Final = offset_of(RING, "messages")
 ADOPTIONS_AT: Final = offset_of(RING, "adoptions")
 EPOCH_BEGINS_AT: Final = offset_of(RING, "epoch_begins")
+SUMS_AT: Final = offset_of(RING, "sums_at")
 CELLS_AT: Final = RING.itemsize
 TAG_AT: Final = WORD_BYTES
 ORDINAL_AT: Final = offset_of(READER, "ordinal")
@@ -64,8 +68,11 @@ JOINED_ORDINAL_AT: Final = offset_of(READER, "joined_ordinal")
 LOST_CELLS_AT: Final = offset_of(READER, "lost_cells")
 LOST_MESSAGES_AT: Final = offset_of(READER, "lost_messages")
 LAPS_AT: Final = offset_of(READER, "laps")
+GARBLED_AT: Final = offset_of(READER, "garbled")
 OUT_TOO_SMALL: Final = int(Status.OUT_TOO_SMALL)
 READER_FENCED: Final = int(Status.READER_FENCED)
+GARBLED: Final = int(Status.GARBLED)
+OBSERVING: Final = int(ReaderState.OBSERVING)
 
 HEADER_WORDS: Final = CELL_HEADER_BYTES >> WORD_SHIFT
 LAPPED: Final = -100  # between the kernels of this module only
@@ -97,6 +104,8 @@ def publish_parts(ring: int, head: int, n_head: int, tail: int, n_tail: int, fla
     mask = load_relaxed(ring + CAPACITY_AT) - 1
     shift = load_relaxed(ring + CELL_SHIFT_AT)
     n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
+    sums = load_relaxed(ring + SUMS_AT)
+    even = odd = position
     for cell in range(position, position + n_cells):
         store_relaxed(cells + ((cell & mask) << shift), 2 * cell + 1)
     fence_release()
@@ -108,7 +117,14 @@ def publish_parts(ring: int, head: int, n_head: int, tail: int, n_tail: int, fla
         if index >= n_head:
             part = tail + (index - n_head) * n_words * WORD_BYTES
         store_relaxed(cell + TAG_AT, tag | index << INDEX_SHIFT)
-        copy_words(cell + CELL_HEADER_BYTES, part, n_words)
+        if sums == 0:
+            copy_words(cell + CELL_HEADER_BYTES, part, n_words)
+        else:
+            even, odd = copy_summed(
+                cell + CELL_HEADER_BYTES, part, n_words, even ^ tag ^ index << INDEX_SHIFT, odd
+            )
+    if sums != 0:
+        store_relaxed(ring + sums + ((position & mask) << WORD_SHIFT), sum_of(even, odd))
     for cell in range(position + 1, position + n_cells):
         store_release(cells + ((cell & mask) << shift), 2 * cell + 2)
     store_release(cells + ((position & mask) << shift), 2 * position + 2)
@@ -134,11 +150,13 @@ def publish_each(ring: int, records: int, n_messages: int, flags: int) -> int:
 
 
 @kernel
-def _copy_message(cells: int, mask: int, shift: int, position: int, out: int, tags: int, room: int) -> int:
+def _copy_message(
+    cells: int, mask: int, shift: int, sums: int, position: int, out: int, tags: int, room: int
+) -> int:
     """Copy the message at ``position`` to the addresses ``out`` and ``tags``, which have ``room`` cells.
 
-    Answers its cells, 0 when it is not published yet, LAPPED when the writer has been here since,
-    OUT_TOO_SMALL.
+    ``sums`` is where the ring has its checksums, 0 when it has none. Answers its cells, 0 when it is not
+    published yet, LAPPED when the writer has been here since, OUT_TOO_SMALL, GARBLED.
     """
     first = cells + ((position & mask) << shift)
     whole = 2 * position + 2
@@ -148,15 +166,24 @@ def _copy_message(cells: int, mask: int, shift: int, position: int, out: int, ta
     n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
     # not vouched for yet: a writer may be replacing it, but any tag that was ever here is within the bounds
     n_cells = load_relaxed(first + TAG_AT) & COUNT_MASK
+    even = odd = position
     if n_cells <= room:
         for index in range(n_cells):
             cell = cells + (((position + index) & mask) << shift)
             copy_words(tags + index * WORD_BYTES, cell + TAG_AT, 1)
-            copy_words(out + index * n_words * WORD_BYTES, cell + CELL_HEADER_BYTES, n_words)
+            into = out + index * n_words * WORD_BYTES
+            if sums == 0:
+                copy_words(into, cell + CELL_HEADER_BYTES, n_words)
+            else:
+                even ^= load_relaxed(tags + index * WORD_BYTES)
+                even, odd = copy_summed(into, cell + CELL_HEADER_BYTES, n_words, even, odd)
+    said = 0 if sums == 0 else load_relaxed(sums + ((position & mask) << WORD_SHIFT))
     fence_acquire()
     if load_relaxed(first) != whole:
         return LAPPED
-    return n_cells if n_cells <= room else OUT_TOO_SMALL
+    if n_cells > room:
+        return OUT_TOO_SMALL
+    return n_cells if sums == 0 or (n_cells > 0 and said == sum_of(even, odd)) else GARBLED
 
 
 @kernel
@@ -234,6 +261,39 @@ def _recover(ring: int, cursor: int) -> int:
 
 
 @kernel
+def _pass_over(ring: int, cursor: int, status: int) -> int:
+    """Find out why a reader of a checked ring got nothing, and move it behind what nobody can read.
+
+    What was published before the head is whole, and is not overwritten before a gating reader has read it. So
+    a message there that cannot be read (``status``: as ``_copy_message`` answers) is garbled: its sequence,
+    its tag, or what the sum is over. An observer comes here with a wrong sum only; to it any sequence may be
+    that of a lap. How long the message was cannot be known either: the next one begins where the next whole
+    cell says that it is the first of its message. Answers GARBLED, READER_FENCED, or ``status`` when that is
+    all there is to say.
+    """
+    if load_acquire(cursor + STATE_AT) == FENCED:
+        return READER_FENCED
+    position = load_relaxed(cursor + POSITION_AT)
+    head = load_acquire(ring + HEAD_AT)
+    cell = ring + CELLS_AT
+    cell += (position & (load_relaxed(ring + CAPACITY_AT) - 1)) << load_relaxed(ring + CELL_SHIFT_AT)
+    if head <= position or (status == 0 and load_acquire(cell) == 2 * position + 2):
+        return 0  # published between two looks
+    n_cells = load_relaxed(cell + TAG_AT) & COUNT_MASK
+    if status == OUT_TOO_SMALL and n_cells <= load_relaxed(ring + MESSAGE_CELLS_MAX_AT):
+        return status
+    start, ordinal = head, load_relaxed(cursor + ORDINAL_AT) + 1
+    for at in range(position + 1, head):
+        found, number = resolve(ring, at)
+        if found == at:
+            start, ordinal = found, number
+            break
+    store_relaxed(cursor + GARBLED_AT, load_relaxed(cursor + GARBLED_AT) + 1)
+    _lose(cursor, start, ordinal)
+    return GARBLED
+
+
+@kernel
 def next_epoch(ring: int, position: int) -> int:
     """Where the first epoch behind ``position`` begins; NEVER when none does."""
     adoptions = load_acquire(ring + ADOPTIONS_AT)
@@ -264,9 +324,9 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
     """Copy up to ``messages_max`` whole messages, at most ``room`` cells, to addresses ``out`` and ``tags``.
 
     ``out`` gets payloads side by side, ``tags`` one header word a cell. Answers the cells copied (0: nothing
-    new), OUT_TOO_SMALL or READER_FENCED. A poll never spans a loss: the reader's loss counters move before
-    the first record behind the gap is handed out. Nor does it span two epochs, not even when the second
-    begins while it runs: who sees a message of the second also sees that there was a takeover.
+    new), OUT_TOO_SMALL, READER_FENCED or GARBLED. A poll never spans a loss: the reader's loss counters move
+    before the first record behind the gap is handed out. Nor does it span two epochs, not even when the
+    second begins while it runs: who sees a message of the second also sees that there was a takeover.
     """
     if load_acquire(cursor + STATE_AT) == FENCED:
         return READER_FENCED
@@ -274,6 +334,10 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
     mask = load_relaxed(ring + CAPACITY_AT) - 1
     shift = load_relaxed(ring + CELL_SHIFT_AT)
     record_bytes = (1 << shift) - CELL_HEADER_BYTES
+    sums = load_relaxed(ring + SUMS_AT)
+    gates = sums != 0 and load_relaxed(cursor + STATE_AT) != OBSERVING
+    if sums != 0:
+        sums += ring
     position = load_relaxed(cursor + POSITION_AT)
     adoptions = load_relaxed(ring + ADOPTIONS_AT)
     epoch_end = next_epoch(ring, position)
@@ -283,7 +347,8 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
     jumps = 0
     while messages < messages_max:
         into = out + taken * record_bytes
-        status = _copy_message(cells, mask, shift, position, into, tags + taken * WORD_BYTES, room - taken)
+        tag = tags + taken * WORD_BYTES
+        status = _copy_message(cells, mask, shift, sums, position, into, tag, room - taken)
         if status > 0:
             if taken > 0 and (position >= epoch_end or load_relaxed(ring + ADOPTIONS_AT) != adoptions):
                 break
@@ -291,7 +356,7 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
             taken += status
             messages += 1
             continue
-        if status != LAPPED or taken > 0:
+        if status != LAPPED or taken > 0 or gates:
             break
         status = _recover(ring, cursor) if jumps < JUMPS_MAX else 0
         if status != 1:
@@ -300,7 +365,7 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
         position = load_relaxed(cursor + POSITION_AT)
         epoch_end = next_epoch(ring, position)
     if taken == 0:
-        return status
+        return _pass_over(ring, cursor, status) if gates or status == GARBLED else status
     store_relaxed(cursor + ORDINAL_AT, load_relaxed(cursor + ORDINAL_AT) + messages)
     store_release(cursor + POSITION_AT, position)
     return taken

@@ -19,6 +19,11 @@ A cell of 64 or 128 bytes; a message is 1 to ``message_cells_max`` cells, publis
 cell's place in its message, ``ordinal`` the low bits of the number of messages before it, which makes losses
 countable.
 
+A checked ring has ``sums_at`` (from its beginning; 0: none), and there a word for each cell: the checksum of
+the message that begins in it (``shm.sums``)::
+
+    ├─ ... cell x capacity ─┼─ sum x capacity ─┤
+
 ``adoptions`` counts the producers that took the ring over from a dead one; ``epoch_begins`` holds, for the
 last of them, the position where the messages of each begin.
 
@@ -35,7 +40,7 @@ from typing import Final
 
 import numpy as np
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 SEGMENT_MAGIC: Final = 0x5052_3344_4943_5431  # "PR3DICT1"
 
 WORD_BYTES: Final = 8
@@ -106,6 +111,7 @@ class Status(IntEnum):
     READER_FENCED = -5  # this gating reader was declared dead: it must rejoin
     NO_SUCH_ROW = -6
     ROW_BUSY = -7  # the writer was at the row at every try
+    GARBLED = -8  # the next message is not what was published: it was passed over, and counted
 
 
 SEGMENT: Final = np.dtype(
@@ -130,10 +136,10 @@ READER: Final = np.dtype(
     {
         "names": [
             "position", "ordinal", "state", "heartbeat_ns", "joined_position", "joined_ordinal",
-            "lost_cells", "lost_messages", "laps", "name",
+            "lost_cells", "lost_messages", "laps", "name", "garbled",
         ],
-        "formats": ["<i8"] * 9 + [f"S{READER_NAME_BYTES}"],
-        "offsets": [0, 8, 16, 24, 32, 40, 48, 56, 64, 72],
+        "formats": ["<i8"] * 9 + [f"S{READER_NAME_BYTES}", "<i8"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 104],
         "itemsize": HOT_BYTES,
     }
 )  # fmt: skip
@@ -142,11 +148,11 @@ RING: Final = np.dtype(
     {
         "names": [
             "kind", "capacity", "cell_shift", "message_cells_max", "n_gating", "adoptions", "epoch_begins",
-            "head", "messages", "gate_position", "refused_size", "refused_full", "refused_fenced", "fenced",
-            "readers",
+            "sums_at", "head", "messages", "gate_position", "refused_size", "refused_full", "refused_fenced",
+            "fenced", "readers",
         ],
-        "formats": ["<i8"] * 6 + [("<i8", (EPOCHS_KEPT,))] + ["<i8"] * 7 + [(READER, (GATING_READERS_MAX,))],
-        "offsets": [0, 8, 16, 24, 32, 40, 48, 128, 136, 144, 152, 160, 168, 176, 256],
+        "formats": ["<i8"] * 6 + [("<i8", (EPOCHS_KEPT,))] + ["<i8"] * 8 + [(READER, (GATING_READERS_MAX,))],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 112, 128, 136, 144, 152, 160, 168, 176, 256],
         "itemsize": 256 + GATING_READERS_MAX * HOT_BYTES,
     }
 )  # fmt: skip
@@ -237,10 +243,18 @@ def _assert_layouts() -> None:
         )
     assert 1 << WORD_SHIFT == WORD_BYTES, "both say the same"
     assert EPOCHS_KEPT & (EPOCHS_KEPT - 1) == 0, "a takeover finds its place by a mask"
-    assert offset_of(RING, "epoch_begins") + EPOCHS_KEPT * WORD_BYTES <= offset_of(RING, "head"), (
+    assert offset_of(RING, "epoch_begins") + EPOCHS_KEPT * WORD_BYTES <= offset_of(RING, "sums_at"), (
+        "takeovers and the place of the sums lie side by side"
+    )
+    assert offset_of(RING, "sums_at") + WORD_BYTES <= offset_of(RING, "head"), (
         "what is written once an epoch is apart from what is written all the time"
     )
-    assert offset_of(READER, "name") + READER_NAME_BYTES <= READER.itemsize, "a reader block is one hot line"
+    assert offset_of(READER, "name") + READER_NAME_BYTES <= offset_of(READER, "garbled"), (
+        "a name has its room"
+    )
+    assert offset_of(READER, "garbled") + WORD_BYTES <= READER.itemsize, "a reader block is one hot line"
+    for payload_bytes in PAYLOAD_BYTES:
+        assert payload_bytes % (2 * WORD_BYTES) == 0, "a checksum takes the words of a record in pairs"
     assert CAPACITY_CELLS_MAX < ORDINAL_MASK, "ordinals of one ring-full of messages are distinct"
     assert CAPACITY_CELLS_MIN >> SHARE_SHIFT >= 2, "the smallest ring holds a message of two cells"
     assert HISTOGRAM.itemsize % LINE_BYTES == 0, "histograms stand side by side"

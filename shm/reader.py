@@ -24,6 +24,7 @@ Words = NDArray[np.int64]
 EVERY_MESSAGE: Final = 1 << 62
 POSITION_WORD: Final = gating.POSITION_AT >> WORD_SHIFT
 STATE_WORD: Final = gating.STATE_AT >> WORD_SHIFT
+HEAD_WORD: Final = gating.HEAD_AT >> WORD_SHIFT
 CELLS_WORD: Final = cells.CELLS_AT >> WORD_SHIFT
 ADOPTIONS_WORD: Final = cells.ADOPTIONS_AT >> WORD_SHIFT
 FENCED: Final = int(ReaderState.FENCED)
@@ -104,8 +105,11 @@ class Reader:
         self._object = ring.segment.words().data
         self._mask = ring.capacity - 1
         self._cell_word_shift = int(ring.header["cell_shift"]) - WORD_SHIFT
-        self._next_word = CELLS_WORD  # where the sequence of the next message will be, and what it will reach
-        self._next_whole = 2
+        # Where a word will have reached what when there is another message: the sequence of its first cell,
+        # or the head of a checked ring, whose sequences may be garbled.
+        self._is_checked = bool(ring.header["sums_at"])
+        self._next_word = HEAD_WORD if self._is_checked else CELLS_WORD
+        self._next_least = 1 if self._is_checked else 2
         self._batch_cells = 0
         self._epoch = cells.epoch_number(self.ring_address, int(self.block["position"]))
 
@@ -115,14 +119,15 @@ class Reader:
         return self.words.view(dtype)
 
     def poll(self, messages_max: int = EVERY_MESSAGE) -> int:
-        """Bring up to ``messages_max`` whole messages into the buffer: cells, 0, or Status.READER_FENCED.
+        """Bring up to ``messages_max`` whole messages into the buffer: cells, 0, READER_FENCED or GARBLED.
 
+        GARBLED (checked rings): the message that came next is not what was published; it was passed over.
         Most polls find nothing. Two plain loads say so for a fraction of the cost of a compiled call: the
-        sequence of the cell where the next message begins has not come to it. What they see may be a moment
-        old, so that they can only be late, and what there is to read the kernel acquires. A reader that was
-        moved otherwise finds that sequence reached, and asks the kernel.
+        sequence of the cell where the next message begins, or the head, has not come to it. What they see may
+        be a moment old, so that they can only be late, and what there is to read the kernel acquires. A
+        reader that was moved otherwise finds that sequence reached, and asks the kernel.
         """
-        if self._object[self._next_word] < self._next_whole and self._state[STATE_WORD] != FENCED:
+        if self._object[self._next_word] < self._next_least and self._state[STATE_WORD] != FENCED:
             self._batch_cells = 0
             return 0
         n_cells = cells.poll(
@@ -136,8 +141,11 @@ class Reader:
         if self._keeps and self._state[STATE_WORD] == FENCED:
             n_cells = READER_FENCED  # its own place was polled, which nobody fences
         position = self._place[POSITION_WORD]
-        self._next_word = CELLS_WORD + ((position & self._mask) << self._cell_word_shift)
-        self._next_whole = 2 * position + 2
+        if self._is_checked:
+            self._next_least = position + 1
+        else:
+            self._next_word = CELLS_WORD + ((position & self._mask) << self._cell_word_shift)
+            self._next_least = 2 * position + 2
         self._batch_cells = n_cells
         return n_cells
 
@@ -210,6 +218,11 @@ class Reader:
     def lost_cells(self) -> int:
         """Cells of those messages."""
         return int(self.block["lost_cells"])
+
+    @property
+    def garbled(self) -> int:
+        """Messages that were passed over because they were not what was published; they count as lost."""
+        return int(self.block["garbled"])
 
     @property
     def laps(self) -> int:

@@ -19,7 +19,7 @@ from typing import Self
 
 import numpy as np
 
-from shm import adoption, cells, gating
+from shm import adoption, cells, gating, sums
 from shm.atomics import address_of, compare_exchange, read_word, write_word
 from shm.errors import LayoutMismatch, RingRefused, ShmError
 from shm.jit import kernel
@@ -40,6 +40,7 @@ from shm.layout import (
     READER_NAME_BYTES,
     RING,
     SHARE_SHIFT,
+    WORD_BYTES,
     ReaderState,
     SegmentKind,
     layout_hash,
@@ -92,6 +93,8 @@ class _Ring:
         message_cells_max: int | None,
         n_gating: int,
         where: tuple[str | None, int, Path | None],
+        *,
+        checked: bool = False,
     ) -> Self:
         """Check the declaration and make the segment, not sealed yet; raises RingRefused."""
         largest = message_bound(capacity, None)
@@ -106,7 +109,8 @@ class _Ring:
             raise RingRefused(f"messages of {bound} cells: a ring of {capacity} carries 1 to {largest}")
         name, epoch, directory = where
         cell_bytes = CELL_BYTES[PAYLOAD_BYTES.index(payload_bytes)]
-        size = RING.itemsize + capacity * cell_bytes
+        sums_at = RING.itemsize + capacity * cell_bytes
+        size = sums_at + checked * capacity * WORD_BYTES
         segment = Segment.create(name, size, cls.KIND, ring_layout_hash(payload_bytes), epoch, directory)
         ring = cls(segment, payload_bytes)
         ring.header["kind"] = cls.KIND
@@ -114,6 +118,7 @@ class _Ring:
         ring.header["cell_shift"] = cell_bytes.bit_length() - 1
         ring.header["message_cells_max"] = bound
         ring.header["n_gating"] = n_gating
+        ring.header["sums_at"] = checked * sums_at
         return ring
 
     @classmethod
@@ -144,11 +149,12 @@ class _Ring:
         return cls._adopt(name, payload_bytes, directory, epoch, {})
 
     def declared(self) -> dict[str, object]:
-        """What the ring was declared with: capacity, largest message, names of the gating readers."""
+        """What the ring was declared with: capacity, largest message, gating readers, if it is checked."""
         return {
             "capacity": self.capacity,
             "message_cells_max": int(self.header["message_cells_max"]),
             "gating_readers": self.gating_readers,
+            "checked": bool(self.header["sums_at"]),
         }
 
     @property
@@ -294,17 +300,20 @@ class RefusingRing(_Ring):
         name: str | None = None,
         epoch: int = 0,
         directory: Path | None = None,
+        checked: bool = False,
     ) -> Self:
         """Make a ring that waits for ``gating_readers`` (1 to 8 names), from its first message on.
 
-        Raises RingRefused for no reader, too many, or names that repeat or do not fit.
+        ``checked``: every message carries a checksum, and none that is garbled is handed out. Raises
+        RingRefused for no reader, too many, or names that repeat or do not fit.
         """
         names = list(dict.fromkeys(gating_readers))
         if len(names) != len(gating_readers) or not 1 <= len(names) <= GATING_READERS_MAX:
             raise RingRefused(f"a refusing ring waits for 1 to {GATING_READERS_MAX} readers, each named once")
         if not all(name and name.isascii() and len(name) <= READER_NAME_BYTES for name in names):
             raise RingRefused(f"names of readers are 1 to {READER_NAME_BYTES} ASCII characters")
-        ring = cls._create(capacity, payload_bytes, message_cells_max, len(names), (name, epoch, directory))
+        where = (name, epoch, directory)
+        ring = cls._create(capacity, payload_bytes, message_cells_max, len(names), where, checked=checked)
         for index, reader in enumerate(names):
             ring.header["readers"]["name"][index] = reader.encode()
             ring.header["readers"]["state"][index] = ReaderState.DECLARED
@@ -322,12 +331,14 @@ class RefusingRing(_Ring):
         epoch: int,
         directory: Path,
         message_cells_max: int | None = None,
+        checked: bool = False,
     ) -> Self:
         """Make the ring, or become its producer where one has died; raises as ``create`` and ``adopt``."""
         declared = {
             "capacity": capacity,
             "message_cells_max": message_bound(capacity, message_cells_max),
             "gating_readers": tuple(gating_readers),
+            "checked": checked,
         }
         return create_or_adopt(
             lambda: cls.create(
@@ -338,6 +349,7 @@ class RefusingRing(_Ring):
                 name=name,
                 epoch=epoch,
                 directory=directory,
+                checked=checked,
             ),
             lambda: cls._adopt(name, payload_bytes, directory, epoch, declared),
         )
@@ -421,6 +433,7 @@ def message_flags(tag: int) -> int:
 def warm() -> None:
     """Compile every kernel of the rings, with both kinds of call."""
     gating.warm()
+    sums.warm()
     ring = RefusingRing.create(CAPACITY_CELLS_MIN, PAYLOAD_BYTES[0], ("warm",))
     records = np.zeros(1, np.dtype((np.void, PAYLOAD_BYTES[0])))
     reader = ring.reader("warm", 0)

@@ -83,7 +83,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """One relation of relations.toml. Approved when ``approved_by`` and ``approved_on`` (ISO day) are set."""
+    """One relation of relations.toml. Approved when ``approved_by`` and ``approved_on`` (ISO day) are set.
+
+    ``other_rulers``: why it holds although markets of different venues are settled by different rulers; "" it
+    does not. What is said to be one proposition has one ruler, and nobody can waive that.
+    """
 
     name: str
     kind: RelationKind
@@ -91,6 +95,7 @@ class Relation:
     exhaustive: bool = False
     approved_by: str = ""
     approved_on: str = ""
+    other_rulers: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -104,8 +109,17 @@ class Relation:
             raise ValueError(f"{self.name}: a market is a member twice")
         if bool(self.approved_by) != bool(self.approved_on):
             raise ValueError(f"{self.name}: approved_by and approved_on go together")
+        if self.other_rulers and self.kind in _ONE_RULER:
+            raise ValueError(f"{self.name}: other_rulers: {self.kind.name.lower()} has one ruler, always")
         if self.approved_on:
             date.fromisoformat(self.approved_on)
+
+    @property
+    def needs_one_ruler(self) -> bool:
+        """Whether one ruler has to settle its members: one proposition, or several venues and no waiver."""
+        if self.kind in _ONE_RULER:
+            return True
+        return len({member.venue for member in self.member}) > 1 and not self.other_rulers.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,8 +170,9 @@ def screen(relations: Sequence[Relation], catalog: Catalog) -> Screened:
 
     In this order: RELATION_UNAPPROVED, UNKNOWN_MARKET (a member is not in the catalog), RELATION_STALE_RULES
     (its rule text is absent or not the one that was read), RELATION_OTHER_RULER (two markets that are said to
-    be one proposition are settled by different sources, or at different stations; what nobody names is not
-    held against them). Must run again whenever ``catalog.version`` changes.
+    be one proposition, or markets of different venues in any relation that does not waive it, are settled by
+    different sources, or at different stations; what nobody names is not held against them). Must run again
+    whenever ``catalog.version`` changes.
     """
     accepted: list[Accepted] = []
     refused: list[Refused] = []
@@ -184,7 +199,7 @@ def _objection(relation: Relation, catalog: Catalog) -> tuple[Reason, str]:
             return Reason.RELATION_STALE_RULES, f"{place} has no rule text to compare"
         if now != member.rules_sha256:
             return Reason.RELATION_STALE_RULES, f"the rules of {place} are not those that were approved"
-    return _objection_to_rulers(relation, catalog) if relation.kind in _ONE_RULER else (Reason.NONE, "")
+    return _objection_to_rulers(relation, catalog) if relation.needs_one_ruler else (Reason.NONE, "")
 
 
 def _objection_to_rulers(relation: Relation, catalog: Catalog) -> tuple[Reason, str]:

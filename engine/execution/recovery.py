@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from engine.ledger.ledger import Key, Ledger, LedgerError
 from engine.reasons import Reason
 from engine.records import OrderStatus, ReportKind, RequestKind, Venue
 
+_UNSENT: Final = frozenset({OrderStatus.JOURNALED, OrderStatus.DENIED})
+
 
 @dataclass(slots=True)
 class Past:
@@ -34,7 +37,8 @@ class Past:
 
     ``plans``: every plan that was taken, in that order; its state is DONE or what ``resume_state`` says.
     ``ends``: the ORDER_EVENT that ended each plan, refused ones too, in that order.
-    ``risk``: the last RISK entry.
+    ``risk``: the last RISK entry. ``unheard``: settlements in dispute with no RISK entry behind them: whoever
+    took them over died before it had halted.
     """
 
     entries: int = 0
@@ -45,6 +49,7 @@ class Past:
     settled: set[Key] = field(default_factory=set)
     boot_epoch: int = 0  # the highest that made an id, or was announced
     risk: np.void | None = None
+    unheard: list[Key] = field(default_factory=list)
     opened_ns: int = 0
     markets: dict[Key, bytes] = field(default_factory=dict)  # name of each that a plan could trade
 
@@ -64,6 +69,11 @@ class Past:
         return [plan for plan_id, plan in self.plans.items() if plan_id not in self.ends]
 
     @property
+    def sent(self) -> set[int]:
+        """Ids of the orders that were handed to the wire."""
+        return {order_id for order_id, (_, order) in self.orders.items() if order.status not in _UNSENT}
+
+    @property
     def next_boot_epoch(self) -> int:
         """The lowest boot epoch whose ids cannot meet those of the journal."""
         return self.boot_epoch + 1
@@ -76,6 +86,7 @@ def recover(entries: Iterable[Entry]) -> Past:
         try:
             _FOLDS[entry.kind](past, entry.record)
             past.ledger.apply(entry)
+            _note_dispute(past, entry)
         except (KeyError, IndexError, ValueError, LedgerError) as error:
             where = f"entry {entry.sequence} ({entry.kind.name})"
             raise JournalDamaged(f"journal: {where} contradicts those before it: {error!r}") from error
@@ -182,6 +193,16 @@ def _on_boot(past: Past, boot: np.void) -> None:
 
 def _on_risk(past: Past, risk: np.void) -> None:
     past.risk = risk
+    past.unheard.clear()
+
+
+def _note_dispute(past: Past, entry: Entry) -> None:
+    report = entry.record
+    if entry.kind is not EntryKind.REPORT or int(report["kind"]) != ReportKind.SETTLED:
+        return
+    key = int(report["venue"]), int(report["slot"]), int(report["generation"])
+    if past.ledger.positions[key].dispute is not None:
+        past.unheard.append(key)
 
 
 def _on_market(past: Past, market: np.void) -> None:

@@ -5,7 +5,9 @@ is what the venue states for each fill, never price times size of our own. For e
 
     cash - opening = realised - cost of what is still held          (fees are inside realised)
 
-which ``verify`` checks, exactly, in micro-dollars.
+which ``verify`` checks, exactly, in micro-dollars. A settlement that the venue states otherwise than what is
+held gives is counted as the smaller of both and kept as a ``Dispute``: whoever trades on this ledger has to
+stop.
 
 Venue rules. Polymarket: YES and NO are two tokens; selling what is not held is an error. Kalshi: one signed
 position; selling YES beyond what is held is buying NO at 1 - p, and a pair of YES and NO turns into one
@@ -30,6 +32,19 @@ class LedgerError(ValueError):
     """The entries contradict each other: a sale of what is not held, a void of an unknown trade."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A market was paid otherwise than what was held there gives. The ledger has the smaller amount."""
+
+    stated_micros: int  # by the venue
+    expected_micros: int
+
+    @property
+    def believed_micros(self) -> int:
+        """What is counted as ours until somebody has looked."""
+        return min(self.stated_micros, self.expected_micros)
+
+
 @dataclass(slots=True)
 class Position:
     """One market at one venue: sizes and the cash they cost, per outcome (index: ``Outcome``)."""
@@ -39,6 +54,7 @@ class Position:
     realised_micros: int = 0  # fees included
     fees_micros: int = 0
     settled: bool = False
+    dispute: Dispute | None = None  # about its settlement
 
     @property
     def flat(self) -> bool:
@@ -116,6 +132,10 @@ class Ledger:
     def locked_micros(self) -> int:
         """Cost of everything still held: the capital that waits for settlement."""
         return sum(sum(position.cost_micros) for position in self.positions.values())
+
+    def disputes(self) -> dict[Key, Dispute]:
+        """Settlements that venues state otherwise than what was held gives."""
+        return {key: one.dispute for key, one in self.positions.items() if one.dispute is not None}
 
     def verify(self) -> None:
         """Raise LedgerError unless every account's cash follows from its positions to the micro-dollar."""
@@ -197,9 +217,10 @@ class Ledger:
         position.settled = True
         account = self.accounts.setdefault(venue, Account())
         payout = settlement_payout_micros(position, int(report["price_e4"]))
-        stated = int(report["cash_micros"])
+        stated = int(report["cash_micros"])  # 0: not at all
         if stated not in (0, payout):
-            raise LedgerError(f"venue {venue}: settlement states {stated}, positions give {payout}")
+            position.dispute = Dispute(stated, payout)
+            payout = position.dispute.believed_micros
         position.realised_micros += payout - sum(position.cost_micros)
         account.cash_micros += payout
         position.size_e6[:] = [0, 0]

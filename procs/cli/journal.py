@@ -14,7 +14,7 @@ from rich.console import RenderableType
 from engine.execution.order import TERMINAL
 from engine.execution.recovery import Past, recover
 from engine.execution.tracked import TrackedOrder
-from engine.ledger.ledger import Account, Key, Position
+from engine.ledger.ledger import Account, Dispute, Key, Position
 from engine.reasons import label
 from engine.records import Direction, OrderStatus, Outcome, Venue
 from procs.cli.exit_codes import ExitCode
@@ -59,6 +59,7 @@ def journal_document(source: str, past: Past, torn_bytes: int) -> Tree:
         "stopped_by": label(past.stopped_by) if past.stopped_by else "",
         "accounts": {_name(venue): _account(account) for venue, account in past.ledger.accounts.items()},
         "positions": [_position(past, key, held) for key, held in _held(past)],
+        "disputes": [_dispute(past, key, one) for key, one in past.ledger.disputes().items()],
         "plans": len(past.plans),
         "open_plans": [plan.plan_id for plan in past.open_plans],
         "orders": len(past.orders),
@@ -85,6 +86,16 @@ def _position(past: Past, key: Key, held: Position) -> Tree:
         "yes_e6": yes,
         "no_e6": no,
         "cost_micros": sum(held.cost_micros),
+    }
+
+
+def _dispute(past: Past, key: Key, one: Dispute) -> Tree:
+    return {
+        "venue": _name(key[0]),
+        "market": _market(past, key),
+        "stated_micros": one.stated_micros,
+        "expected_micros": one.expected_micros,
+        "believed_micros": one.believed_micros,
     }
 
 
@@ -117,6 +128,8 @@ def _sections(past: Past, torn_bytes: int) -> Iterator[RenderableType]:
     yield section("Accounts", table(_ACCOUNT_COLUMNS, [*_account_rows(past)]))
     if any(_held(past)):
         yield section("Holdings", table(_HOLDING_COLUMNS, [*_holding_rows(past)]))
+    if past.ledger.disputes():
+        yield section("Settlements that differ", table(_DISPUTE_COLUMNS, [*_dispute_rows(past)]))
     if any(_in_doubt(past)):
         yield section("Orders in doubt", table(_ORDER_COLUMNS, [*_order_rows(past)]))
     plans = f"{count(len(past.plans))}, {count(len(past.open_plans))} not done"
@@ -125,6 +138,10 @@ def _sections(past: Past, torn_bytes: int) -> Iterator[RenderableType]:
 
 _ACCOUNT_COLUMNS: Final = (Column("venue"), right("opening"), right("cash"), right("fees"))
 _HOLDING_COLUMNS: Final = (Column("venue"), wrapping("market"), right("YES"), right("NO"), right("cost"))
+_DISPUTE_COLUMNS: Final = (
+    *(Column("venue"), wrapping("market")),
+    *(right("the venue states"), right("the holdings give"), right("counted")),
+)
 _ORDER_COLUMNS: Final = (
     *(right("order"), right("plan"), Column("venue"), wrapping("market"), Column("does")),
     *(right("size"), right("filled"), Column("status"), Column("waits for")),
@@ -141,6 +158,12 @@ def _holding_rows(past: Past) -> Iterator[tuple[str, ...]]:
     for key, held in _held(past):
         sizes = (contracts(size) for size in held.size_e6)
         yield _name(key[0]), _market(past, key), *sizes, dollars(sum(held.cost_micros))
+
+
+def _dispute_rows(past: Past) -> Iterator[tuple[str, ...]]:
+    for key, one in past.ledger.disputes().items():
+        amounts = one.stated_micros, one.expected_micros, one.believed_micros
+        yield _name(key[0]), _market(past, key), *(dollars(amount) for amount in amounts)
 
 
 def _order_rows(past: Past) -> Iterator[tuple[str, ...]]:

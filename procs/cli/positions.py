@@ -1,4 +1,4 @@
-"""``pr3dict positions``: what a running engine holds, and its cash at each venue."""
+"""``pr3dict positions``: what a running engine holds, its cash, and settlements that differ."""
 
 from __future__ import annotations
 
@@ -30,11 +30,16 @@ def run(args: argparse.Namespace) -> int:
     """Read the tables of the run directory; 5 when no engine has any there."""
     view = LiveView(engine_dirs(args).run_dir)
     positions = [(name, row) for name, row in view.positions() if args.all or row["yes_e6"] or row["no_e6"]]
+    disputes = list(view.disputes())
     accounts = [(venue.name.lower(), row) for venue, row in view.accounts()]
     if args.json:
         document = {
             "pr3dict_positions": 1,
             "positions": [{"market": name, **_numbers(row, NUMBERS)} for name, row in positions],
+            "disputes": [
+                {"market": name, **_numbers(row, ("stated_micros", "expected_micros"))}
+                for name, row in disputes
+            ],
             "accounts": {name: _numbers(row, ACCOUNT_ROW.names or ()) for name, row in accounts},
         }
         print(json.dumps(document, indent=2))
@@ -42,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     held = _positions(positions) if positions else paragraph("none")
     columns = [Column("venue"), right("cash"), right("fees paid")]
     cash = table(columns, [[name, *_cash(row)] for name, row in accounts])
-    show([section("Positions", held), section("Accounts", cash)], sys.stdout)
+    disputed = [section("Settlements that differ", _disputes(disputes))] if disputes else []
+    show([section("Positions", held), *disputed, section("Accounts", cash)], sys.stdout)
     return ExitCode.OK
 
 
@@ -53,6 +59,12 @@ def _numbers(row: np.void, names: Sequence[str]) -> dict[str, int]:
 def _positions(positions: Sequence[tuple[str, np.void]]) -> RenderableType:
     columns = [Column("market"), right("YES"), right("NO"), right("cost"), right("realised"), right("fees")]
     return table(columns, [_cells(name, row) for name, row in positions])
+
+
+def _disputes(disputes: Sequence[tuple[str, np.void]]) -> RenderableType:
+    columns = [Column("market"), right("the venue states"), right("the holdings give")]
+    amounts = ("stated_micros", "expected_micros")
+    return table(columns, [[name, *(dollars(int(row[at])) for at in amounts)] for name, row in disputes])
 
 
 def _cells(name: str, row: np.void) -> list[str]:

@@ -105,6 +105,8 @@ SENTENCES: Final[Mapping[Reason, str]] = {
     Reason.RESTARTED: "the executor died with the plan open, and opens nothing more for it",
     Reason.ACCOUNT_DIFFERS: "the venue has other holdings or cash for us than our own journal",
     Reason.JOURNAL_FULL: "there is no room on disk to write down another order before it is sent",
+    Reason.MESSAGE_GARBLED: "a message between our processes was not what had been written",
+    Reason.SETTLEMENT_DIFFERS: "a venue paid another amount for a market than our holdings give",
 }
 
 _BY_WORD: Final = {label(reason): sentence for reason, sentence in SENTENCES.items()}

@@ -50,10 +50,10 @@ def test_a_heap_that_grows_and_descriptors_that_stay_open_are_faults() -> None:
 
 
 def test_what_a_ring_lost_is_a_fault() -> None:
-    reader = ReaderNumbers("executor", ReaderState.JOINED, 0, 0, 0, 0)
+    reader = ReaderNumbers("executor", ReaderState.JOINED, 0, 0, 0, 0, 0)
     quiet = RingNumbers("plans", 4096, 10, 5, {"size": 0, "full": 0, "fenced": 0}, 0, (reader,))
     assert ring_faults(quiet) == []
-    lost = ReaderNumbers("executor", ReaderState.FENCED, 0, 9, 4, 1)
+    lost = ReaderNumbers("executor", ReaderState.FENCED, 0, 9, 4, 1, 0)
     bad = RingNumbers("plans", 4096, 10, 5, {"size": 0, "full": 2, "fenced": 0}, 1, (lost,))
     assert ring_faults(bad) == [
         "plans: refused 2 (full)",

@@ -137,7 +137,7 @@ def sequence_at_head(ring: Ring) -> int:
 def survivor_of(kind: str, directory: Path) -> Survivor:
     """A reader of the first producer's ring, once that is there; its second gating reader is fenced."""
     until("the first producer's ring", is_finished, directory / RING)
-    if kind != "refusing":
+    if kind == "overwriting":
         return Survivor(OverwritingRing.attach(RING, WIDTH, directory))
     ring = RefusingRing.attach(RING, WIDTH, directory)
     ring.reader(READERS[1], 0)
@@ -179,6 +179,7 @@ def kill_producers(kind: str, directory: Path, rounds: int, chance: random.Rando
         "lost_messages": reader.lost_messages,
         "published_messages": ring.published_messages,
         "laps": reader.laps,
+        "garbled": reader.garbled,
     }
 
 

@@ -67,7 +67,7 @@ def rounds_of(normal: int, soak: int, spawned: int) -> pytest.MarkDecorator:
 
 
 @rounds_of(25, 250, 10)
-@pytest.mark.parametrize("kind", ["overwriting", "refusing"])
+@pytest.mark.parametrize("kind", ["overwriting", "refusing", "checked"])
 def test_a_producer_killed_in_the_middle_of_a_message(
     directory: Path, kind: str, rounds: int, how: str
 ) -> None:
@@ -80,7 +80,8 @@ def test_a_producer_killed_in_the_middle_of_a_message(
     assert messages == got["published_messages"]
     assert got["epochs_entered"] == rounds, "every takeover was noticed, once"
     assert got["received_messages"] > rounds
-    if kind == "refusing":
+    assert got["garbled"] == 0, "a message of a dead producer was taken for garbage"
+    if kind != "overwriting":
         assert (got["lost"], got["laps"]) == (0, 0)
 
 

@@ -139,9 +139,10 @@ def is_whole_row(record: Words) -> bool:
 
 def begin_ring(kind: str, directory: Path, epoch: int) -> Ring:
     """Make the ring, or take it over."""
-    if kind == "refusing":
+    if kind != "overwriting":
+        is_checked = kind == "checked"
         return RefusingRing.create_or_adopt(
-            CAPACITY, WIDTH, READERS, name=RING, epoch=epoch, directory=directory
+            CAPACITY, WIDTH, READERS, name=RING, epoch=epoch, directory=directory, checked=is_checked
         )
     return OverwritingRing.create_or_adopt(CAPACITY, WIDTH, name=RING, epoch=epoch, directory=directory)
 

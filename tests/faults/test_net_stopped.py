@@ -35,6 +35,7 @@ SILENT = (BUSY, "0xb2")
 STEPS = 40_000  # of each busy market: some 65 MB of texts
 STEP_MS = 2
 SPEED = 3
+PATIENT = "supervisor.silent_max_ns=120000000000"  # whoever stands still here is not to be replaced
 LULL_MS = 60_000  # recorded; in which the engine starts
 
 
@@ -44,7 +45,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     folder = tmp_path_factory.mktemp("stopped")
     path = folder / "markets.ndjson.zst"
     recorded = record(path, STEPS, STEP_MS, lull_ms=LULL_MS, busy=on_socket(BUSY), silent=[SILENT])
-    with running(folder, recorded, options=("--speed", str(SPEED))) as engine:
+    with running(folder, recorded, PATIENT, options=("--speed", str(SPEED))) as engine:
         yield engine
 
 
@@ -87,10 +88,10 @@ class Wishes:
         self._since_s = time.monotonic()
 
     def now(self) -> dict[Name, int]:
-        """Times that a book was wanted; of those that were."""
+        """When a book was wanted last; of those that were."""
         seen = self._engine.eye.seen
-        times = {name: int(self._tables[name[0]].rows[one.slot]["times"]) for name, one in seen.items()}
-        return {name: n for name, n in times.items() if n}
+        asked = {name: int(self._tables[name[0]].rows[one.slot]["wanted_ns"]) for name, one in seen.items()}
+        return {name: at_ns for name, at_ns in asked.items() if at_ns}
 
     def have_ended(self) -> bool:
         """Whether nothing was wanted again for longer than what does not come is waited for."""

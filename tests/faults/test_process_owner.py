@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from procs.health import ProcessState
 from procs.run_directory import living, owner_lives
 from tests.faults.live_engine import LiveEngine, trading, until
 from tests.faults.test_process_executor import (
@@ -104,6 +105,30 @@ def test_p6_an_engine_whose_owner_does_not_come_back_stops_by_itself(tmp_path: P
         until(lambda: not living(engine.run_dir), "the end of every process")
         assert_nothing_late_or_open(engine.past())
         assert {row.state.name for row in engine.rows().values()} == {"STOPPED"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("topology", "name"), [("two", "trade"), ("split", "executor")])
+def test_p5_p11_an_executor_that_dies_in_a_stop_comes_back_and_resolves_its_orders(
+    topology: str, name: str, tmp_path: Path
+) -> None:
+    """Its venues stand still, so that it cannot have been done before it is killed."""
+    with trading(tmp_path, topology) as engine:
+        pids = engine.all_fit()
+        until(lambda: engine.past().open_plans, "a plan that is not done")
+        os.kill(pids["venues"], signal.SIGSTOP)
+        engine.trades_on(1)
+        engine.owner.send_signal(signal.SIGTERM)
+        until(lambda: engine.rows()[name].state is ProcessState.STOPPING, "an executor that drains")
+        before = engine.past()
+        assert before.open_plans
+        os.kill(pids[name], signal.SIGKILL)
+        os.kill(pids["venues"], signal.SIGCONT)
+        [said] = engine.end()["inputs"][0]["outcomes"]
+        past = engine.past()
+        assert past.boot_epoch > before.boot_epoch, "another life of the executor"
+        assert_nothing_late_or_open(past)
+        assert said["orders"] == len(past.sent) > len(past.sent - before.sent), "of both lives"
 
 
 @pytest.mark.soak

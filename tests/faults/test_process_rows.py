@@ -6,6 +6,7 @@ what the journal has, and no order left after the deadline of its plan.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -15,12 +16,14 @@ import pytest
 
 from engine.records import Trust
 from procs.live_view import LiveView
+from procs.wards import WARD_SUFFIX
 from tests.faults.live_engine import LiveEngine, trading, until
 from tests.faults.test_process_executor import assert_nothing_late_or_open
 
 pytestmark = pytest.mark.compiled_only
 
-SILENT_NS = 10_000_000_000
+SILENT_NS = 5_000_000_000  # as shipped
+START_NS = 30_000_000_000
 PAUSE_S = 0.9  # below what is taken for hanging, above the deadline of a plan
 P8_PAUSES = 3
 
@@ -71,6 +74,23 @@ def p7_stopped(engine: LiveEngine) -> None:
         engine.fit(name, pid)
 
 
+def p7_hangs_before_it_is_ready(engine: LiveEngine) -> None:
+    """Killed, and its successor stopped while it still imports: that one is killed as well."""
+    pid = engine.fit("strategy")
+    os.kill(pid, signal.SIGKILL)
+    noted = engine.run_dir / f"strategy{WARD_SUFFIX}"
+
+    def successor() -> int:
+        found = int(json.loads(noted.read_bytes())["pid"])
+        return 0 if found == pid else found
+
+    until(successor, "another strategy")
+    hangs = successor()
+    os.kill(hangs, signal.SIGSTOP)
+    assert engine.rows()["strategy"].pid == pid, "it has said nothing yet"
+    assert engine.fit("strategy", pid) != hangs
+
+
 def p8_paused(engine: LiveEngine) -> None:
     """SIGCONT after a pause longer than any deadline: the same process goes on, and sends nothing late."""
     for _ in range(P8_PAUSES):
@@ -88,6 +108,7 @@ ROWS: dict[str, Callable[[LiveEngine], None]] = {
     "P4": p4_optimizer,
     "P5": p5_executor,
     "P7": p7_stopped,
+    "P7 at its start": p7_hangs_before_it_is_ready,
     "P8": p8_paused,
 }
 
@@ -95,7 +116,8 @@ ROWS: dict[str, Callable[[LiveEngine], None]] = {
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
     folder = tmp_path_factory.mktemp("engine")
-    with trading(folder, "split", f"supervisor.silent_max_ns={SILENT_NS}", rounds=100) as started:
+    settings = f"supervisor.silent_max_ns={SILENT_NS}", f"supervisor.start_max_ns={START_NS}"
+    with trading(folder, "split", *settings, rounds=100) as started:
         yield started
 
 

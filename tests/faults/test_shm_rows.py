@@ -1,28 +1,35 @@
 """Rows S4 to S7 of the fault matrix with the whole engine: shared memory that is stale, full, gone, garbage.
 
-What the transport alone shows with real processes (S1, S2, S3, and S4 to S6 at a single segment) is named in
+What the transport alone shows with real processes (S1, S2, S3, and S4 to S7 at a single segment) is named in
 docs/faults-processes.md and not repeated.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.records import VENUE_REPORT, ReportKind
+from procs.halt import HaltSwitch
 from procs.run_directory import RunDirectory, living
-from shm.layout import CELL_HEADER_BYTES, SEGMENT
+from shm.layout import CELL_HEADER_BYTES, RING, SEGMENT
 from shm.ring import RefusingRing
 from shm.table import Table
-from tests.faults.live_engine import command, trading, until
+from tests.faults.live_engine import LOOK_S, LiveEngine, command, trading, until
 from tests.procs.test_run_directory import description
 
 SEED = 20_261_128
+COMES_S = 2.0
+GARBLED = [("requests.polymarket", "venues"), ("plans", "executor"), ("reports.polymarket", "executor")]
 PAYLOAD = np.dtype((np.void, 112))
 FULL = "mount -t tmpfs -o size=4m,mode=0700 none {where}"
 
@@ -105,6 +112,79 @@ def test_s7_random_bytes_in_the_head_of_a_cell_are_never_a_message(tmp_path: Pat
         while (n := reader.poll()) > 0:
             got += records[:n].tobytes()
         assert got == sent[:broken].tobytes(), f"seed {SEED}, ring {number}"
+
+
+def at_cell(ring: RefusingRing, position: int) -> int:
+    """Byte of the object at which the cell of a position begins."""
+    return RING.itemsize + (position % ring.capacity) * (CELL_HEADER_BYTES + ring.payload_bytes)
+
+
+def unread(ring: RefusingRing) -> int:
+    """Position of a message that was not read, -1 for none; of reports, one that says what traded."""
+    first, head = int(ring.header["readers"][0]["position"]), int(ring.header["head"])
+    for position in range(first, head):
+        if ring.segment.path is None or not ring.segment.path.name.startswith("reports"):
+            return position
+        payload = ring.segment.bytes_at(at_cell(ring, position) + CELL_HEADER_BYTES, VENUE_REPORT.itemsize)
+        if int(payload.view(VENUE_REPORT)[0]["kind"]) == ReportKind.FILLED:
+            return position
+    return -1
+
+
+def stop_before(engine: LiveEngine, pid: int, ring: RefusingRing) -> int:
+    """Stop a reader while a message comes that it has not read; the position of its first cell."""
+
+    def is_unread() -> bool:
+        assert engine.owner.poll() is None, engine.owner.communicate()
+        os.kill(pid, signal.SIGSTOP)
+        end_s = time.monotonic() + COMES_S
+        while time.monotonic() < end_s:
+            if unread(ring) >= 0:
+                return True
+            time.sleep(LOOK_S)
+        os.kill(pid, signal.SIGCONT)  # nothing was on its way when it was stopped
+        return False
+
+    until(is_unread, "a message that was not read")
+    return unread(ring)
+
+
+@pytest.mark.soak
+@pytest.mark.compiled_only
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [("requests.polymarket", "venues"), ("plans", "executor"), ("reports.polymarket", "executor")],
+)
+def test_s7_garbage_in_an_order_ring_is_dropped_counted_and_halts(
+    name: str, reader: str, tmp_path: Path
+) -> None:
+    """Written over while its reader is stopped. A resume by name, and trading goes on with nothing amiss."""
+    draw = random.Random(SEED)
+    with trading(tmp_path, "split", rounds=100) as engine:
+        pid = engine.fit(reader)
+        ring = RefusingRing.attach(name, 112, engine.run_dir)
+        at = at_cell(ring, stop_before(engine, pid, ring))
+        assert ring.segment.path is not None
+        with ring.segment.path.open("r+b") as file:
+            file.seek(SEGMENT.itemsize + at + CELL_HEADER_BYTES + draw.randrange(96))
+            file.write(draw.randbytes(16))
+        os.kill(pid, signal.SIGCONT)
+        switch = HaltSwitch.attach(engine.run_dir, engine.state_dir)
+        until(lambda: switch.state().halted, "the halt")
+        [halt] = switch.state().halts
+        assert (halt.reason, halt.who, halt.pid) == ("message_garbled", reader, pid)
+        assert halt.text.startswith(f"{name}: the message before cell ")
+        assert "\n" not in halt.text
+        assert int(ring.header["readers"][0]["garbled"]) == 1
+        until(lambda: engine.rows()[reader].error == halt.text, "the same line beside the process")
+        code, out, _ = engine.ask("status", "--json")
+        assert json.loads(out)["halted"], out
+        until(lambda: not engine.past().open_plans, "the end of what was open")
+        code, _, err = engine.ask("resume", "--reason", "message_garbled")
+        assert code == 0, err
+        engine.trades_on()
+        assert engine.fit(reader) == pid, "nobody had to be begun again"
+        engine.end()
 
 
 def _private(tmp_path: Path) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,16 @@ from engine.catalog.market import MarketRef
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, POSITION_ROW, Trust, Venue
 from procs.config_files import load_config, load_fee_table
-from procs.doubt_watch import LOOK_EVERY_NS, WHOLE_EVERY_NS, DoubtWatch, with_stakes
+from procs.doubt_watch import (
+    LOOK_EVERY_NS,
+    NAMED_MAX,
+    WHOLE_EVERY_NS,
+    DoubtWatch,
+    Mask,
+    Slots,
+    Turns,
+    with_stakes,
+)
 from procs.lost_books import WANTED_ROW
 from shm.table import Table
 
@@ -51,11 +62,11 @@ def watch(
     asked: Asked,
     trusts: dict[int, Trust],
     urgent: int = -1,
-    has_orders: Callable[[int], bool] | None = None,
+    has_orders: Callable[[Slots], Mask] | None = None,
     wanted: Table | None = None,
 ) -> DoubtWatch:
     rows = None if wanted is None else wanted.rows
-    has_orders = has_orders or (lambda slot: slot == urgent)
+    has_orders = has_orders or (lambda slots: slots == urgent)
     made = DoubtWatch(asked.rows, asked, asked, SILENCE_NS, has_orders=has_orders, wanted=rows)
     fees = load_fee_table(load_config())
     for (slot, trust), symbol in zip(trusts.items(), "ABC", strict=False):
@@ -78,7 +89,7 @@ def test_those_with_open_orders_are_urgent_and_only_what_is_taken_counts() -> No
     asked.takes = {"B"}
     watched = watch(asked, {1: Trust.SUSPECT, 2: Trust.SUSPECT, 5: Trust.LIVE}, urgent=2)
     assert watched.look(0) == 1
-    assert asked.wanted == [("A", False), ("B", True)]
+    assert asked.wanted == [("B", True), ("A", False)]
     assert asked.requested == [(2, 0)]
     assert watched.asked == 1
 
@@ -92,7 +103,7 @@ def test_what_is_held_or_in_flight_makes_a_market_urgent(field: str) -> None:
     held["slot"], held[field] = 2, 1
     positions.write(2, held)
     watched.look(0)
-    assert asked.wanted == [("A", False), ("B", True)]
+    assert asked.wanted == [("B", True), ("A", False)]
 
 
 def test_what_is_closed_is_routine_again() -> None:
@@ -100,7 +111,7 @@ def test_what_is_closed_is_routine_again() -> None:
     closed = np.zeros(1, POSITION_ROW)
     closed["slot"], closed["generation"], closed["realised_micros"] = 2, 1, 5
     positions.write(2, closed)
-    assert not with_stakes(positions.rows)(2)
+    assert with_stakes(positions.rows)(np.array([0, 2])).tolist() == [False, False]
 
 
 def test_what_another_reader_wants_is_asked_for_once_and_our_book_stays_as_it_is() -> None:
@@ -234,3 +245,42 @@ def test_while_no_row_changes_only_a_look_now_and_then_is_at_every_book() -> Non
     assert look(looks + 3) == 3
     wanted.rows[3]["wanted_ns"] = 5  # by another reader
     assert look(looks + 4) > 3
+
+
+@pytest.mark.parametrize("trust", [Trust.SUSPECT, Trust.LIVE], ids=["in doubt", "silent"])
+def test_of_thousands_that_wait_a_look_names_some_and_the_next_goes_on(trust: Trust) -> None:
+    """Whoever has stakes is named in the first; the others each as often as the others."""
+    n_books, urgent = 10 * NAMED_MAX + 7, 9 * NAMED_MAX + 3
+    asked = Asked()
+    asked.rows = np.zeros(n_books, BOOK_ROW)
+    asked.rows["trust"], asked.takes = trust, set()
+    made = DoubtWatch(
+        asked.rows, asked, asked, SILENCE_NS, has_orders=lambda slots: np.asarray(slots == urgent)
+    )
+    spec = market_with_defaults(load_fee_table(load_config()), Venue.KALSHI, "A", 0)
+    for slot in range(n_books):
+        made.add(MarketRef(slot, 1), replace(spec, symbol=str(slot)))
+    looks = 11
+    for number in range(looks):
+        before = len(asked.wanted)
+        made.look(SILENCE_NS + number * LOOK_EVERY_NS)
+        assert len(asked.wanted) - before == NAMED_MAX
+        assert asked.wanted[before] == (str(urgent), True)
+    named = Counter(symbol for symbol, _ in asked.wanted)
+    assert named.pop(str(urgent)) == looks
+    assert set(named) == {str(slot) for slot in range(n_books)} - {str(urgent)}
+    assert set(named.values()) <= {1, 2}
+
+
+def test_turns_go_round_whatever_leaves_or_comes() -> None:
+    turns = Turns()
+    slots = np.arange(NAMED_MAX + 2)
+    none = np.zeros(len(slots), np.bool_)
+    assert [slot for slot, _ in turns.next(slots, none)] == list(range(NAMED_MAX))
+    assert [slot for slot, _ in turns.next(slots, none)][:3] == [NAMED_MAX, NAMED_MAX + 1, 0]
+    assert turns.next(slots[:2], none[:2]) == [(0, False), (1, False)]
+    assert turns.next(slots[:0], none[:0]) == []
+    assert [slot for slot, _ in turns.next(slots[:4], none[:4])] == [2, 3, 0, 1]
+    every = ~none
+    assert {urgent for _, urgent in turns.next(slots, every)} == {True}
+    assert len(turns.next(slots, every)) == NAMED_MAX

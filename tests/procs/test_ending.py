@@ -29,11 +29,13 @@ class Engine:
         self.description: Description = replace(description(), config=config, input=live)
         self.words = ControlWords.create(path, 1)
         self.begun: list[str] = []
+        self.ended: set[str] = set()  # who has said that it ended as asked
         self.drain_ns = config.supervisor.drain_max_ns
         self.orphan_ns = config.supervisor.orphan_max_ns
 
     def ending(self, name: str) -> Ending:
-        return Ending(self.description, name, self.path, self.words, lambda: self.begun.append(name))
+        begin = lambda: self.begun.append(name)  # noqa: E731
+        return Ending(self.description, name, self.path, self.words, begin, self.ended.__contains__)
 
     def hold(self, name: str) -> FolderLock:
         return FolderLock(self.path / f"{name}.lock", name)
@@ -101,10 +103,38 @@ def test_the_others_wait_for_it(make: Callable[[str], Engine]) -> None:
     assert not ending.is_over(T_NS, done)
     assert not ending.is_over(T_NS + engine.drain_ns, done), "longer than trade may take"
     assert ending.is_over(T_NS + engine.drain_ns + LATER_NS, done)
+    engine.ended.add("trade")
     trade.release()
     ending.look(T_NS + 1)
     assert not ending.is_over(T_NS + 1, busy)
     assert ending.is_over(T_NS + 1, done)
+
+
+def test_the_others_wait_for_an_executor_that_died_while_somebody_can_begin_it_again(
+    make: Callable[[str], Engine],
+) -> None:
+    engine = make("roles")
+    ending = engine.ending("venues")
+    engine.words.set(Word.STOPPING)
+    ending.look(T_NS)
+    ending.look(T_NS + 1)
+    assert not ending.is_over(T_NS + 1, done), "nobody has its lock, and it has not said that it was done"
+    again = engine.hold("executor")
+    ending.look(T_NS + 2)
+    assert not ending.is_over(T_NS + 2, done)
+    engine.ended.add("executor")
+    again.release()
+    ending.look(T_NS + 3)
+    assert ending.is_over(T_NS + 3, done), "the dead others are not waited for"
+
+
+def test_nobody_waits_for_a_dead_executor_without_an_owner(make: Callable[[str], Engine]) -> None:
+    engine = make("two")
+    engine.directory.lock.release()
+    ending = engine.ending("market")
+    engine.words.set(Word.STOPPING)
+    ending.look(T_NS)
+    assert ending.is_over(T_NS, done)
 
 
 def test_sigterm_ends_a_process_alone_at_once(make: Callable[[str], Engine]) -> None:

@@ -23,6 +23,7 @@ from engine.records import (
     Venue,
 )
 from procs.catalog_segment import CatalogSegment
+from procs.disputes import DISPUTE_ROW
 from procs.live_view import LiveView
 from procs.operator_refusals import RefusedByState
 from shm.ring import RefusingRing
@@ -50,6 +51,7 @@ class LiveEngine:
         }
         self.positions = Table.create(SLOTS, POSITION_ROW, name="positions", directory=directory)
         self.accounts = Table.create(max(Venue) + 1, ACCOUNT_ROW, name="accounts", directory=directory)
+        self.disputes = Table.create(SLOTS, DISPUTE_ROW, name="disputes", directory=directory)
         self.ring = RefusingRing.create(
             RING_CELLS, WIDE_BYTES, ("log",), name="decisions.strategy", directory=directory
         )
@@ -68,6 +70,11 @@ class LiveEngine:
         row["slot"], row["generation"] = ref
         row["yes_e6"], row["cost_yes_micros"], row["realised_micros"] = yes_e6, 1_200_000, -50_000
         self.positions.write(ref.slot, row)
+
+    def dispute(self, ref: MarketRef, stated_micros: int, expected_micros: int) -> None:
+        row = np.zeros(1, DISPUTE_ROW)
+        row[0] = (*ref, stated_micros, expected_micros)
+        self.disputes.write(ref.slot, row)
 
     def decide(self, reason: Reason, times: int) -> None:
         decision = np.zeros(1, DECISION)
@@ -102,6 +109,14 @@ def test_a_book_is_that_of_its_generation(live: LiveEngine) -> None:
     assert row["bid_e4"][:2].tolist() == [4_000, 3_900]
     live.quote(Venue.POLYMARKET, MarketRef(live.poly.slot, live.poly.generation + 1))
     assert view.book(poly) is None, "of the market that has the slot now"
+
+
+def test_disputes_are_those_that_were_written(live: LiveEngine) -> None:
+    view = LiveView(live.directory)
+    assert list(view.disputes()) == []
+    live.dispute(live.poly, 31, 30)
+    [(name, row)] = view.disputes()
+    assert (name, int(row["stated_micros"]), int(row["expected_micros"])) == ("polymarket:0xabc", 31, 30)
 
 
 def test_positions_and_accounts_are_those_that_were_written(live: LiveEngine) -> None:

@@ -18,7 +18,7 @@ from procs import wires
 from procs.catalog_segment import CatalogView
 from procs.optimizer import OptimizerAgent
 from procs.view import BookView
-from procs.wires import ReaderFenced, RingFull, Wires, publish, publish_each, take
+from procs.wires import ReaderFenced, RingFull, Wires, publish, publish_each
 from tests.engine.optimizer.worlds import limits
 
 
@@ -51,13 +51,13 @@ def test_a_plan_travels_as_one_message() -> None:
 def test_a_fenced_stage_does_not_go_on_as_if_nothing_had_come() -> None:
     made = Wires.create(list(Venue), 8)
     strategy, optimizer = made.events.reader("strategy", 0), made.events.reader("optimizer", 950)
-    assert take(strategy, "events") == 0
+    assert made.take(strategy, "events") == 0
     assert publish_each(made.events, np.zeros(3, ORDER_EVENT), "events") == 3
-    assert take(strategy, "events", 2) == 2
+    assert made.take(strategy, "events", 2) == 2
     assert made.events.fence_silent(1_000, 100) == 1
     with pytest.raises(ReaderFenced, match="events: this reader was silent for too long"):
-        take(strategy, "events")
-    assert take(optimizer, "events") == 3
+        made.take(strategy, "events")
+    assert made.take(optimizer, "events") == 3
 
 
 @pytest.mark.parametrize(("name", "ring"), [("events", "events"), ("signals", "signals")])

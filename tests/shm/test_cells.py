@@ -211,7 +211,7 @@ def test_a_poll_never_spans_a_loss(plain_twin: PlainTwin, monkeypatch: pytest.Mo
 
     def copy_then_lap(*args: int) -> int:
         copied: int = original(*args)
-        if args[3] == 2:
+        if args[4] == 2:
             for number in range(6, 20):
                 publish(ring, number)
         return copied

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shm import ring as rings
+from shm import sums
 from shm.layout import (
     CELL_HEADER_BYTES,
     ORDINAL_MASK,
@@ -16,6 +17,7 @@ from shm.layout import (
     PAYLOAD_BYTES,
     READER,
     RING,
+    WORD_BYTES,
     Status,
     offset_of,
 )
@@ -107,10 +109,10 @@ class Trial:
 
 def conduct(plain: Plain, seed: int, ring: Ring, reader: rings.Reader, broken: str) -> Trial:
     """Run writer and reader on a weak machine, in the schedule of ``seed``."""
-    size = RING.itemsize + ring.capacity * (CELL_HEADER_BYTES + ring.payload_bytes)
+    size = RING.itemsize + ring.capacity * (CELL_HEADER_BYTES + ring.payload_bytes + WORD_BYTES)
     machine = Machine(seed, [(ring.address, ring.address + size)], frozenset([broken]))
     trial = Trial(plain[0], ring, reader, machine)
-    with machine.installed(*plain):
+    with machine.installed(*plain, sums):
         machine.run(trial.write, trial.read)
     return trial
 
@@ -120,8 +122,8 @@ def overwriting(plain: Plain, seed: int, broken: str = "") -> Trial:
     return conduct(plain, seed, ring, ring.reader(), broken)
 
 
-def refusing(plain: Plain, seed: int, broken: str = "") -> Trial:
-    ring = rings.RefusingRing.create(CAPACITY, PAYLOAD_BYTES[0], ("reader",))
+def refusing(plain: Plain, seed: int, broken: str = "", *, checked: bool = False) -> Trial:
+    ring = rings.RefusingRing.create(CAPACITY, PAYLOAD_BYTES[0], ("reader",), checked=checked)
     return conduct(plain, seed, ring, ring.reader("reader", 0), broken)
 
 
@@ -134,11 +136,14 @@ def test_overwriting_ring_is_right_in_every_schedule(plain: Plain) -> None:
     assert laps > SEEDS, "the schedules hardly lap: the test proves nothing"
 
 
-def test_refusing_ring_loses_nothing_in_any_schedule(plain: Plain) -> None:
+@pytest.mark.parametrize("checked", [False, True])
+def test_refusing_ring_loses_nothing_in_any_schedule(plain: Plain, checked: bool) -> None:
+    """Nor does a checked one take for garbage what is not all to be seen yet."""
     refused = 0
     for seed in range(REFUSING_SEEDS):
-        trial = refusing(plain, seed)
+        trial = refusing(plain, seed, checked=checked)
         trial.settle()
+        assert trial.reader.garbled == 0
         assert trial.received == trial.sent
         refused += trial.ring.refusals["full"]
     assert refused > REFUSING_SEEDS, "the schedules hardly fill the ring: the test proves nothing"

@@ -39,7 +39,7 @@ def test_the_tag_word_is_the_header_fields() -> None:
             128,
             (
                 "position@0 ordinal@8 state@16 heartbeat_ns@24 joined_position@32 "
-                "joined_ordinal@40 lost_cells@48 lost_messages@56 laps@64 name@72"
+                "joined_ordinal@40 lost_cells@48 lost_messages@56 laps@64 name@72 garbled@104"
             ),
         ),
         (
@@ -47,8 +47,8 @@ def test_the_tag_word_is_the_header_fields() -> None:
             256 + 8 * 128,
             (
                 "kind@0 capacity@8 cell_shift@16 message_cells_max@24 n_gating@32 "
-                "adoptions@40 epoch_begins@48 head@128 messages@136 gate_position@144 refused_size@152 "
-                "refused_full@160 refused_fenced@168 fenced@176 readers@256"
+                "adoptions@40 epoch_begins@48 sums_at@112 head@128 messages@136 gate_position@144 "
+                "refused_size@152 refused_full@160 refused_fenced@168 fenced@176 readers@256"
             ),
         ),
         (layout.TABLE, 128, "n_rows@0 row_words@8 stride_bytes@16 lost_rows@24"),
@@ -61,7 +61,7 @@ def test_the_tag_word_is_the_header_fields() -> None:
 )
 def test_layouts_are_what_others_have_mapped(made: np.dtype[np.void], size: int, fields: str) -> None:
     """Changing one of these is a new LAYOUT_VERSION."""
-    assert layout.LAYOUT_VERSION == 2
+    assert layout.LAYOUT_VERSION == 3
     assert layout.SEGMENT_MAGIC.to_bytes(8, "big") == b"PR3DICT1"
     offsets = [f"{name}@{layout.offset_of(made, name)}" for name in made.names or ()]
     assert (" ".join(offsets), made.itemsize) == (fields, size)
@@ -118,7 +118,7 @@ def test_the_hash_tells_layouts_apart() -> None:
 
 def test_the_version_is_part_of_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     before = layout.layout_hash(layout.RING)
-    monkeypatch.setattr(layout, "LAYOUT_VERSION", 3)
+    monkeypatch.setattr(layout, "LAYOUT_VERSION", 4)
     assert layout.layout_hash(layout.RING) != before
 
 

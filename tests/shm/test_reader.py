@@ -198,7 +198,8 @@ def test_a_ring_is_adopted_as_it_was_declared_or_not_at_all(tmp_path: Path) -> N
     with pytest.raises(LayoutMismatch, match="kind is 2, expected 1"):
         OverwritingRing.adopt(NAME, WIDTH, tmp_path, 2)
     adopted = RefusingRing.adopt(NAME, WIDTH, tmp_path, 2)
-    assert adopted.declared() == {"capacity": 16, "message_cells_max": 4, "gating_readers": NAMES}
+    declared = {"capacity": 16, "message_cells_max": 4, "gating_readers": NAMES, "checked": False}
+    assert adopted.declared() == declared
     assert (adopted.segment.epoch, int(adopted.segment.header["owner_pid"])) == (2, os.getpid())
 
 

@@ -114,8 +114,48 @@ def test_different_rulers_are_refused_whoever_approved(kind: RelationKind, texts
 
 
 @pytest.mark.parametrize("kind", [kind for kind in RelationKind if kind not in KINDS])
-def test_what_joins_different_questions_may_have_different_rulers(kind: RelationKind) -> None:
+def test_what_joins_different_questions_of_a_venue_may_have_different_rulers(kind: RelationKind) -> None:
     assert ruled((NWS, PAGE), kind=kind) == []
+
+
+OTHER_KINDS = [kind for kind in RelationKind if kind not in KINDS]
+
+
+def across(kind: RelationKind, texts: tuple[str, str], other_rulers: str = "") -> list[Reason]:
+    """Why an approved relation between a market of each venue is refused; empty when it is not."""
+    held = Catalog(8)
+    for symbol, venue, text in zip("ab", Venue, texts, strict=True):
+        held.add_market(market(symbol, venue, rules_text=text))
+    members = tuple(
+        replace(member(symbol, text), venue=venue)
+        for symbol, venue, text in zip("ab", Venue, texts, strict=True)
+    )
+    made = replace(relation("r", "a", "b", kind=kind), member=members, other_rulers=other_rulers)
+    return [entry.reason for entry in screen([made], held).refused]
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+@pytest.mark.parametrize("texts", [(NWS, PAGE), (NWS, ELSEWHERE)])
+def test_across_venues_every_kind_needs_one_ruler_or_says_why_not(
+    kind: RelationKind, texts: tuple[str, str]
+) -> None:
+    assert across(kind, texts) == [Reason.RELATION_OTHER_RULER]
+    assert across(kind, texts, " ") == [Reason.RELATION_OTHER_RULER], "blank is no reason"
+    assert across(kind, texts, "two degrees of room between them") == []
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+@pytest.mark.parametrize("texts", [(NWS, NWS), (NWS, RULES), (RULES, RULES)])
+def test_across_venues_one_ruler_or_none_named_needs_no_waiver(
+    kind: RelationKind, texts: tuple[str, str]
+) -> None:
+    assert across(kind, texts) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_proposition_cannot_waive_its_ruler(kind: RelationKind) -> None:
+    with pytest.raises(ValueError, match=f"r: other_rulers: {kind.name.lower()} has one ruler, always"):
+        replace(relation("r", "a", "b", kind=kind), other_rulers="close enough")
 
 
 @pytest.mark.parametrize(

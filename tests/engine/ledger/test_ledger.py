@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.ledger.journal import OPENING, Entry, EntryKind
-from engine.ledger.ledger import Ledger, LedgerError, Position, net_pairs, settlement_payout_micros, take_cost
+from engine.ledger.ledger import (
+    Dispute,
+    Ledger,
+    LedgerError,
+    Position,
+    net_pairs,
+    settlement_payout_micros,
+    take_cost,
+)
 from engine.records import VENUE_REPORT, Direction, Outcome, ReportKind, Venue
 
 SLOT, GENERATION = 3, 1
@@ -146,11 +154,19 @@ def test_settlement_pays_any_value_between_nothing_and_one(value_e4: int, payout
     assert ledger.position(Venue.POLYMARKET, SLOT, GENERATION).flat
 
 
-def test_a_settlement_that_pays_otherwise_than_the_position_is_an_error() -> None:
+@pytest.mark.parametrize(("stated", "counted"), [(31, 30), (29, 29), (1, 1)])
+def test_a_settlement_stated_otherwise_is_kept_as_a_dispute_and_the_less_is_counted(
+    stated: int, counted: int
+) -> None:
     ledger = opened()
     fill(ledger, size_e6=30, cash_micros=15)
-    with pytest.raises(LedgerError, match="states 31, positions give 30"):
-        ledger.apply_report(report(ReportKind.SETTLED, price_e4=10_000, cash_micros=31))
+    assert ledger.disputes() == {}
+    ledger.apply_report(report(ReportKind.SETTLED, price_e4=10_000, cash_micros=stated))
+    ledger.verify()
+    assert ledger.cash_micros(Venue.POLYMARKET) == OPENING_MICROS - 15 + counted
+    assert ledger.realised_micros() == counted - 15
+    assert ledger.disputes() == {(Venue.POLYMARKET, SLOT, GENERATION): Dispute(stated, 30)}
+    assert ledger.position(Venue.POLYMARKET, SLOT, GENERATION).flat
 
 
 def test_a_conversion_is_not_a_fill() -> None:

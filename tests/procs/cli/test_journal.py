@@ -18,6 +18,7 @@ from procs.journal_file import JournalFile, read_entries
 from tests.engine.execution.floor import CROSS, cross
 from tests.engine.sim.world import KALSHI, ONE, POLY
 from tests.procs.planted_session import CLOSE_NS, engine_for, frames_of, session_of
+from tests.procs.test_disputes import PAID, Holder
 
 
 @pytest.fixture
@@ -48,6 +49,23 @@ def test_what_an_interrupted_journal_says(path: Path, capsys: pytest.CaptureFixt
     assert (poly["venue"], poly["direction"], poly["outcome"]) == ("polymarket", "buy", "yes")
     assert (kalshi["size_e6"], kalshi["filled_e6"], kalshi["status"]) == (50 * ONE, 0, "sent")
     assert not said["halted"]
+
+
+def test_a_settlement_that_differs_is_shown(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    holder = Holder(tmp_path)
+    holder.settle(PAID - 3)
+    path.write_bytes(holder.file.getvalue())
+    assert cli.main(["journal", str(path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["halted"]
+    [dispute] = said["disputes"]
+    assert (dispute["venue"], dispute["market"]) == ("polymarket", holder.catalog.spec(0).symbol)
+    amounts = dispute["stated_micros"], dispute["expected_micros"], dispute["believed_micros"]
+    assert amounts == (PAID - 3, PAID, PAID - 3)
+    assert cli.main(["journal", str(path)]) == 0
+    assert "Settlements that differ" in capsys.readouterr().out
 
 
 def test_people_read_the_same(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

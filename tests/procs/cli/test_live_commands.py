@@ -108,6 +108,18 @@ def test_positions_and_cash(live: LiveEngine, command: Command) -> None:
     assert document["positions"][0]["yes_e6"] == 3_000_000
 
 
+def test_a_settlement_that_differs_is_shown_beside_the_positions(live: LiveEngine, command: Command) -> None:
+    assert "Settlements" not in command("positions")
+    assert json.loads(command("positions", "--json"))["disputes"] == []
+    live.dispute(live.poly, 31_000_000, 30_000_000)
+    said = command("positions")
+    assert "Settlements that differ" in said
+    assert "31.00" in said
+    assert json.loads(command("positions", "--json"))["disputes"] == [
+        {"market": "polymarket:0xabc", "stated_micros": 31_000_000, "expected_micros": 30_000_000}
+    ]
+
+
 def test_the_live_funnel(live: LiveEngine, command: Command) -> None:
     live.decide(Reason.NO_EDGE, 2)
     live.decide(Reason.NONE, 1)
