@@ -54,7 +54,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, directory: RunDirectory, description: Description, words: ControlWords, nursery: Nursery
+        self, directory: RunDirectory, description: Description, words: ControlWords, nursery: Nursery | None
     ) -> None:
         self._directory = directory
         self._description = description
@@ -73,7 +73,7 @@ class Supervisor:
 
     @classmethod
     def create(
-        cls, directory: RunDirectory, description: Description, start_ns: int, nursery: Nursery
+        cls, directory: RunDirectory, description: Description, start_ns: int, nursery: Nursery | None = None
     ) -> Self:
         """Make the segments of an engine that begins at ``start_ns``."""
         path, epoch = directory.path, description.boot_epoch
@@ -103,7 +103,7 @@ class Supervisor:
         return cls(directory, description, words, nursery)
 
     @classmethod
-    def attach(cls, directory: RunDirectory, description: Description, nursery: Nursery) -> Self:
+    def attach(cls, directory: RunDirectory, description: Description, nursery: Nursery | None) -> Self:
         """Become the owner of an engine that lives without one."""
         words = ControlWords.attach(directory.path)
         supervisor = cls(directory, description, words, nursery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from procs.config_files import load_config
 from procs.health import HealthTable, ProcessState
 from procs.run_directory import InputNamed, RunDirectory
 from procs.supervisor import Supervisor
-from procs.wards import Ward, Wardship
+from procs.wards import Running, Ward, Wardship
 from tests.procs.test_run_directory import description
 
 START_S = 20
@@ -46,10 +47,12 @@ class Owner:
     def begin(self, name: str, command: Sequence[str]) -> Ward:
         """What ``Wardship.begin`` does, but for what is begun."""
         self.begun.append(name)
-        self.processes.append(subprocess.Popen(SLEEPER))
+        process = subprocess.Popen(SLEEPER)
+        self.processes.append(process)
+        running = Running(process.pid, os.pidfd_open(process.pid), lambda _: process.wait())
         said = self.path / f"{name}.stderr"
         said.touch()
-        return Ward(name, command, self.processes[-1], said, 0.001, time.monotonic())
+        return Ward(name, command, running, said, 0.001, time.monotonic())
 
     def ward(self, name: str) -> Ward:
         return self.supervisor._wards[name]
