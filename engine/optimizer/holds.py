@@ -28,7 +28,9 @@ MARKET_COLUMNS: Final = 7
 EVENT_HELD, EVENT_COST = 1, 2  # columns of ``event``, behind the key
 FIRST_PART: Final = 1  # column of ``plan``, behind the key: plus one
 NEXT, KIND, WHERE, AMOUNT = range(4)  # columns of ``part``; NEXT plus one, 0 at the end
+PART_COLUMNS: Final = 4
 N_ORDERS, FREE, USED, N_PLANS = range(4)  # of ``state``: FREE is the first free part plus one
+STATES: Final = 4
 
 _VENUES: Final = max(Venue) + 1
 
@@ -40,8 +42,8 @@ class Held(NamedTuple):
     market: Ints  # [slot, MARKET_COLUMNS]
     event: Ints  # rows by catalog group, while there is something on it
     plan: Ints  # rows by plan
-    part: Ints  # [PARTS_OF_AN_ORDER x orders, 4]
-    state: Ints  # [4]
+    part: Ints  # [PARTS_OF_AN_ORDER x orders, PART_COLUMNS]
+    state: Ints  # [STATES]
 
 
 def new_held(markets: int, orders: int) -> Held:
@@ -49,10 +51,10 @@ def new_held(markets: int, orders: int) -> Held:
     held = Held(
         venue=np.zeros((_VENUES, 2), np.int64),
         market=np.zeros((markets, MARKET_COLUMNS), np.int64),
-        event=keyed_rows(markets + orders, 3),
-        plan=keyed_rows(orders, 2),
-        part=np.zeros((PARTS_OF_AN_ORDER * orders, 4), np.int64),
-        state=np.zeros(4, np.int64),
+        event=keyed_rows(markets + orders),
+        plan=keyed_rows(orders),
+        part=np.zeros((PARTS_OF_AN_ORDER * orders, PART_COLUMNS), np.int64),
+        state=np.zeros(STATES, np.int64),
     )
     held.market[:, GROUP] = NO_GROUP
     return held

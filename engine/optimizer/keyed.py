@@ -16,16 +16,17 @@ from engine.jit import kernel
 
 Ints = npt.NDArray[np.int64]
 
-KEY: Final = 0  # first column; the others are their owner's
+KEY: Final = 0
+COLUMNS: Final = 3
 NO_ROW: Final = -1
 
 _SPREAD: Final = 0x9E3779B1  # odd: neighbours come to lie apart
 _KEY_MASK: Final = (1 << 31) - 1  # of a key, so that the product fits
 
 
-def keyed_rows(rows_max: int, columns: int) -> Ints:
-    """An array for up to ``rows_max`` rows of so many columns, the key among them: half of it stays free."""
-    return np.zeros((1 << (2 * rows_max).bit_length(), columns), np.int64)
+def keyed_rows(rows_max: int) -> Ints:
+    """An array for up to ``rows_max`` rows: half of it stays free."""
+    return np.zeros((1 << (2 * rows_max).bit_length(), COLUMNS), np.int64)
 
 
 @kernel
@@ -64,9 +65,7 @@ def remove_row(at: int, rows: Ints) -> None:
     while rows[probe, KEY] != 0:
         home = _home(int(rows[probe, KEY]) - 1, mask)
         if (probe - home) & mask >= (probe - at) & mask:
-            for column in range(rows.shape[1]):
-                rows[at, column] = rows[probe, column]
+            rows[at, 0], rows[at, 1], rows[at, 2] = rows[probe, 0], rows[probe, 1], rows[probe, 2]
             at = probe
         probe = (probe + 1) & mask
-    for column in range(rows.shape[1]):
-        rows[at, column] = 0
+    rows[at, 0] = rows[at, 1] = rows[at, 2] = 0

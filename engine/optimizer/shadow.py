@@ -23,6 +23,7 @@ OF_PLAN, ON_SIDE, WHERE, GENERATION, PRICE, SEEN, TAKEN = range(7)  # columns of
 TAKE_COLUMNS: Final = 7
 FIRST_TAKE: Final = 1  # column of ``plan``, behind the key: plus one
 FREE, USED, N_SHOWN = range(3)  # of ``state``: FREE is the first free take plus one
+STATES: Final = 3
 
 _ASK: Final = int(Side.ASK)
 
@@ -41,7 +42,7 @@ class Takes(NamedTuple):
     first: Ints  # [slot, side] take plus one
     take: Ints  # [TOP_LEVELS x orders, TAKE_COLUMNS]; TAKEN 0: the level has changed since
     plan: Ints  # rows by plan
-    state: Ints  # [3]
+    state: Ints  # [STATES]
 
 
 def new_takes(markets: int, orders: int) -> Takes:
@@ -49,8 +50,8 @@ def new_takes(markets: int, orders: int) -> Takes:
     return Takes(
         first=np.zeros((markets, 2), np.int64),
         take=np.zeros((TOP_LEVELS * orders, TAKE_COLUMNS), np.int64),
-        plan=keyed_rows(orders, 2),
-        state=np.zeros(3, np.int64),
+        plan=keyed_rows(orders),
+        state=np.zeros(STATES, np.int64),
     )
 
 

@@ -30,7 +30,7 @@ from engine.strategies import scanner
 from engine.strategies.warm import warm as warm_scanner
 from engine.venues.kalshi import _fast as kalshi
 from engine.venues.polymarket import _fast as polymarket
-from procs import frame_kernels, plan_kernel, plan_post, top_kernel, top_scan
+from procs import frame_kernels, plan_kernel, plan_post, plan_turn, top_kernel, top_scan
 from procs.book import BookAgent
 from procs.book_notes import NOTE_CELLS
 from procs.feed import FeedAgent
@@ -188,7 +188,7 @@ def test_hot_kernels_neither_allocate_nor_call_python(kernel: Any) -> None:
     [
         *frame_kernels.FRAME_KERNELS.values(),
         top_kernel.take_turn,
-        plan_kernel.take_signals,
+        plan_turn.take_turn,
         plan_kernel.send_plans,
     ],
     ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}",

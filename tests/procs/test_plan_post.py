@@ -174,7 +174,7 @@ def test_plans_are_stamped_and_counted() -> None:
         floor.take([frame])
         _, _, heads = floor.said()
         stamps |= {int(head["plan_ns"]) for head in heads}
-    assert stamps == {STAMP_NS}
+    assert min(stamps) >= STAMP_NS  # and what passed by the processor's counter
     assert histograms[Rung.SIGNAL_PLAN].count == floor.optimizer.plans > 15
 
 

@@ -16,7 +16,7 @@ CHANGES = st.lists(st.tuples(st.booleans(), st.integers(0, 2**62)), max_size=200
 
 def test_half_of_the_rows_stay_free() -> None:
     for keys in (1, 7, 8, 9):
-        rows = keyed_rows(keys, 3)
+        rows = keyed_rows(keys)
         assert rows.shape[1] == 3
         assert 2 * keys <= len(rows) <= 4 * keys
         assert len(rows) & (len(rows) - 1) == 0
@@ -24,7 +24,7 @@ def test_half_of_the_rows_stay_free() -> None:
 
 @given(st.data())
 def test_rows_are_those_of_a_dictionary(data: st.DataObject) -> None:
-    rows, known = keyed_rows(KEYS_MAX, 2), dict[int, int]()
+    rows, known = keyed_rows(KEYS_MAX), dict[int, int]()
     for number in range(60):
         is_new = data.draw(st.booleans()) and len(known) < KEYS_MAX
         if is_new:
@@ -40,7 +40,7 @@ def test_rows_are_those_of_a_dictionary(data: st.DataObject) -> None:
 
 
 def test_a_row_is_found_again_and_not_made_twice() -> None:
-    rows = keyed_rows(2, 2)
+    rows = keyed_rows(2)
     at = row_for(0, rows)
     rows[at, 1] = 5
     assert row_for(0, rows) == row_of(0, rows) == at
@@ -52,7 +52,7 @@ def test_a_row_is_found_again_and_not_made_twice() -> None:
 @pytest.mark.compiled_only
 def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
     plain = plain_twin("engine.optimizer.keyed")
-    one, other = keyed_rows(40, 2), keyed_rows(40, 2)
+    one, other = keyed_rows(40), keyed_rows(40)
     for key in [3, 2**31 + 3, 2**40 + 3, *range(0, 3_000, 100)]:
         assert row_for(key, one) == plain.row_for(key, other)
     for key in (2**31 + 3, 3, 700):
