@@ -24,12 +24,13 @@ from engine.records import (
 from procs.catalog_segment import CatalogView
 from procs.ladder import OptimizerRung
 from procs.plan_post import PlanPost
-from procs.plan_turn import Stop
+from procs.plan_turn import Begin, Stop
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each, take
 from shm.ring import Records, cell_index
 
-_EVENTS = int(Stop.EVENTS)
+_EVENTS, _ROWS = int(Stop.EVENTS), int(Stop.ROWS)
+_REST, _FETCHED = int(Begin.REST), int(Begin.FETCHED)
 
 
 class OptimizerAgent:
@@ -103,13 +104,17 @@ class OptimizerAgent:
         """A turn; what a compiled call leaves to us is done, and then it goes on."""
         taken = post.turn(now_ns)
         while taken < 0:
+            begin = _REST
             if taken == _EVENTS:
                 self._take_in(post.events())
+            elif taken == _ROWS:
+                post.fetch()
+                begin = _FETCHED
             else:
                 n_signals = post.signals()
                 made = self.allocator.allocate_together(post.heads, post.legs, n_signals, now_ns)
                 post.send(*made, n_signals, now_ns)
-            taken = post.turn(now_ns, is_new=0)
+            taken = post.turn(now_ns, begin)
         return taken
 
     def _take_in(self, n_events: int) -> int:

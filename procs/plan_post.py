@@ -14,7 +14,7 @@ from engine.records import DECISION, SIGNAL_HEAD, SIGNAL_LEG, DecisionStage, Ven
 from engine.venues.workspace import Words
 from procs.ladder import OptimizerRung
 from procs.plan_kernel import Place, Sent, send_plans
-from procs.plan_turn import PLACES, Stop, take_turn
+from procs.plan_turn import PLACES, Begin, Stop, take_turn
 from procs.tick_rate import LOOK_MASK, TickRate
 from procs.view import BookView
 from procs.wires import RingFull, Wires, fenced
@@ -67,13 +67,13 @@ class PlanPost:
         places[at.HISTOGRAM] = _NOBODYS if rung is None else rung.histogram.address
         self._place_allocator(allocator)
 
-    def turn(self, now_ns: int, is_new: int = 1) -> int:
+    def turn(self, now_ns: int, begin: int = Begin.TURN) -> int:
         """Take a turn, or the rest of the last one: the cells it had; below zero a Stop: the stage acts.
 
         ReaderFenced where nobody waits for this stage any more, RingFull.
         """
         now = self._now
-        taken = self._turn(now_ns, now_ns if now is None else now(), is_new, self._places)
+        taken = self._turn(now_ns, now_ns if now is None else now(), begin, self._places)
         if taken <= _FENCED:
             raise fenced("signals") if taken == _FENCED else _full(is_plans=taken == _NO_ROOM)
         if not taken and self._rate is not None:  # there is time to look how long a tick is
@@ -89,11 +89,13 @@ class PlanPost:
             raise fenced("events")
         return n_events
 
+    def fetch(self) -> None:
+        """Fetch the rows that a turn has left to the stage."""
+        for leg in self._left[: self._places[_N_LEFT]].tolist():
+            self._view.refresh(int(self.legs[leg]["venue"]), int(self.legs[leg]["slot"]))
+
     def signals(self) -> int:
-        """How many signals a turn has left to be decided together, with the rows of their legs fetched."""
-        if self._places[_N_LEFT]:
-            for leg in self._left[: self._places[_N_LEFT]].tolist():
-                self._view.refresh(int(self.legs[leg]["venue"]), int(self.legs[leg]["slot"]))
+        """How many signals a turn has left to be decided together."""
         return int(self._places[_N_SIGNALS])
 
     @property

@@ -49,10 +49,19 @@ class Stop(IntEnum):
     """Why a call came back before the end of its turn."""
 
     EVENTS = -1  # events were read that are more than ends of plans, or nobody waits for this stage any more
-    TOGETHER = -2  # signals were read that have to be decided together, or of rows that the stage fetches
-    FENCED = -3  # nobody waits for this stage's reading of signals any more
-    NO_ROOM_FOR_PLANS = -4
-    NO_ROOM_FOR_DECISIONS = -5
+    ROWS = -2  # signals were read, and some of their rows the stage has to fetch itself
+    TOGETHER = -3  # signals were read that have to be decided together
+    FENCED = -4  # nobody waits for this stage's reading of signals any more
+    NO_ROOM_FOR_PLANS = -5
+    NO_ROOM_FOR_DECISIONS = -6
+
+
+class Begin(IntEnum):
+    """Where a call begins."""
+
+    REST = 0  # with the signals that wait
+    TURN = 1
+    FETCHED = 2  # with the signals that were read last: their rows are there now
 
 
 _SHEET: Final = len(Sheet._fields) - 2  # arrays of it, without books and markets
@@ -61,7 +70,8 @@ _TAKES: Final = _HELD + len(Held._fields)
 _NEXT_ID: Final = _TAKES + len(Takes._fields)
 PLACES: Final = _NEXT_ID + 1
 
-_STOP_EVENTS, _TOGETHER, _FENCED, _PLANS_FULL, _DECISIONS_FULL = (int(stop) for stop in Stop)
+_STOP_EVENTS, _STOP_ROWS, _TOGETHER, _FENCED, _PLANS_FULL, _DECISIONS_FULL = (int(stop) for stop in Stop)
+_TURN, _FETCHED = int(Begin.TURN), int(Begin.FETCHED)
 _NO_PLANS_SENT, _ALL_SENT = int(Sent.NO_ROOM_FOR_PLANS), int(Sent.ALL)
 _FIRST: Final = int(Place.SHEET)
 _EVENTS_RING, _EVENTS_READER, _EVENTS, _EVENTS_TAGS, _EVENTS_ROOM, _N_EVENTS = (
@@ -158,30 +168,39 @@ def _read_events(places: Words) -> int:
 
 
 @kernel
-def take_turn(now_ns: int, stamp_ns: int, is_new: int, places: Words) -> int:
-    """Take a turn (``is_new`` 1), or the rest of one (0): how many cells it had; below zero a Stop.
+def _read_signals(places: Words) -> int:
+    """Have waiting signals read, and counted: how many, or a Status."""
+    n_signals = take_signals(places)
+    if n_signals > 0:
+        places[_N_SIGNALS] = n_signals
+        places[_TAKEN] += places[_N_CELLS]
+        places[_ALL_SIGNALS] += n_signals
+    return n_signals
+
+
+@kernel
+def take_turn(now_ns: int, stamp_ns: int, begin: int, places: Words) -> int:
+    """Take a turn, or the rest of one (Begin): how many cells it had; below zero a Stop.
 
     ``stamp_ns``: the time now. It passes for what plans are stamped with; all is decided at ``now_ns``.
     """
     began = read_ticks()
     sheet, held, takes, plans = _sheet_at(places), _held_at(places), _takes_at(places), _plans_at(places)
-    if is_new != 0:
+    if begin == _TURN:
         n_events = _read_events(places)
         if n_events != 0 and (n_events < 0 or not _end_plans(n_events, places, held, takes)):
             return _STOP_EVENTS
     heads = array_at(places[_HEADS], (SIGNALS_MAX,), SIGNAL_HEAD)
     legs = array_at(places[_LEGS], (BATCH_LEGS_MAX,), SIGNAL_LEG)
     while True:
-        n_signals = take_signals(places)
+        n_signals = int(places[_N_SIGNALS]) if begin == _FETCHED else _read_signals(places)
         if n_signals == 0:
             return int(places[_TAKEN])
         if n_signals < 0:
             return _FENCED
-        places[_N_SIGNALS] = n_signals
-        places[_TAKEN] += places[_N_CELLS]
-        places[_ALL_SIGNALS] += n_signals
-        if places[_N_LEFT] != 0:
-            return _TOGETHER
+        if begin != _FETCHED and places[_N_LEFT] != 0:
+            return _STOP_ROWS
+        begin = int(np.int64(0))
         n_plans = plan_alone(n_signals, now_ns, heads, legs, sheet, held, takes, plans)
         if n_plans == NOT_ALONE:
             return _TOGETHER

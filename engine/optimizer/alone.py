@@ -104,7 +104,7 @@ def _lay_jobs(n_signals: int, now_ns: int, heads: Rows, legs: Rows, sheet: Sheet
     first = 0
     for index in range(n_signals):
         head = heads[index]
-        n_legs = int(head["n_legs"])
+        n_legs = int(np.int64(head["n_legs"]))
         if not 0 < n_legs <= LEGS_MAX or first + n_legs > len(legs):
             return -1
         own = legs[first : first + n_legs]
@@ -255,7 +255,7 @@ def _plan(
 ) -> bool:
     """Make the plan of a job at its best size, its legs from ``at``; False, and nothing held, where not."""
     jobs, markets, levels, depth, limits = sheet.jobs, sheet.markets, sheet.levels, sheet.depth, sheet.limits
-    plan_id, n_legs = int(plans.next_id[0]), int(signal["n_legs"])
+    plan_id, n_legs = int(plans.next_id[0]), int(np.int64(signal["n_legs"]))
     size = whole_lots_e6(jobs[index], int(sheet.best[index, _SIZE]), legs, markets, levels, depth)
     if size < jobs[index]["smallest_e6"]:
         return False

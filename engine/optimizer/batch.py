@@ -102,7 +102,7 @@ def _prepare(
             fact[3] = record["direction"]
             fact[4] = record["outcome"]
             fact[5] = record["convert"]
-            fact[6] = side_taken(int(record["direction"]), int(record["outcome"]))
+            fact[6] = side_taken(int(np.int64(record["direction"])), int(np.int64(record["outcome"])))
             fact[7] = book["epoch"]
             fact[8] = book["update_count"]
             fact[9] = market["venue"]

@@ -46,7 +46,7 @@ _NO_INVENTORY: Final = int(Reason.NO_INVENTORY)
 
 @kernel
 def _hold_leg(plan_id: int, leg: np.void, market: np.void, size_e6: int, worst: int, held: Held) -> None:
-    slot = int(leg["slot"])
+    slot = int(np.int64(leg["slot"]))
     if leg["direction"] == _BUY:
         hold_part(plan_id, CASH, int(np.int64(market["venue"])), worst, held)
         hold_part(plan_id, MARKET, slot, worst, held)
@@ -120,14 +120,14 @@ def take_plan(
     job = jobs[index]
     for number in range(job["first"], job["first"] + job["n_legs"]):
         leg, left = legs[number], size_e6
+        slot, generation = int(np.int64(leg["slot"])), int(np.int64(leg["generation"]))
         book = books[leg["slot"]]
         side = side_taken(int(np.int64(leg["direction"])), int(np.int64(leg["outcome"])))
         for level in range(count[number]):
             taken = min(left, int(levels[SIZE, number, level]))
             if taken <= 0:
                 continue
-            price = int(book["ask_e4"][level] if side == _ASK else book["bid_e4"][level])
+            price = int(np.int64(book["ask_e4"][level] if side == _ASK else book["bid_e4"][level]))
             shown = int(book["ask_size_e6"][level] if side == _ASK else book["bid_size_e6"][level])
-            slot, generation = int(leg["slot"]), int(leg["generation"])
             take_level(plan_id, slot, generation, side, price, shown, taken, takes)
             left -= taken

@@ -78,14 +78,14 @@ def left_e6(slot: int, generation: int, side: int, price_e4: int, size_e6: int, 
 @kernel
 def hide_leg(leg: np.void, book: np.void, number: int, levels: Ints, depth: int, takes: Takes) -> None:
     """Take what is ours off row ``number`` of level arrays, which a leg has from a BOOK_ROW."""
-    slot, side = int(leg["slot"]), side_taken(int(np.int64(leg["direction"])), int(np.int64(leg["outcome"])))
+    slot, generation = int(np.int64(leg["slot"])), int(np.int64(leg["generation"]))
+    side = side_taken(int(np.int64(leg["direction"])), int(np.int64(leg["outcome"])))
     if takes.first[slot, side] == 0:
         return
     for level in range(depth):
-        price = int(book["ask_e4"][level] if side == _ASK else book["bid_e4"][level])
-        levels[SIZE, number, level] = left_e6(
-            slot, int(leg["generation"]), side, price, int(levels[SIZE, number, level]), takes
-        )
+        price = int(np.int64(book["ask_e4"][level] if side == _ASK else book["bid_e4"][level]))
+        shown = int(levels[SIZE, number, level])
+        levels[SIZE, number, level] = left_e6(slot, generation, side, price, shown, takes)
 
 
 @kernel
