@@ -186,6 +186,7 @@ class Allocator:
         """
         if n_signals > SIGNALS_MAX:
             raise ValueError(f"{n_signals} signals in one call, at most {SIGNALS_MAX}")
+        self.faults.clear()
         held, takes = self.holds.held, self.shadows.takes
         n_plans = plan_alone(n_signals, now_ns, heads, legs, self.sheet, held, takes, self.plans)
         if n_plans == NOT_ALONE:

@@ -245,6 +245,9 @@ def test_a_plan_the_check_refuses_is_never_told() -> None:
     assert reasons(allocator, 1) == [Reason.VERIFY_FAILED]
     assert allocator.faults == ["plan 1: the legs do not make a set of this kind"]
     assert (len(allocator.holds), len(allocator.shadows)) == (0, 0)
+    world.heads[0]["relation"] = 0
+    assert world.allocate(allocator) == (1, 0)
+    assert allocator.faults == []  # of the last call
 
 
 def test_cash_bounds_a_plan_by_its_limit() -> None:
