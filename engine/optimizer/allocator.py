@@ -16,7 +16,17 @@ import numpy as np
 from engine.config import Config
 from engine.optimizer.admission import has_moved, objection
 from engine.optimizer.adversary import FROM_CONVERSION
-from engine.optimizer.alone import NOT_ALONE, TIF_AFTER_CONVERSION, TIF_OF_VENUE, Plans, Sheet, plan_alone
+from engine.optimizer.alone import (
+    BOUND_ALONE,
+    NOT_ALONE,
+    SIZE_ALONE,
+    TIF_AFTER_CONVERSION,
+    TIF_OF_VENUE,
+    Plans,
+    Sheet,
+    plan_alone,
+    plan_job,
+)
 from engine.optimizer.batch import BATCH_LEGS_MAX, OrderLimits, Problem
 from engine.optimizer.booking import take_plan
 from engine.optimizer.fill import JOBS_MAX
@@ -109,6 +119,7 @@ _FROM_SIGNAL: Final = list(_Signal._fields)
 class _Entry(NamedTuple):
     """A signal that takes part, and its legs."""
 
+    signal: np.void  # SIGNAL_HEAD
     head: _Signal
     legs: Rows
 
@@ -200,7 +211,7 @@ class Allocator:
         self._problem.clear()
         entries: list[_Entry] = []
         first = 0
-        for row in heads[:n_signals][_FROM_SIGNAL].tolist():
+        for number, row in enumerate(heads[:n_signals][_FROM_SIGNAL].tolist()):
             head = _Signal._make(row)
             own = legs[first : first + head.n_legs]
             first += len(own)
@@ -209,7 +220,7 @@ class Allocator:
                 reason = Reason.CROWDED_OUT
             if reason is Reason.NONE:
                 self._problem.add(head.payoff_micros, head.capital_cost_ppm, own)
-                entries.append(_Entry(head, own))
+                entries.append(_Entry(heads[number], head, own))
             else:
                 self._refuse(head, own, Quote(reason), now_ns)
         if entries:
@@ -223,12 +234,27 @@ class Allocator:
         for index, entry in enumerate(entries):
             quote = Quote(solution.reasons[index])
             if quote.reason is Reason.NONE:
+                if self._plan_at_once(index, entry, solution, now_ns):
+                    continue
                 quote = self._plan(index, entry, solution, now_ns)
             if quote.reason is Reason.CROWDED_OUT and has_moved(entry.legs, self._books):
                 quote = quote._replace(reason=Reason.BOOK_MOVED)
             if quote.reason is not Reason.NONE:
                 self._refuse(entry.head, entry.legs, quote, now_ns)
         self._certify(solution)
+
+    def _plan_at_once(self, index: int, entry: _Entry, solution: Solution, now_ns: int) -> bool:
+        """Make a plan in one compiled call; False where it has to be trimmed, refused or checked exactly."""
+        sheet, legs = self.sheet, self._problem.batch.legs
+        best = sheet.best[index]
+        best[SIZE_ALONE], best[BOUND_ALONE] = solution.sizes[index], solution.bounds[index]
+        at, held, takes = self._n_plan_legs, self.holds.held, self.shadows.takes
+        is_made = bool(
+            plan_job(index, self._n_plans, at, now_ns, entry.signal, legs, sheet, held, takes, self.plans)
+        )
+        if is_made:
+            self._close(index, int(self.plan_heads[self._n_plans]["size_e6"]))
+        return is_made
 
     def _plan(self, index: int, entry: _Entry, solution: Solution, now_ns: int) -> Quote:
         """Write a plan for one signal, unless its price, its worst case or the check speaks against it."""
@@ -271,12 +297,16 @@ class Allocator:
         return self.plan_legs[first : first + len(legs)]
 
     def _accept(self, index: int, quote: Quote, plan_id: int) -> None:
-        """Hide what the plan takes, and show later jobs only what is left."""
+        """Hide what the plan takes."""
         batch, size_e6, takes = self._problem.batch, quote.size_e6, self.shadows.takes
         books, levels, depth = self._books, batch.levels, batch.depth
         take_plan(plan_id, batch.jobs, index, size_e6, batch.legs, books, levels, depth, takes)
-        self._quoter.consume(index, size_e6)
         self._next_plan_id += 1
+        self._close(index, size_e6)
+
+    def _close(self, index: int, size_e6: int) -> None:
+        """A plan is made and held: later jobs see what it leaves, and the next one is written behind it."""
+        self._quoter.consume(index, size_e6)
         self._n_plans += 1
         self._n_plan_legs += len(self._problem.legs_of(index))
 

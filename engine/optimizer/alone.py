@@ -66,7 +66,7 @@ _TIF_CONVERTED: Final = int(TIF_AFTER_CONVERSION)
 _NONE: Final = int(Reason.NONE)
 _BUY: Final = int(Direction.BUY)
 _ASK: Final = int(Side.ASK)
-_SIZE, _BOUND = 0, 2  # of what ``best_size`` answers
+SIZE_ALONE, BOUND_ALONE = 0, 2  # columns of ``Sheet.best``
 
 
 class Sheet(NamedTuple):
@@ -195,10 +195,18 @@ def _is_enough(n_legs: int, legs: Rows, sheet: Sheet, held: Held) -> bool:
 
 @kernel
 def _write(
-    number: int, at: int, now_ns: int, signal: np.void, legs: Rows, size_e6: int, sheet: Sheet, plans: Plans
+    first: int,
+    number: int,
+    at: int,
+    now_ns: int,
+    signal: np.void,
+    legs: Rows,
+    size_e6: int,
+    sheet: Sheet,
+    plans: Plans,
 ) -> None:
-    """Write plan ``number``, of that job, with its legs from ``at``; profit and losses are not known yet."""
-    head, cash, first = plans.heads[number], 0, int(sheet.jobs[number]["first"])
+    """Write plan ``number`` of the legs from ``first``, its own from ``at``; without profit and losses."""
+    head, cash = plans.heads[number], 0
     for leg_number in range(int(signal["n_legs"])):
         leg, made, priced = legs[first + leg_number], plans.legs[at + leg_number], first + leg_number
         book = sheet.books[leg["slot"]]
@@ -242,8 +250,9 @@ def _note_ours(first: int, n_legs: int, legs: Rows, sheet: Sheet, takes: Takes) 
 
 
 @kernel
-def _plan(
+def plan_job(
     index: int,
+    number: int,
     at: int,
     now_ns: int,
     signal: np.void,
@@ -253,10 +262,13 @@ def _plan(
     takes: Takes,
     plans: Plans,
 ) -> bool:
-    """Make the plan of a job at its best size, its legs from ``at``; False, and nothing held, where not."""
+    """Make and prove plan ``number``, its legs from ``at``, of a job at the size in ``sheet.best``.
+
+    False, and nothing held, where that does not work out at once.
+    """
     jobs, markets, levels, depth, limits = sheet.jobs, sheet.markets, sheet.levels, sheet.depth, sheet.limits
     plan_id, n_legs = int(plans.next_id[0]), int(np.int64(signal["n_legs"]))
-    size = whole_lots_e6(jobs[index], int(sheet.best[index, _SIZE]), legs, markets, levels, depth)
+    size = whole_lots_e6(jobs[index], int(sheet.best[index, SIZE_ALONE]), legs, markets, levels, depth)
     if size < jobs[index]["smallest_e6"]:
         return False
     profit = price_legs(jobs, index, size, legs, markets, levels, depth, int(limits[AT_LIMIT]), sheet.priced)
@@ -278,14 +290,15 @@ def _plan(
         sheet.back_levels,
         sheet.back_depth,
     )
-    _write(index, at, now_ns, signal, legs, size, sheet, plans)
-    head, made = plans.heads[index], plans.legs[at : at + n_legs]
+    first = int(jobs[index]["first"])
+    _write(first, number, at, now_ns, signal, legs, size, sheet, plans)
+    head, made = plans.heads[number], plans.legs[at : at + n_legs]
     head["profit_micros"], head["worst_loss_micros"] = profit, worst
-    head["bound_micros"] = max(int(sheet.best[index, _BOUND]), profit)
-    _note_ours(int(jobs[index]["first"]), n_legs, legs, sheet, takes)
+    head["bound_micros"] = max(int(sheet.best[index, BOUND_ALONE]), profit)
+    _note_ours(first, n_legs, legs, sheet, takes)
     stand = Stand(sheet.books, markets, sheet.ours_e6, sheet.free_micros, sheet.walked)
     capital, loss_max = int(signal["capital_cost_ppm"]), int(limits[WORST_LOSS])
-    if worst > loss_max or not is_proven(plans.heads[index : index + 1], made, capital, loss_max, stand):
+    if worst > loss_max or not is_proven(plans.heads[number : number + 1], made, capital, loss_max, stand):
         release_hold(plan_id, held)
         return False
     take_plan(plan_id, jobs, index, size, legs, sheet.books, levels, depth, takes)
@@ -298,7 +311,7 @@ def _certify(n_plans: int, sheet: Sheet, plans: Plans) -> None:
     """Lower each plan's bound to what the bound of the whole batch leaves for it."""
     gap = 0
     for number in range(n_plans):
-        gap += int(sheet.best[number, _BOUND]) - int(plans.heads[number]["profit_micros"])
+        gap += int(sheet.best[number, BOUND_ALONE]) - int(plans.heads[number]["profit_micros"])
     gap = max(gap, 0)
     for number in range(n_plans):
         head = plans.heads[number]
@@ -331,7 +344,7 @@ def plan_alone(
         return NOT_ALONE
     at, before = 0, int(plans.next_id[0])
     for index in range(n_signals):
-        if not _plan(index, at, now_ns, heads[index], legs, sheet, held, takes, plans):
+        if not plan_job(index, index, at, now_ns, heads[index], legs, sheet, held, takes, plans):
             for plan_id in range(before, int(plans.next_id[0])):
                 release_hold(plan_id, held)
                 release_takes(plan_id, takes)
