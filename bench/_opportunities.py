@@ -74,7 +74,7 @@ class Opportunities:
         """Cash that the best plan of every signal takes together."""
         allocator = self.allocator(dict.fromkeys(Venue, CASH_MAX_MICROS))
         self.allocate(allocator)
-        return {venue: allocator.holds.total.cash_micros[venue] for venue in Venue}
+        return {venue: allocator.holds.held_cash_micros(venue) for venue in Venue}
 
     def _signal(self, number: int, shared: bool) -> None:
         kind = int(self._draw.integers(3))

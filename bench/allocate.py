@@ -122,7 +122,9 @@ def _end(allocator: Allocator, plan_ids: list[int]) -> None:
 
 def _loaded(batch: Opportunities, cash_micros: dict[Venue, int]) -> Problem:
     """A batch as the search takes it."""
-    problem, holds = Problem(batch.books, batch.markets, LIMITS.order, LIMITS.hold_at_limit), Holds()
+    problem = Problem(batch.books, batch.markets, LIMITS.order, LIMITS.hold_at_limit)
+    slots = len(batch.markets)
+    holds = Holds(slots, LIMITS.slots)
     for venue, micros in cash_micros.items():
         holds.set_cash(venue, micros)
     first = 0
@@ -130,7 +132,7 @@ def _loaded(batch: Opportunities, cash_micros: dict[Venue, int]) -> Problem:
         last = first + int(head["n_legs"])
         problem.add(int(head["payoff_micros"]), int(head["capital_cost_ppm"]), batch.legs[first:last])
         first = last
-    problem.load(Shadows(), holds)
+    problem.load(Shadows(slots, LIMITS.slots), holds)
     return problem
 
 

@@ -24,9 +24,13 @@ from engine.records import (
 from procs.catalog_segment import CatalogView
 from procs.ladder import OptimizerRung
 from procs.plan_post import PlanPost
+from procs.plan_turn import Begin, Stop
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each
 from shm.ring import Records, cell_index
+
+_EVENTS, _ROWS = int(Stop.EVENTS), int(Stop.ROWS)
+_REST, _FETCHED = int(Begin.REST), int(Begin.FETCHED)
 
 
 class OptimizerAgent:
@@ -49,8 +53,7 @@ class OptimizerAgent:
         is_taped: bool = False,
     ) -> None:
         self.allocator = allocator
-        self.signals = 0
-        self.plans = 0
+        self._n_signals = self._n_plans = 0  # one by one
         self._rung = rung
         self._view = view
         self._markets = markets
@@ -65,8 +68,18 @@ class OptimizerAgent:
         self._legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
         self._position: Records = np.zeros(1, POSITION_ROW)
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
-        self._post = None if is_taped else PlanPost(allocator, view, wires, self._signals, rung)
+        self._post = None if is_taped else PlanPost(allocator, view, wires, self._signals, self._events, rung)
         self._without_account = list(wires.books)  # venues of which nobody has said what cash is there
+
+    @property
+    def signals(self) -> int:
+        """Signals read."""
+        return self._n_signals + (0 if self._post is None else self._post.n_signals)
+
+    @property
+    def plans(self) -> int:
+        """Plans made of them."""
+        return self._n_plans + (0 if self._post is None else self._post.n_plans)
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open: the executor, who says what cash there is, may not have started yet."""
@@ -76,9 +89,9 @@ class OptimizerAgent:
         self._markets.refresh()
         if self._without_account:
             self._learn_opening_cash()
-        work = self._take_events()
         if self._post is not None:
-            return work + self._work_compiled(self._post, now_ns)
+            return self._work_compiled(self._post, now_ns)
+        work = self._take_in(self._wires.take(self._events, "events"))
         while (n_cells := self._wires.take(self._signals, "signals", SIGNALS_MAX)) > 0:
             work += n_cells
             self._decide(self._split(n_cells), now_ns)
@@ -88,17 +101,24 @@ class OptimizerAgent:
         """Nothing to let go of."""
 
     def _work_compiled(self, post: PlanPost, now_ns: int) -> int:
-        work = 0
-        while n_signals := post.take():
-            work += post.cells
-            n_plans, n_refused = self.allocator.allocate(post.heads, post.legs, n_signals, now_ns)
-            self.signals += n_signals
-            self.plans += n_plans
-            post.send(n_plans, n_refused, n_signals, now_ns)
-        return work
+        """A turn; what a compiled call leaves to us is done, and then it goes on."""
+        taken = post.turn(now_ns)
+        while taken < 0:
+            begin = _REST
+            if taken == _EVENTS:
+                self._take_in(post.events())
+            elif taken == _ROWS:
+                post.fetch()
+                begin = _FETCHED
+            else:
+                n_signals = post.signals()
+                made = self.allocator.allocate_together(post.heads, post.legs, n_signals, now_ns)
+                post.send(*made, n_signals, now_ns)
+            taken = post.turn(now_ns, begin)
+        return taken
 
-    def _take_events(self) -> int:
-        n_events = self._wires.take(self._events, "events")
+    def _take_in(self, n_events: int) -> int:
+        """Take in the events that were read."""
         for index, (fill_e6, plan_id, plan_done) in enumerate(self._facts[:n_events].tolist()):
             event = self._event_rows[index]
             if fill_e6 or not plan_id:
@@ -151,8 +171,8 @@ class OptimizerAgent:
 
     def _decide(self, n_signals: int, now_ns: int) -> None:
         n_plans, n_decisions = self.allocator.allocate(self._heads, self._legs, n_signals, now_ns)
-        self.signals += n_signals
-        self.plans += n_plans
+        self._n_signals += n_signals
+        self._n_plans += n_plans
         decisions = np.zeros(n_plans + n_decisions, DECISION)
         first = 0
         for index in range(n_plans):

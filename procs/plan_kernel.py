@@ -59,6 +59,24 @@ class Place(IntEnum):
     PLAN_LEGS = 20
     REFUSED = 21  # decisions on signals that became no plan
     MADE = 22  # and on those that did
+    EVENTS_RING = 23
+    EVENTS_READER = 24
+    EVENTS = 25
+    EVENTS_TAGS = 26
+    EVENTS_ROOM = 27
+    N_EVENTS = 28  # that were read; below zero a Status
+    NS_PER_TICK = 29
+    TAKEN = 30  # events and cells of signals, in this turn
+    N_SIGNALS = 31  # that were read last
+    ALL_SIGNALS = 32  # and all of them since the start
+    ALL_PLANS = 33
+    MARKETS = 34
+    N_EVENT_ROWS = 35  # of the arrays of Held and Takes
+    N_PLAN_ROWS = 36
+    N_PARTS = 37
+    N_TAKES = 38
+    N_TAKEN_ROWS = 39
+    SHEET = 40  # from its limits on, in the order of its fields; then Held, Takes, and next_id of Plans
 
 
 class Sent(IntEnum):
@@ -69,15 +87,16 @@ class Sent(IntEnum):
     NO_ROOM_FOR_DECISIONS = 2
 
 
-PLACES: Final = max(Place) + 1
 _ALL, _PLANS_FULL, _DECISIONS_FULL = (int(sent) for sent in Sent)
 _SIGNALS_RING, _READER, _CELLS, _TAGS, _ROOM, _HEADS, _LEGS, _TABLES, _ROWS, _HANDS, _N_MARKETS = (
     int(place) for place in list(Place)[: list(Place).index(Place.LEFT)]
 )
 _LEFT, _N_LEFT, _N_CELLS, _PLANS_RING, _DECISIONS_RING, _HISTOGRAM = (
-    int(place) for place in list(Place)[list(Place).index(Place.LEFT) : -4]
+    int(place) for place in list(Place)[list(Place).index(Place.LEFT) : list(Place).index(Place.PLAN_HEADS)]
 )
-_PLAN_HEADS, _PLAN_LEGS, _REFUSED, _MADE = (int(place) for place in list(Place)[-4:])
+_PLAN_HEADS, _PLAN_LEGS, _REFUSED, _MADE = (
+    int(place) for place in (Place.PLAN_HEADS, Place.PLAN_LEGS, Place.REFUSED, Place.MADE)
+)
 _RECORD_WORDS: Final = WIDE_BYTES >> WORD_SHIFT
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _OPTIMIZER: Final = int(DecisionStage.OPTIMIZER)

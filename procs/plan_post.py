@@ -1,4 +1,4 @@
-"""The compiled calls of an optimizer stage, around its allocator, its rows and its wires."""
+"""The compiled turns of an optimizer stage, around its allocator, its rows and its wires."""
 
 from __future__ import annotations
 
@@ -9,24 +9,31 @@ import numpy as np
 from engine.direct import direct
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
 from engine.optimizer.batch import BATCH_LEGS_MAX
+from engine.optimizer.warm import warm_allocator
 from engine.records import DECISION, SIGNAL_HEAD, SIGNAL_LEG, DecisionStage, Venue
 from engine.venues.workspace import Words
 from procs.ladder import OptimizerRung
-from procs.plan_kernel import PLACES, Place, Sent, send_plans, take_signals
+from procs.plan_kernel import Place, Sent, send_plans
+from procs.plan_turn import PLACES, Begin, Stop, take_turn
+from procs.tick_rate import LOOK_MASK, TickRate
 from procs.view import BookView
 from procs.wires import RingFull, Wires, fenced
 from shm.atomics import address_of
+from shm.layout import Status
 from shm.ring import Reader, Records
 
 _PLANS_FULL, _DECISIONS_FULL = int(Sent.NO_ROOM_FOR_PLANS), int(Sent.NO_ROOM_FOR_DECISIONS)
-_N_LEFT, _N_CELLS = int(Place.N_LEFT), int(Place.N_CELLS)
+_FENCED, _NO_ROOM = int(Stop.FENCED), int(Stop.NO_ROOM_FOR_PLANS)
+_N_LEFT, _N_SIGNALS = int(Place.N_LEFT), int(Place.N_SIGNALS)
 _NOBODYS: Final = 0
+_GARBLED: Final = int(Status.GARBLED)
 
 
 class PlanPost:
-    """Brings signals from ``reader`` to an allocator, and its plans and decisions to the wires.
+    """Takes the turns of an optimizer: ``reader`` brings signals, ``events`` what orders did.
 
-    ``heads`` and ``legs`` are what ``take`` brought. ``view`` has the rows the allocator reads.
+    ``heads`` and ``legs`` are the signals that a turn has left to the stage. ``view`` has the rows the
+    allocator reads, ``markets`` are its MARKET_ROWs. With ``rung`` plans are stamped and counted.
     """
 
     def __init__(
@@ -35,71 +42,121 @@ class PlanPost:
         view: BookView,
         wires: Wires,
         reader: Reader,
+        events: Reader,
         rung: OptimizerRung | None = None,
     ) -> None:
         if reader.room_cells > BATCH_LEGS_MAX:
             raise ValueError(f"{reader.room_cells} cells at once, and room for {BATCH_LEGS_MAX} legs")
+        if allocator.sheet.books is not view.rows or len(allocator.sheet.markets) != len(view.rows):
+            raise ValueError("an allocator over other rows")
         self.heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
         self.legs: Records = np.zeros(BATCH_LEGS_MAX, SIGNAL_LEG)
         self._view = view
         self._now = None if rung is None else rung.now
         self._left: Words = np.zeros(BATCH_LEGS_MAX, np.int64)
         self._made: Records = np.zeros(SIGNALS_MAX, DECISION)
-        self._kept = (allocator, wires, reader, rung)  # the places are addresses in them
+        self._rate = None if rung is None else TickRate()
+        self._idle_turns = 0
+        self._wires, self._events = wires, events
+        self._kept = (allocator, reader, rung)  # the places are addresses in them
         self._places = places = np.zeros(PLACES, np.int64)
-        self._take = direct(take_signals, places)
+        self._turn = direct(take_turn, 0, 0, 0, places)
         self._send = direct(send_plans, 0, 0, 0, 0, 0, places)
+        self._place_wires(wires, reader, events)
         at = Place
-        places[at.SIGNALS_RING], places[at.READER] = reader.ring_address, reader.address
-        places[at.CELLS], places[at.TAGS] = address_of(reader.words), address_of(reader.tags)
-        places[at.ROOM] = reader.room_cells
         places[at.HEADS], places[at.LEGS] = address_of(self.heads), address_of(self.legs)
-        for venue, table in wires.books.items():
-            places[at.BOOKS_TABLE + venue] = table.address
         places[at.ROWS], places[at.BY_HAND] = address_of(view.rows), address_of(view.by_hand)
         places[at.N_MARKETS], places[at.LEFT] = len(view.rows), address_of(self._left)
-        places[at.PLANS_RING] = wires.plans.address
-        places[at.DECISIONS_RING] = wires.decisions[DecisionStage.OPTIMIZER].address
         places[at.HISTOGRAM] = _NOBODYS if rung is None else rung.histogram.address
-        places[at.PLAN_HEADS] = address_of(allocator.plan_heads)
-        places[at.PLAN_LEGS] = address_of(allocator.plan_legs)
-        places[at.REFUSED], places[at.MADE] = address_of(allocator.decisions), address_of(self._made)
+        self._place_allocator(allocator)
 
-    def take(self) -> int:
-        """Bring what waits, at most SIGNALS_MAX signals, and fetch the rows of their legs: how many.
+    def turn(self, now_ns: int, begin: int = Begin.TURN) -> int:
+        """Take a turn, or the rest of the last one: the cells it had; below zero a Stop: the stage acts.
 
-        ReaderFenced where nobody waits for this stage any more.
+        ReaderFenced where nobody waits for this stage any more, RingFull.
         """
-        n_signals = self._take(self._places)
-        if n_signals < 0:
-            raise fenced("signals")
-        if n_signals and self._places[_N_LEFT]:
-            for leg in self._left[: self._places[_N_LEFT]].tolist():
-                self._view.refresh(int(self.legs[leg]["venue"]), int(self.legs[leg]["slot"]))
-        return n_signals
+        now = self._now
+        taken = self._turn(now_ns, now_ns if now is None else now(), begin, self._places)
+        if taken <= _FENCED:
+            raise fenced("signals") if taken == _FENCED else _full(is_plans=taken == _NO_ROOM)
+        if not taken and self._rate is not None:  # there is time to look how long a tick is
+            if not self._idle_turns & LOOK_MASK:
+                self._places[Place.NS_PER_TICK] = self._rate.look()
+            self._idle_turns += 1
+        return taken
+
+    def events(self) -> int:
+        """How many order events were read; ReaderFenced. One that is garbled halts every order."""
+        n_events = int(self._places[Place.N_EVENTS])
+        if n_events == _GARBLED:
+            self._wires.alarm.sound("events", self._events)
+            return self._wires.take(self._events, "events")
+        if n_events < 0:
+            raise fenced("events")
+        return n_events
+
+    def fetch(self) -> None:
+        """Fetch the rows that a turn has left to the stage."""
+        for leg in self._left[: self._places[_N_LEFT]].tolist():
+            self._view.refresh(int(self.legs[leg]["venue"]), int(self.legs[leg]["slot"]))
+
+    def signals(self) -> int:
+        """How many signals a turn has left to be decided together."""
+        return int(self._places[_N_SIGNALS])
 
     @property
-    def cells(self) -> int:
-        """Cells of the signals that ``take`` brought."""
-        return int(self._places[_N_CELLS])
+    def n_signals(self) -> int:
+        """Signals read since the start."""
+        return int(self._places[Place.ALL_SIGNALS])
+
+    @property
+    def n_plans(self) -> int:
+        """Plans made since the start."""
+        return int(self._places[Place.ALL_PLANS])
 
     def send(self, n_plans: int, n_refused: int, n_signals: int, now_ns: int) -> None:
         """Publish what the allocator has made of the signals that were taken; RingFull."""
         stamp_ns = now_ns if self._now is None else self._now()
         sent = self._send(n_plans, n_refused, n_signals, now_ns, stamp_ns, self._places)
-        if sent == _PLANS_FULL:
-            raise RingFull("plans: the ring has no room for a plan")
-        if sent == _DECISIONS_FULL:
-            raise RingFull("decisions: the ring has no room for those of the optimizer")
+        if sent in (_PLANS_FULL, _DECISIONS_FULL):
+            raise _full(is_plans=sent == _PLANS_FULL)
+        self._places[Place.ALL_PLANS] += n_plans
+
+    def _place_wires(self, wires: Wires, reader: Reader, events: Reader) -> None:
+        places, at = self._places, Place
+        for first, source in ((at.SIGNALS_RING, reader), (at.EVENTS_RING, events)):
+            places[first : first + 5] = (
+                *(source.ring_address, source.address, address_of(source.words), address_of(source.tags)),
+                source.room_cells,
+            )
+        for venue, table in wires.books.items():
+            places[at.BOOKS_TABLE + venue] = table.address
+        places[at.PLANS_RING] = wires.plans.address
+        places[at.DECISIONS_RING] = wires.decisions[DecisionStage.OPTIMIZER].address
+
+    def _place_allocator(self, allocator: Allocator) -> None:
+        places, at = self._places, Place
+        places[at.PLAN_HEADS] = address_of(allocator.plan_heads)
+        places[at.PLAN_LEGS] = address_of(allocator.plan_legs)
+        places[at.REFUSED], places[at.MADE] = address_of(allocator.decisions), address_of(self._made)
+        held, takes, sheet = allocator.holds.held, allocator.shadows.takes, allocator.sheet
+        places[at.MARKETS] = address_of(sheet.markets)
+        places[at.N_EVENT_ROWS], places[at.N_PLAN_ROWS] = len(held.event), len(held.plan)
+        places[at.N_PARTS], places[at.N_TAKES] = len(held.part), len(takes.take)
+        places[at.N_TAKEN_ROWS] = len(takes.plan)
+        arrays = (*sheet[2:], *held, *takes, allocator.plans.next_id)
+        places[at.SHEET :] = [address_of(array) for array in arrays]
+
+
+def _full(*, is_plans: bool) -> RingFull:
+    if is_plans:
+        return RingFull("plans: the ring has no room for a plan")
+    return RingFull("decisions: the ring has no room for those of the optimizer")
 
 
 def warm() -> None:
-    """Compile both kernels, with nothing to bring."""
+    """Compile the kernels, with nothing to bring."""
     wires = Wires.create(list(Venue), 1)
-    places = np.zeros(PLACES, np.int64)
-    reader = wires.signals.reader("optimizer", 0)
-    places[Place.SIGNALS_RING], places[Place.READER] = reader.ring_address, reader.address
-    places[Place.CELLS], places[Place.TAGS] = address_of(reader.words), address_of(reader.tags)
-    places[Place.DECISIONS_RING] = wires.decisions[DecisionStage.OPTIMIZER].address
-    take_signals(places)
-    send_plans(0, 0, 0, 0, 0, places)
+    view = BookView(wires.books, 1)
+    reader, events = wires.signals.reader("optimizer", 0), wires.events.reader("optimizer", 0)
+    PlanPost(warm_allocator(view.rows), view, wires, reader, events).turn(0)

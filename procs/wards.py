@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Running:
         self._descriptor = descriptor
         self._code_of = code_of
         self._code: int | None = None
+        weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def adopt(cls, pid: int, started: int, ended_well: Callable[[], bool]) -> Self:
@@ -78,7 +80,6 @@ class Running:
         waiting.register(self._descriptor, select.POLLIN)
         if waiting.poll(None if timeout_s is None else timeout_s * 1000):
             self._code = self._code_of(self.pid)
-            os.close(self._descriptor)
         return self._code
 
 

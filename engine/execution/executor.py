@@ -104,6 +104,7 @@ class Executor:
         self._stands_still = False
         self._is_stopping = False
         self._named: set[Key] = set()  # markets that the journal knows by name
+        self._due_ns: int | None = None  # as last looked for; None: something has happened since
 
     @property
     def open_plans(self) -> int:
@@ -186,6 +187,7 @@ class Executor:
     def go_on(self, now_ns: int) -> None:
         """End standing still: plans that are not done are worked off to a known position."""
         self._stands_still = False
+        self._due_ns = None
         for plan in self._plans.values():
             plan.wake_ns = now_ns
 
@@ -195,6 +197,7 @@ class Executor:
         The open plans end as they do otherwise; that there are none says ``open_plans``.
         """
         self._is_stopping = True
+        self._due_ns = None
         for plan in self._plans.values():
             if plan.unsent and plan.stopped == Reason.NONE:
                 plan.stopped = Reason.PAUSED
@@ -257,13 +260,20 @@ class Executor:
                 self._advance(plan, now_ns)
 
     def next_due_ns(self) -> int:
-        """When ``on_time`` has something to do; INT64_MAX when nothing waits."""
-        due = INT64_MAX
-        for plan in self._plans.values():
-            due = min(due, plan.wake_ns, *(order.check_ns for order in plan.orders))
+        """When ``on_time`` has something to do; INT64_MAX when nothing waits.
+
+        Asked at every turn, and another answer only after something has happened.
+        """
+        due = self._due_ns
+        if due is None:
+            due = INT64_MAX
+            for plan in self._plans.values():
+                due = min(due, plan.wake_ns, *(order.check_ns for order in plan.orders))
+            self._due_ns = due
         return due
 
     def _begin(self) -> None:
+        self._due_ns = None
         self.out.clear()
         self.finished.clear()
 

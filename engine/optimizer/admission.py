@@ -30,11 +30,12 @@ def objection(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now_ns: 
 
     ``legs``: SIGNAL_LEG records of one signal; books and markets by slot.
     """
-    return _REASON_OF[_objection(deadline_ns, legs, books, markets, now_ns)]
+    return _REASON_OF[objection_code(deadline_ns, legs, books, markets, now_ns)]
 
 
 @kernel
-def _objection(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now_ns: int) -> int:
+def objection_code(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now_ns: int) -> int:
+    """The same as a number."""
     if now_ns > deadline_ns:
         return _DEADLINE_PASSED
     if not 0 < len(legs) <= LEGS_MAX:

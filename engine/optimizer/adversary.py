@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from engine.jit import kernel
 from engine.optimizer.levels import Ints, Rows, gather_leg
 from engine.optimizer.pricing import CASH, FEE
@@ -39,7 +41,8 @@ def unwind_loss_micros(
     record = legs[leg]
     market = markets[record["slot"]]
     back = _SELL if record["direction"] == _BUY else _BUY
-    gather_leg(books[record["slot"]], market, back, int(record["outcome"]), leg, levels, count)
+    outcome = int(np.int64(record["outcome"]))
+    gather_leg(books[record["slot"]], market, back, outcome, leg, levels, count)
     cash, fee, _, left = leg_cost(market, back, leg, size_e6, levels, count)
     if back == _SELL:
         return int(priced[leg, CASH] + priced[leg, FEE]) - max(cash - fee, 0), left

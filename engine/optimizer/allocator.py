@@ -16,24 +16,32 @@ import numpy as np
 from engine.config import Config
 from engine.optimizer.admission import has_moved, objection
 from engine.optimizer.adversary import FROM_CONVERSION
+from engine.optimizer.alone import (
+    BOUND_ALONE,
+    NOT_ALONE,
+    SIZE_ALONE,
+    TIF_AFTER_CONVERSION,
+    TIF_OF_VENUE,
+    Plans,
+    Sheet,
+    plan_alone,
+    plan_job,
+)
 from engine.optimizer.batch import BATCH_LEGS_MAX, OrderLimits, Problem
+from engine.optimizer.booking import take_plan
 from engine.optimizer.fill import JOBS_MAX
 from engine.optimizer.holds import Holds
-from engine.optimizer.levels import SIZE, Rows
+from engine.optimizer.levels import VENUES, Ints, Rows
 from engine.optimizer.pricing import CASH, FEE, LIMIT
+from engine.optimizer.proof import WALK
 from engine.optimizer.quoting import Quote, Quoter
 from engine.optimizer.shadow import Shadows
 from engine.optimizer.solve import Solution, solve
 from engine.optimizer.verify import PlanCheck
 from engine.reasons import Reason
-from engine.records import DECISION, PLAN_HEAD, PLAN_LEG, DecisionStage, Side, TimeInForce, Venue
+from engine.records import DECISION, LEGS_MAX, PLAN_HEAD, PLAN_LEG, TOP_LEVELS, DecisionStage, Venue
 
 SIGNALS_MAX: Final = JOBS_MAX  # of one call
-
-# A leg that misses must miss whole: what is left of a partial fill has to be unwound. Sales after a
-# conversion take what there is, because what stays unsold can still be held.
-TIF_OF_VENUE: Final = {int(Venue.POLYMARKET): TimeInForce.FOK, int(Venue.KALSHI): TimeInForce.FOK}
-TIF_AFTER_CONVERSION: Final = TimeInForce.FAK
 
 # Rows are written whole, in this order; each field by itself would take several times as long.
 _HEAD_FIELDS: Final = (
@@ -44,7 +52,6 @@ _LEG_FIELDS: Final = (
     *("slot", "generation", "venue", "direction", "outcome", "convert", "epoch", "update_count"),
     *("size_e6", "cash_micros", "fee_micros", "limit_e4", "tif"),
 )
-_ASK: Final = int(Side.ASK)
 _VENUES: Final = tuple(int(venue) for venue in Venue)
 _LEG_COUNT_MAX: Final = 255  # what DECISION.n_legs can say
 
@@ -79,6 +86,14 @@ class AllocatorLimits:
             worst_loss_max_micros=config.optimizer.worst_loss_max_micros,
         )
 
+    def as_array(self) -> Ints:
+        """All of them, as ``engine.optimizer.booking.LIMITS`` numbers them."""
+        order = self.order
+        bounds = (order.order_size_max_e6, order.order_notional_max_micros, order.position_max_e6)
+        exposures = (order.market_exposure_max_micros, order.event_exposure_max_micros)
+        own = (self.worst_loss_max_micros, self.slots, int(self.hold_at_limit))
+        return np.array([*bounds, *exposures, *own], np.int64)
+
 
 class _Signal(NamedTuple):
     """What is read of a SIGNAL_HEAD."""
@@ -104,6 +119,7 @@ _FROM_SIGNAL: Final = list(_Signal._fields)
 class _Entry(NamedTuple):
     """A signal that takes part, and its legs."""
 
+    signal: np.void  # SIGNAL_HEAD
     head: _Signal
     legs: Rows
 
@@ -123,16 +139,34 @@ class Allocator:
         self.decisions: Rows = np.zeros(SIGNALS_MAX, DECISION)
         self.refused: Counter[Reason] = Counter()
         self.faults: list[str] = []
-        self.holds = Holds()
-        self.shadows = Shadows()
+        self.holds = Holds(len(markets), limits.slots)
+        self.shadows = Shadows(len(markets), limits.slots)
         self._markets = markets
         self._books = books
         self._limits = limits
-        self._next_plan_id = first_plan_id
+        self._next_plan_id: Ints = np.array([first_plan_id], np.int64)
         self._problem = Problem(books, markets, limits.order, limits.hold_at_limit)
-        self._quoter = Quoter(self._problem, self.holds, limits.order, limits.worst_loss_max_micros)
+        limit_array = limits.as_array()
+        self._quoter = Quoter(self._problem, self.holds, limit_array)
         self._check = PlanCheck(books, markets, limits.worst_loss_max_micros)
         self._n_plans = self._n_plan_legs = self._n_decisions = 0
+        self.sheet = self._make_sheet(limit_array)
+        self.plans = Plans(self.plan_heads, self.plan_legs, self._next_plan_id)
+
+    def _make_sheet(self, limits: Ints) -> Sheet:
+        """What ``plan_alone`` works on: its scratch is that of the long way, which begins anew each time."""
+        batch, quoter = self._problem.batch, self._quoter
+        return Sheet(
+            *(self._books, self._markets, limits, batch.jobs, batch.levels, batch.depth),
+            *(self._problem.prices.work, self._problem.segments, self._problem.alone),
+            most=np.zeros(BATCH_LEGS_MAX, np.int64),
+            priced=quoter.priced,
+            back_levels=quoter.levels,
+            back_depth=quoter.count,
+            ours_e6=np.zeros((LEGS_MAX, TOP_LEVELS), np.int64),
+            free_micros=np.zeros(VENUES, np.int64),
+            walked=np.zeros(WALK, np.int64),
+        )
 
     def set_cash(self, venue: Venue, cash_micros: int) -> None:
         """Balance at a venue as the ledger has it; to be set before the event that ends a plan."""
@@ -163,12 +197,21 @@ class Allocator:
         """
         if n_signals > SIGNALS_MAX:
             raise ValueError(f"{n_signals} signals in one call, at most {SIGNALS_MAX}")
+        self.faults.clear()
+        held, takes = self.holds.held, self.shadows.takes
+        n_plans = plan_alone(n_signals, now_ns, heads, legs, self.sheet, held, takes, self.plans)
+        if n_plans == NOT_ALONE:
+            return self.allocate_together(heads, legs, n_signals, now_ns)
+        return n_plans, 0
+
+    def allocate_together(self, heads: Rows, legs: Rows, n_signals: int, now_ns: int) -> tuple[int, int]:
+        """The same for signals of any kind, which may compete with each other."""
         self._n_plans = self._n_plan_legs = self._n_decisions = 0
         self.faults.clear()
         self._problem.clear()
         entries: list[_Entry] = []
         first = 0
-        for row in heads[:n_signals][_FROM_SIGNAL].tolist():
+        for number, row in enumerate(heads[:n_signals][_FROM_SIGNAL].tolist()):
             head = _Signal._make(row)
             own = legs[first : first + head.n_legs]
             first += len(own)
@@ -177,7 +220,7 @@ class Allocator:
                 reason = Reason.CROWDED_OUT
             if reason is Reason.NONE:
                 self._problem.add(head.payoff_micros, head.capital_cost_ppm, own)
-                entries.append(_Entry(head, own))
+                entries.append(_Entry(heads[number], head, own))
             else:
                 self._refuse(head, own, Quote(reason), now_ns)
         if entries:
@@ -187,10 +230,12 @@ class Allocator:
     def _settle(self, entries: list[_Entry], now_ns: int) -> None:
         """Solve the batch, then make a plan or a decision of each signal, in their order."""
         self._problem.load(self.shadows, self.holds)
-        solution = solve(self._problem, self._limits.slots - self.holds.total.orders)
+        solution = solve(self._problem, self._limits.slots - self.holds.orders)
         for index, entry in enumerate(entries):
             quote = Quote(solution.reasons[index])
             if quote.reason is Reason.NONE:
+                if self._plan_at_once(index, entry, solution, now_ns):
+                    continue
                 quote = self._plan(index, entry, solution, now_ns)
             if quote.reason is Reason.CROWDED_OUT and has_moved(entry.legs, self._books):
                 quote = quote._replace(reason=Reason.BOOK_MOVED)
@@ -198,28 +243,43 @@ class Allocator:
                 self._refuse(entry.head, entry.legs, quote, now_ns)
         self._certify(solution)
 
+    def _plan_at_once(self, index: int, entry: _Entry, solution: Solution, now_ns: int) -> bool:
+        """Make a plan in one compiled call; False where it has to be trimmed, refused or checked exactly."""
+        sheet, legs = self.sheet, self._problem.batch.legs
+        best = sheet.best[index]
+        best[SIZE_ALONE], best[BOUND_ALONE] = solution.sizes[index], solution.bounds[index]
+        at, held, takes = self._n_plan_legs, self.holds.held, self.shadows.takes
+        is_made = bool(
+            plan_job(index, self._n_plans, at, now_ns, entry.signal, legs, sheet, held, takes, self.plans)
+        )
+        if is_made:
+            self._close(index, int(self.plan_heads[self._n_plans]["size_e6"]))
+        return is_made
+
     def _plan(self, index: int, entry: _Entry, solution: Solution, now_ns: int) -> Quote:
         """Write a plan for one signal, unless its price, its worst case or the check speaks against it."""
-        quote = self._quoter.quote(index, solution.sizes[index])
+        plan_id = int(self._next_plan_id[0])
+        free = {venue: self.holds.free_cash_micros(venue) for venue in _VENUES}
+        quote = self._quoter.quote(index, solution.sizes[index], plan_id)
         if quote.reason is not Reason.NONE:
             return quote
         heads = self._write_head(entry.head, quote, max(solution.bounds[index], quote.profit_micros), now_ns)
         legs = self._write_legs(index, quote.size_e6)
-        free = {venue: self.holds.free_cash_micros(venue) for venue in _VENUES}
         fault = self._check.fault(heads, legs, entry.head.capital_cost_ppm, free, self.shadows)
         if fault:
-            self.faults.append(f"plan {self._next_plan_id}: {fault}")
+            self.faults.append(f"plan {plan_id}: {fault}")
+            self.holds.release(plan_id)
             return quote._replace(reason=Reason.VERIFY_FAILED)
-        self._accept(index, quote, self._next_plan_id)
+        self._accept(index, quote, plan_id)
         return quote
 
     def _write_head(self, signal: _Signal, quote: Quote, bound_micros: int, now_ns: int) -> Rows:
         """The head of a plan, as an array of one."""
         self._head_rows[self._n_plans] = (
             *(signal.recv_ns, signal.book_ns, signal.signal_ns, signal.deadline_ns, signal.signal_id),
-            *(signal.slot, signal.relation, signal.kind, signal.n_legs, now_ns, self._next_plan_id),
+            *(signal.slot, signal.relation, signal.kind, signal.n_legs, now_ns, self._next_plan_id[0]),
             *(quote.size_e6, quote.profit_micros, bound_micros, quote.worst_loss_micros),
-            quote.hold.cash_micros.total(),
+            quote.cash_micros,
         )
         return self.plan_heads[self._n_plans : self._n_plans + 1]
 
@@ -237,25 +297,16 @@ class Allocator:
         return self.plan_legs[first : first + len(legs)]
 
     def _accept(self, index: int, quote: Quote, plan_id: int) -> None:
-        """Hold what the plan may cost, hide what it takes, and show later jobs only what is left."""
-        levels, count = self._problem.batch.levels, self._problem.batch.depth
-        for leg in self._problem.legs_of(index):
-            facts, side = self._problem.legs[leg], self._problem.side_of(leg)
-            book = self._books[facts.slot]
-            depth = int(count[leg])
-            shown = book["ask_size_e6" if facts.side == _ASK else "bid_size_e6"][:depth].tolist()
-            prices = book["ask_e4" if facts.side == _ASK else "bid_e4"][:depth].tolist()
-            left = quote.size_e6
-            for level, offered in enumerate(levels[SIZE, leg, :depth].tolist()):
-                taken = min(left, offered)
-                if taken > 0:
-                    self.shadows.take(plan_id, side, prices[level], shown[level], taken)
-                    left -= taken
-                if left == 0:
-                    break
-        self._quoter.consume(index, quote.size_e6)
-        self.holds.add(plan_id, quote.hold)
+        """Hide what the plan takes."""
+        batch, size_e6, takes = self._problem.batch, quote.size_e6, self.shadows.takes
+        books, levels, depth = self._books, batch.levels, batch.depth
+        take_plan(plan_id, batch.jobs, index, size_e6, batch.legs, books, levels, depth, takes)
         self._next_plan_id += 1
+        self._close(index, size_e6)
+
+    def _close(self, index: int, size_e6: int) -> None:
+        """A plan is made and held: later jobs see what it leaves, and the next one is written behind it."""
+        self._quoter.consume(index, size_e6)
         self._n_plans += 1
         self._n_plan_legs += len(self._problem.legs_of(index))
 

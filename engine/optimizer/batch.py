@@ -23,17 +23,15 @@ from engine.optimizer.fill import (
 )
 from engine.optimizer.holds import Holds
 from engine.optimizer.levels import (
-    PRICE,
     SIZE,
     Ints,
     Rows,
     gather,
     level_arrays,
-    own_price,
     side_taken,
 )
 from engine.optimizer.pricing import notional_cap_e6
-from engine.optimizer.shadow import BookSide, Shadows
+from engine.optimizer.shadow import BookSide, Shadows, hide_leg
 from engine.optimizer.share import Deal, new_deal, share
 from engine.optimizer.sizing import (
     OPPORTUNITY,
@@ -104,17 +102,17 @@ def _prepare(
             fact[3] = record["direction"]
             fact[4] = record["outcome"]
             fact[5] = record["convert"]
-            fact[6] = side_taken(int(record["direction"]), int(record["outcome"]))
+            fact[6] = side_taken(int(np.int64(record["direction"])), int(np.int64(record["outcome"])))
             fact[7] = book["epoch"]
             fact[8] = book["update_count"]
             fact[9] = market["venue"]
             fact[10] = market["group"]
             fact[11] = rounding_micros(market)
-            fact[12] = _most_bought_e6(leg, notional_max_micros, batch.levels, batch.depth)
+            fact[12] = most_bought_e6(leg, notional_max_micros, batch.levels, batch.depth)
 
 
 @kernel
-def _most_bought_e6(leg: int, notional_max_micros: int, levels: Ints, count: Ints) -> int:
+def most_bought_e6(leg: int, notional_max_micros: int, levels: Ints, count: Ints) -> int:
     """Largest purchase within the notional of one order; no bound where the book ends before it."""
     offered = 0
     for level in range(count[leg]):
@@ -170,8 +168,8 @@ class Problem:
         self._raw_legs = self.batch.legs.view(_RAW_LEG)
         self._caps = self.batch.jobs["cap_e6"]
         self._kept: Filling = new_filling(BATCH_LEGS_MAX, BUDGETS_MAX)
-        self._alone = np.zeros((JOBS_MAX, 4), np.int64)
-        self._segments = np.zeros((SEGMENTS_MAX, SEGMENT_COLUMNS), np.int64)
+        self.alone = np.zeros((JOBS_MAX, 4), np.int64)
+        self.segments = np.zeros((SEGMENTS_MAX, SEGMENT_COLUMNS), np.int64)
         self._budgets: dict[tuple[int, int], int] = {}
         self._supplies: dict[BookSide, int] = {}
 
@@ -226,8 +224,8 @@ class Problem:
 
     def size_alone(self) -> list[list[int]]:
         """Best lot of each job with the books to itself: [size_e6, profit, bound, peak_e6] of each."""
-        _size_jobs(self.n_jobs, self.batch, self.markets, self.prices.work, self._segments, self._alone)
-        alone: list[list[int]] = self._alone[: self.n_jobs].tolist()
+        _size_jobs(self.n_jobs, self.batch, self.markets, self.prices.work, self.segments, self.alone)
+        alone: list[list[int]] = self.alone[: self.n_jobs].tolist()
         return alone
 
     def share(self) -> int:
@@ -266,10 +264,9 @@ class Problem:
         if not shadows.covers(side):
             return
         levels, depth = self.batch.levels, self.batch.depth
-        for level in range(int(depth[leg])):
-            price = own_price(self.legs[leg].outcome, int(levels[PRICE, leg, level]))
-            levels[SIZE, leg, level] = shadows.left_e6(side, price, int(levels[SIZE, leg, level]))
-        most = int(_most_bought_e6(leg, self.limits.order_notional_max_micros, levels, depth))
+        record = self.batch.legs[leg]
+        hide_leg(record, self.books[record["slot"]], leg, levels, int(depth[leg]), shadows.takes)
+        most = int(most_bought_e6(leg, self.limits.order_notional_max_micros, levels, depth))
         self.legs[leg] = self.legs[leg]._replace(most_bought_e6=most)
 
     def _leg_cap(self, facts: LegFacts, holds: Holds) -> int:

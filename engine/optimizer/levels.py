@@ -87,7 +87,7 @@ def gather_leg(
     asks = side_taken(direction, outcome) == _ASK
     count[leg] = book["n_asks"] if asks else book["n_bids"]
     for level in range(count[leg]):
-        own = own_price(outcome, int(book["ask_e4"][level] if asks else book["bid_e4"][level]))
+        own = own_price(outcome, int(np.int64(book["ask_e4"][level] if asks else book["bid_e4"][level])))
         fee = unit_fee_floor_nano(market, own)
         levels[PRICE, leg, level] = own
         levels[SIZE, leg, level] = book["ask_size_e6"][level] if asks else book["bid_size_e6"][level]
@@ -102,7 +102,8 @@ def gather(
 ) -> None:
     """Level arrays of SIGNAL_LEG records ``legs[first : first + n_legs]``, into the same rows."""
     for leg in range(first, first + n_legs):
-        slot, direction, outcome = legs[leg]["slot"], int(legs[leg]["direction"]), int(legs[leg]["outcome"])
+        slot, direction = legs[leg]["slot"], int(np.int64(legs[leg]["direction"]))
+        outcome = int(np.int64(legs[leg]["outcome"]))
         gather_leg(books[slot], markets[slot], direction, outcome, leg, levels, count)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from engine.fees import estimate_split_fee_micros
 from engine.jit import kernel
 from engine.optimizer.levels import PRICE, SIZE, Ints, Rows
@@ -44,7 +46,7 @@ def price_legs(
     proceeds = 0
     for leg in range(job["first"], job["first"] + job["n_legs"]):
         market = markets[legs[leg]["slot"]]
-        direction = int(legs[leg]["direction"])
+        direction = int(np.int64(legs[leg]["direction"]))
         cash, fee, worst_level, left = leg_cost(market, direction, leg, size_e6, levels, count)
         if left > 0 or worst_level < 0:
             return NO_DEPTH

@@ -3,14 +3,29 @@
 Until a plan's fills are known, the book still shows what it wants. Planning that twice would fill one leg and
 miss the other. A level that was planned upon shows its size less ours for as long as its size is the one we
 saw; any other size is news that includes what was taken, and ends the shadow. So does the end of the plan.
+
+All of it is in arrays, which kernels read and write: the *takes* of a plan are a chain, and those on one side
+of a book another.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-SHADOWS_MAX: Final = 4_096  # beyond it the oldest is forgotten
+import numpy as np
+
+from engine.jit import kernel
+from engine.optimizer.keyed import NO_ROW, Ints, keyed_rows, remove_row, row_for, row_of
+from engine.optimizer.levels import SIZE, side_taken
+from engine.records import TOP_LEVELS, Side
+
+OF_PLAN, ON_SIDE, WHERE, GENERATION, PRICE, SEEN, TAKEN = range(7)  # columns of ``take``; chains plus one
+TAKE_COLUMNS: Final = 7
+FIRST_TAKE: Final = 1  # column of ``plan``, behind the key: plus one
+FREE, USED, N_SHOWN = range(3)  # of ``state``: FREE is the first free take plus one
+STATES: Final = 3
+
+_ASK: Final = int(Side.ASK)
 
 
 class BookSide(NamedTuple):
@@ -21,70 +36,146 @@ class BookSide(NamedTuple):
     side: int
 
 
-_Level = tuple[BookSide, int]  # and YES price; made for every level of every plan, so no class
+class Takes(NamedTuple):
+    """What plans are about to take. An order takes TOP_LEVELS levels at most, so no array is ever full."""
+
+    first: Ints  # [slot, side] take plus one
+    take: Ints  # [TOP_LEVELS x orders, TAKE_COLUMNS]; TAKEN 0: the level has changed since
+    plan: Ints  # rows by plan
+    state: Ints  # [STATES]
 
 
-@dataclass(slots=True)
-class _Shadow:
-    seen_e6: int
-    taken_e6: int
+def new_takes(markets: int, orders: int) -> Takes:
+    """Arrays for so many markets, and so many orders in flight."""
+    return Takes(
+        first=np.zeros((markets, 2), np.int64),
+        take=np.zeros((TOP_LEVELS * orders, TAKE_COLUMNS), np.int64),
+        plan=keyed_rows(orders),
+        state=np.zeros(STATES, np.int64),
+    )
+
+
+@kernel
+def left_e6(slot: int, generation: int, side: int, price_e4: int, size_e6: int, takes: Takes) -> int:
+    """What of a level (YES price) that now shows ``size_e6`` no plan wants.
+
+    A changed level leaves the shadow for good.
+    """
+    left = size_e6
+    at = int(takes.first[slot, side]) - 1
+    while at >= 0:
+        take = takes.take[at]
+        if take[TAKEN] > 0 and take[PRICE] == price_e4 and take[GENERATION] == generation:
+            if take[SEEN] == size_e6:
+                left -= int(take[TAKEN])
+            else:
+                take[TAKEN] = 0
+                takes.state[N_SHOWN] -= 1
+        at = int(take[ON_SIDE]) - 1
+    return max(left, 0)
+
+
+@kernel
+def hide_leg(leg: np.void, book: np.void, number: int, levels: Ints, depth: int, takes: Takes) -> None:
+    """Take what is ours off row ``number`` of level arrays, which a leg has from a BOOK_ROW."""
+    slot, generation = int(np.int64(leg["slot"])), int(np.int64(leg["generation"]))
+    side = side_taken(int(np.int64(leg["direction"])), int(np.int64(leg["outcome"])))
+    if takes.first[slot, side] == 0:
+        return
+    for level in range(depth):
+        price = int(np.int64(book["ask_e4"][level] if side == _ASK else book["bid_e4"][level]))
+        shown = int(levels[SIZE, number, level])
+        levels[SIZE, number, level] = left_e6(slot, generation, side, price, shown, takes)
+
+
+@kernel
+def take_level(
+    plan_id: int,
+    slot: int,
+    generation: int,
+    side: int,
+    price_e4: int,
+    shown_e6: int,
+    taken_e6: int,
+    takes: Takes,
+) -> None:
+    """Note that a plan wants ``taken_e6``, more than none, of a level that shows ``shown_e6``."""
+    left_e6(slot, generation, side, price_e4, shown_e6, takes)
+    state = takes.state
+    at = int(state[FREE]) - 1
+    if at < 0:
+        at = int(state[USED])
+        state[USED] += 1
+    else:
+        state[FREE] = takes.take[at, OF_PLAN]
+    row = row_for(plan_id, takes.plan)
+    take = takes.take[at]
+    take[OF_PLAN], take[ON_SIDE] = takes.plan[row, FIRST_TAKE], takes.first[slot, side]
+    take[WHERE], take[GENERATION], take[PRICE] = 2 * slot + side, generation, price_e4
+    take[SEEN], take[TAKEN] = shown_e6, taken_e6
+    takes.plan[row, FIRST_TAKE] = takes.first[slot, side] = at + 1
+    state[N_SHOWN] += 1
+
+
+@kernel
+def _unlink(at: int, takes: Takes) -> None:
+    """Take one out of the chain of its side."""
+    slot, side = int(takes.take[at, WHERE]) >> 1, int(takes.take[at, WHERE]) & 1
+    other = int(takes.first[slot, side]) - 1
+    if other == at:
+        takes.first[slot, side] = takes.take[at, ON_SIDE]
+        return
+    while takes.take[other, ON_SIDE] != at + 1:
+        other = int(takes.take[other, ON_SIDE]) - 1
+    takes.take[other, ON_SIDE] = takes.take[at, ON_SIDE]
+
+
+@kernel
+def release_takes(plan_id: int, takes: Takes) -> None:
+    """The plan is done: what it took is no longer on the books, what it missed is free again."""
+    row = row_of(plan_id, takes.plan)
+    if row == NO_ROW:
+        return
+    at = int(takes.plan[row, FIRST_TAKE]) - 1
+    while at >= 0:
+        _unlink(at, takes)
+        if takes.take[at, TAKEN] > 0:
+            takes.state[N_SHOWN] -= 1
+        after = int(takes.take[at, OF_PLAN]) - 1
+        takes.take[at, OF_PLAN] = takes.state[FREE]
+        takes.state[FREE] = at + 1
+        at = after
+    remove_row(row, takes.plan)
 
 
 class Shadows:
-    """Levels planned upon, by book side and YES price. ``forgotten`` counts those that fell to the bound."""
+    """Levels planned upon, by book side and YES price, in ``takes``."""
 
-    def __init__(self) -> None:
-        self.forgotten = 0
-        self._shadows: dict[_Level, _Shadow] = {}
-        self._sides: dict[BookSide, int] = {}  # shadows of each
-        self._plans: dict[int, list[tuple[_Level, _Shadow, int]]] = {}
+    def __init__(self, markets: int, orders: int) -> None:
+        self.takes = new_takes(markets, orders)
 
     def __len__(self) -> int:
-        """Levels in shadow."""
-        return len(self._shadows)
+        """What plans want of levels that have not changed since: how many times."""
+        return int(self.takes.state[N_SHOWN])
 
     def covers(self, side: BookSide) -> bool:
         """Whether any level of this side is in shadow."""
-        return side in self._sides
+        at = int(self.takes.first[side.slot, side.side])
+        while at:
+            take = self.takes.take[at - 1].tolist()
+            if take[TAKEN] and take[GENERATION] == side.generation:
+                return True
+            at = take[ON_SIDE]
+        return False
 
     def left_e6(self, side: BookSide, price_e4: int, size_e6: int) -> int:
         """What of a level that now shows ``size_e6`` is not spoken for; a changed level leaves the shadow."""
-        level = (side, price_e4)
-        shadow = self._shadows.get(level)
-        if shadow is None:
-            return size_e6
-        if shadow.seen_e6 != size_e6:
-            self._drop(level)
-            return size_e6
-        return max(size_e6 - shadow.taken_e6, 0)
+        return left_e6(side.slot, side.generation, side.side, price_e4, size_e6, self.takes)
 
     def take(self, plan_id: int, side: BookSide, price_e4: int, shown_e6: int, taken_e6: int) -> None:
         """Note that a plan wants ``taken_e6`` of a level that shows ``shown_e6``."""
-        level = (side, price_e4)
-        shadow = self._shadows.get(level)
-        if shadow is not None and shadow.seen_e6 == shown_e6:
-            shadow.taken_e6 += taken_e6
-        else:
-            if shadow is not None:
-                self._drop(level)
-            shadow = self._shadows[level] = _Shadow(shown_e6, taken_e6)
-            self._sides[side] = self._sides.get(side, 0) + 1
-        self._plans.setdefault(plan_id, []).append((level, shadow, taken_e6))
-        while len(self._shadows) > SHADOWS_MAX:
-            self._drop(next(iter(self._shadows)))
-            self.forgotten += 1
+        take_level(plan_id, side.slot, side.generation, side.side, price_e4, shown_e6, taken_e6, self.takes)
 
     def release(self, plan_id: int) -> None:
         """The plan is done: what it took is no longer on the books, what it missed is free again."""
-        for level, shadow, taken_e6 in self._plans.pop(plan_id, ()):
-            shadow.taken_e6 -= taken_e6
-            if shadow.taken_e6 <= 0 and self._shadows.get(level) is shadow:
-                self._drop(level)
-
-    def _drop(self, level: _Level) -> None:
-        if self._shadows.pop(level, None) is None:
-            return
-        side = level[0]
-        self._sides[side] -= 1
-        if self._sides[side] == 0:
-            del self._sides[side]
+        release_takes(plan_id, self.takes)

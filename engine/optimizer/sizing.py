@@ -100,7 +100,9 @@ def lot_e6(job: np.void, legs: Rows, markets: Rows, levels: Ints, work: Ints) ->
     for leg in range(job["first"], job["first"] + job["n_legs"]):
         record = legs[leg]
         limit = int(levels[PRICE, leg, work[CURSOR, leg]])
-        lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], int(record["direction"]), limit))
+        lot = common_multiple(
+            lot, order_lot_e6(markets[record["slot"]], int(np.int64(record["direction"])), limit)
+        )
     return lot
 
 
@@ -186,7 +188,7 @@ def profit_micros(job: np.void, size_e6: int, legs: Rows, markets: Rows, levels:
     locked = 0
     proceeds = 0
     for leg in range(job["first"], job["first"] + job["n_legs"]):
-        direction = int(legs[leg]["direction"])
+        direction = int(np.int64(legs[leg]["direction"]))
         cash, fee, _, _ = leg_cost(markets[legs[leg]["slot"]], direction, leg, size_e6, levels, count)
         if direction == _BUY:
             locked += cash + fee
@@ -219,7 +221,9 @@ def whole_lots_e6(job: np.void, size_e6: int, legs: Rows, markets: Rows, levels:
             level, before = _level_of(leg, size_e6, levels, count)
             edge = max(edge, before)
             limit = int(levels[PRICE, leg, level])
-            lot = common_multiple(lot, order_lot_e6(markets[record["slot"]], int(record["direction"]), limit))
+            lot = common_multiple(
+                lot, order_lot_e6(markets[record["slot"]], int(np.int64(record["direction"])), limit)
+            )
         whole = size_e6 - size_e6 % lot if lot > 0 else 0
         if whole > edge or edge == 0:
             return whole

@@ -19,6 +19,19 @@ _CASH_MICROS = 20 * CASH_ONE_MICROS
 
 def warm() -> None:
     """Call every kernel of the optimizer once, with the types it has in production."""
+    markets, books = _world()
+    heads, legs = _signals()
+    for worst_loss_max_micros in (CASH_MAX_MICROS, 0):  # the second time no plan is made at once
+        allocator = warm_allocator(books, markets, worst_loss_max_micros)
+        for venue in Venue:
+            allocator.set_cash(venue, _CASH_MICROS)
+        allocator.allocate(heads, legs, len(heads), 0)
+
+
+def warm_allocator(
+    books: Rows, markets: Rows | None = None, worst_loss_max_micros: int = CASH_MAX_MICROS
+) -> Allocator:
+    """Make an allocator for no other purpose: with no limit but that of losses, over these rows."""
     order = OrderLimits(
         order_size_max_e6=SIDE_SIZE_MAX_E6,
         order_notional_max_micros=CASH_MAX_MICROS,
@@ -26,13 +39,8 @@ def warm() -> None:
         market_exposure_max_micros=CASH_MAX_MICROS,
         event_exposure_max_micros=CASH_MAX_MICROS,
     )
-    markets, books = _world()
-    heads, legs = _signals()
-    limits = AllocatorLimits(order=order, slots=8, worst_loss_max_micros=CASH_MAX_MICROS)
-    allocator = Allocator(markets, books, limits)
-    for venue in Venue:
-        allocator.set_cash(venue, _CASH_MICROS)
-    allocator.allocate(heads, legs, len(heads), 0)
+    limits = AllocatorLimits(order=order, slots=8, worst_loss_max_micros=worst_loss_max_micros)
+    return Allocator(np.zeros(len(books), MARKET_ROW) if markets is None else markets, books, limits)
 
 
 def _world() -> tuple[Rows, Rows]:

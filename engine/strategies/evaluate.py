@@ -136,8 +136,9 @@ def _price(n_legs: int, payoff_micros: int, state: State, desk: Desk) -> int:
     for leg in range(n_legs):
         record = desk.legs[leg]
         book = state.books[record["slot"]]
-        asks = side_taken(record["direction"], record["outcome"]) == _ASK
-        best = own_price(record["outcome"], int(book["ask_e4"][0] if asks else book["bid_e4"][0]))
+        outcome = int(np.int64(record["outcome"]))
+        asks = side_taken(int(np.int64(record["direction"])), outcome) == _ASK
+        best = own_price(outcome, int(np.int64(book["ask_e4"][0] if asks else book["bid_e4"][0])))
         record["best_e4"] = best
         record["best_size_e6"] = book["ask_size_e6"][0] if asks else book["bid_size_e6"][0]
         fee = unit_fee_nano(state.markets[record["slot"]], best)

@@ -111,7 +111,7 @@ def emptiness(legs: Rows, n_legs: int, state: State) -> int:
     unknown = False
     for leg in range(n_legs):
         book = state.books[legs[leg]["slot"]]
-        asks = side_taken(legs[leg]["direction"], legs[leg]["outcome"]) == _ASK
+        asks = side_taken(int(np.int64(legs[leg]["direction"])), int(np.int64(legs[leg]["outcome"]))) == _ASK
         if (book["n_asks"] if asks else book["n_bids"]) == 0:
             return ONE_SIDED
         unknown = unknown or book["flags"] & _UNKNOWN != 0

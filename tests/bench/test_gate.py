@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,19 @@ from numba.core.runtime import _nrt_python, rtsys
 
 from bench import _frames
 from bench._book_peers import DictBook
+from bench._opportunities import Opportunities
 from bench._parsers import extracting
 from bench.book import CHUNK, random_updates, write_levels
 from engine.book import apply, ladder, vwap
 from engine.book.store import BookStore
-from engine.records import BOOK_ROW, BOOK_UPDATE, SMALL_BYTES, WIDE_BYTES, Venue
+from engine.optimizer.levels import Rows
+from engine.records import BOOK_ROW, BOOK_UPDATE, ORDER_EVENT, SMALL_BYTES, WIDE_BYTES, Venue
 from engine.strategies import scanner
 from engine.strategies.warm import warm as warm_scanner
+from engine.units import CASH_MAX_MICROS
 from engine.venues.kalshi import _fast as kalshi
 from engine.venues.polymarket import _fast as polymarket
-from procs import frame_kernels, plan_kernel, plan_post, top_kernel, top_scan
+from procs import frame_kernels, plan_kernel, plan_post, plan_turn, top_kernel, top_scan
 from procs.book import BookAgent
 from procs.book_notes import NOTE_CELLS
 from procs.feed import FeedAgent
@@ -139,6 +143,22 @@ def test_a_frame_in_one_call_is_faster_than_through_two_stages(venue: Venue) -> 
     assert one.store.rows.tobytes() == two.store.rows.tobytes(), "and it was the same work"
 
 
+def test_a_signal_alone_is_planned_faster_than_where_it_is_dealt_out() -> None:
+    scene = Opportunities(1, 1, shared=True)
+    allocator = scene.allocator(dict.fromkeys(Venue, CASH_MAX_MICROS))
+    done = np.zeros(1, ORDER_EVENT)[0]
+    done["plan_done"] = 1
+
+    def planned_by(way: Callable[[Rows, Rows, int, int], tuple[int, int]]) -> None:
+        for _ in range(20):
+            assert way(scene.heads, scene.legs, 1, 0) == (1, 0)
+            done["plan_id"] = allocator.plan_heads[0]["plan_id"]
+            assert allocator.on_order_event(done)
+
+    ours, theirs = partial(planned_by, allocator.allocate), partial(planned_by, allocator.allocate_together)
+    assert times_faster(ours, theirs) > 3.0
+
+
 def loaded(kernel: Any) -> list[str]:
     """Assembly of a kernel that was called before."""
     found = assembly(kernel)
@@ -188,7 +208,7 @@ def test_hot_kernels_neither_allocate_nor_call_python(kernel: Any) -> None:
     [
         *frame_kernels.FRAME_KERNELS.values(),
         top_kernel.take_turn,
-        plan_kernel.take_signals,
+        plan_turn.take_turn,
         plan_kernel.send_plans,
     ],
     ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}",

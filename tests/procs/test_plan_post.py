@@ -138,6 +138,48 @@ def test_every_plan_and_decision_is_the_same() -> None:
     assert ours > 5
 
 
+def test_signals_on_books_of_which_something_is_ours_are_planned_in_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    floor = Floor(is_compiled=True)
+    allocator = floor.optimizer.allocator
+    together, answers = allocator.allocate_together, []
+
+    def noted(heads: Records, legs: Records, n_signals: int, now_ns: int) -> tuple[int, int]:
+        answers.append(together(heads, legs, n_signals, now_ns))
+        return answers[-1]
+
+    monkeypatch.setattr(allocator, "allocate_together", noted)
+    plans: list[np.void] = []
+    for frame in FRAMES:
+        if plans:
+            floor.end(plans.pop(0), is_filled=True)
+        floor.take([frame])
+        plans += floor.said()[2]
+    assert floor.optimizer._view.by_hand.any()
+    assert floor.optimizer.plans > 15
+    assert sum(n_plans for n_plans, _ in answers) == 0  # what they were asked about became no plan
+
+
+def test_an_event_that_only_ends_a_plan_needs_no_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = Floor(is_compiled=True)
+    allocator, plans = floor.optimizer.allocator, []
+    for frame in FRAMES:
+        floor.take([frame])
+        plans = floor.said()[2]
+        if plans:
+            break
+    [plan] = plans
+    assert (len(allocator.holds), len(allocator.shadows) > 0) == (1, True)
+    monkeypatch.setattr(allocator, "on_order_event", None)
+    floor.end(plan, is_filled=False)
+    assert floor.optimizer.do_work(0) == 1
+    assert (len(allocator.holds), allocator.holds.orders, len(allocator.shadows)) == (0, 0, 0)
+    floor.end(plan, is_filled=False)  # told twice
+    assert floor.optimizer.do_work(0) == 1
+    assert len(allocator.holds) == 0
+
+
 def test_a_row_its_writer_is_at_makes_no_plan() -> None:
     floor = Floor(is_compiled=True)
     for frame in FRAMES:
@@ -174,7 +216,7 @@ def test_plans_are_stamped_and_counted() -> None:
         floor.take([frame])
         _, _, heads = floor.said()
         stamps |= {int(head["plan_ns"]) for head in heads}
-    assert stamps == {STAMP_NS}
+    assert min(stamps) >= STAMP_NS  # and what passed by the processor's counter
     assert histograms[Rung.SIGNAL_PLAN].count == floor.optimizer.plans > 15
 
 

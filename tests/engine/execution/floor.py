@@ -212,7 +212,7 @@ class Floor:
         """Let time pass until nothing is due, ``for_ns`` is over, or ``until`` holds."""
         end_ns = self.now_ns + for_ns
         while not (until is not None and until()):
-            due = min(self.executor.next_due_ns(), *(sim.next_due_ns() for sim in self.venues.values()))
+            due = min(self._due_ns(), *(sim.next_due_ns() for sim in self.venues.values()))
             if due > end_ns or due == INT64_MAX:
                 self.now_ns = end_ns if for_ns < 3_600 * S else self.now_ns
                 return
@@ -221,8 +221,16 @@ class Floor:
                 for report in np.array(sim.advance(self.now_ns)):
                     if not self.hear(report):
                         break
-            if self.executor.next_due_ns() <= self.now_ns:
+            if self._due_ns() <= self.now_ns:
                 self._call(lambda: self.executor.on_time(self.now_ns))
+
+    def _due_ns(self) -> int:
+        """When the executor wants the clock, which it looks for only once after each change."""
+        plans = self.executor._plans.values()
+        waits = [order.check_ns for plan in plans for order in plan.orders]
+        due_ns = self.executor.next_due_ns()
+        assert due_ns == min([INT64_MAX, *waits, *(plan.wake_ns for plan in plans)])
+        return due_ns
 
     def hear(self, report: np.void) -> bool:
         """Hand the executor a report; False when it died of it, and with it what it had taken at once."""

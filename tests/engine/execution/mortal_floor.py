@@ -67,7 +67,7 @@ class MortalFloor(Floor):
                 break  # else it died when nothing else was due
 
     def _next_due_ns(self) -> int:
-        due = min(self.executor.next_due_ns(), *(sim.next_due_ns() for sim in self.venues.values()))
+        due = min(self._due_ns(), *(sim.next_due_ns() for sim in self.venues.values()))
         return INT64_MAX if due == INT64_MAX else max(due, self.now_ns)
 
     def hear(self, report: np.void) -> bool:

@@ -388,3 +388,15 @@ def test_a_head_that_counts_other_legs_is_refused() -> None:
     head["n_legs"] = 0
     floor.executor.on_plan(head, legs[:0], floor.now_ns)
     assert (floor.executor.out.n_decisions, floor.executor.out.n_events) == (0, 1)
+
+
+def test_when_something_is_due_is_looked_for_once_after_each_change() -> None:
+    floor = cross()
+    floor.plan(CROSS, 10 * ONE)
+    executor = floor.executor
+    due_ns = executor.next_due_ns()
+    [plan] = executor._plans.values()
+    plan.wake_ns = due_ns - 1  # which nothing does between two calls
+    assert executor.next_due_ns() == due_ns
+    executor.stop(floor.now_ns)
+    assert executor.next_due_ns() == due_ns - 1

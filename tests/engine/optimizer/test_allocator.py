@@ -112,19 +112,20 @@ def test_a_conversion_sells_with_what_there_is() -> None:
     assert plan["tif"].tolist() == [TimeInForce.FOK, TimeInForce.FOK, TimeInForce.FAK]
     assert plan["convert"].tolist() == [1, 1, 2]
     assert head["cash_micros"] == 122_000_000  # what the sale brings is not there yet
-    assert allocator.holds.total.cash_micros[Venue.POLYMARKET] == 122_000_000
+    assert allocator.holds.held_cash_micros(Venue.POLYMARKET) == 122_000_000
 
 
 def test_a_plan_holds_its_worst_case_until_it_is_done() -> None:
     world = pair_world()
     allocator = world.allocator(polymarket=100, kalshi=100)
     assert world.allocate(allocator) == (1, 0)
-    held = allocator.holds.total
-    assert held.orders == 2
-    assert held.cash_micros[Venue.POLYMARKET] == 55_990_015  # sixteen fills may round sixteen fees up
-    assert held.cash_micros[Venue.KALSHI] >= 41_680_000
-    assert held.market_micros == {0: 55_990_015, 1: held.cash_micros[Venue.KALSHI]}
-    assert allocator.plan_heads[0]["cash_micros"] == held.cash_micros.total()
+    holds = allocator.holds
+    cash = [holds.held_cash_micros(venue) for venue in (Venue.POLYMARKET, Venue.KALSHI)]
+    assert holds.orders == 2
+    assert cash[0] == 55_990_015  # sixteen fills may round sixteen fees up
+    assert cash[1] >= 41_680_000
+    assert [holds.market_exposure_micros(slot) for slot in range(3)] == [*cash, 0]
+    assert allocator.plan_heads[0]["cash_micros"] == sum(cash)
     event = done(1)
     event["plan_done"] = 0
     assert not allocator.on_order_event(event)
@@ -132,7 +133,8 @@ def test_a_plan_holds_its_worst_case_until_it_is_done() -> None:
     assert len(allocator.holds) == 1
     assert allocator.on_order_event(done(1))
     assert not allocator.on_order_event(done(1))
-    assert (held.orders, held.cash_micros.total(), len(held.market_micros)) == (0, 0, 0)
+    assert (holds.orders, holds.market_exposure_micros(0), holds.market_exposure_micros(1)) == (0, 0, 0)
+    assert [holds.held_cash_micros(venue) for venue in Venue] == [0, 0]
 
 
 def test_what_a_plan_takes_is_not_planned_again() -> None:
@@ -233,7 +235,7 @@ def test_a_worst_case_that_is_too_bad() -> None:
     decision = allocator.decisions[0]
     assert decision["reason"] == Reason.WORST_LOSS_TOO_LARGE
     assert (decision["size_e6"], decision["profit_micros"]) == (100 * SIZE_ONE_E6, 2_330_000)
-    assert allocator.holds.total.orders == 0
+    assert allocator.holds.orders == 0
 
 
 def test_a_plan_the_check_refuses_is_never_told() -> None:
@@ -243,6 +245,9 @@ def test_a_plan_the_check_refuses_is_never_told() -> None:
     assert reasons(allocator, 1) == [Reason.VERIFY_FAILED]
     assert allocator.faults == ["plan 1: the legs do not make a set of this kind"]
     assert (len(allocator.holds), len(allocator.shadows)) == (0, 0)
+    world.heads[0]["relation"] = 0
+    assert world.allocate(allocator) == (1, 0)
+    assert allocator.faults == []  # of the last call
 
 
 def test_cash_bounds_a_plan_by_its_limit() -> None:

@@ -8,10 +8,20 @@ from engine.catalog.groups import NO_GROUP
 from engine.optimizer.batch import BATCH_LEGS_MAX, Problem, rounding_micros
 from engine.optimizer.fill import JOBS_MAX, NO_EVENT_BUDGET, VENUE_BUDGETS
 from engine.optimizer.levels import SIZE
-from engine.optimizer.shadow import BookSide, Shadows
+from engine.optimizer.shadow import BookSide
 from engine.records import Side, Venue
 from engine.units import CASH_MAX_MICROS, CASH_ONE_MICROS, SIDE_SIZE_MAX_E6, SIZE_ONE_E6
-from tests.engine.optimizer.worlds import BUY_NO, SELL_NO, SELL_YES, WIDE, Leg, World, limits, rich
+from tests.engine.optimizer.worlds import (
+    BUY_NO,
+    SELL_NO,
+    SELL_YES,
+    WIDE,
+    Leg,
+    World,
+    limits,
+    nothing_hidden,
+    rich,
+)
 
 
 def two_pairs() -> World:
@@ -131,7 +141,7 @@ def test_what_plans_in_flight_want_is_hidden() -> None:
     world = two_pairs()
     problem = Problem(world.books, world.markets, WIDE, at_limit=True)
     problem.add(CASH_ONE_MICROS, 0, world.legs[:2])
-    shadows = Shadows()
+    shadows = nothing_hidden()
     shadows.take(1, BookSide(0, 1, Side.BID), 6_000, 50 * SIZE_ONE_E6, 20 * SIZE_ONE_E6)
     problem.load(shadows, rich())
     assert problem.batch.levels[SIZE, 0, :2].tolist() == [30 * SIZE_ONE_E6, 50 * SIZE_ONE_E6]
@@ -143,7 +153,7 @@ def test_a_problem_is_used_again() -> None:
     problem = world.problem()
     problem.clear()
     assert problem.add(CASH_ONE_MICROS, 5, world.legs[2:4]) == 0
-    problem.load(Shadows(), rich())
+    problem.load(nothing_hidden(), rich())
     assert (problem.n_jobs, problem.n_legs, problem.n_supplies) == (1, 2, 2)
     assert problem.batch.jobs[0]["capital_cost_ppm"] == 5
     assert problem.prices.sharers[:2].tolist() == [1, 1]

@@ -14,7 +14,7 @@ from engine.optimizer.fill import fill_batch
 from engine.optimizer.holds import Holds
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, INT64_MAX, SIZE_ONE_E6
-from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World
+from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World, empty
 from tests.plain_twin import PlainTwin, kernels_are_plain
 
 
@@ -29,7 +29,7 @@ def shared_world() -> World:
 
 
 def cash(kalshi: float, polymarket: float = 0) -> Holds:
-    holds = Holds()
+    holds = empty()
     holds.set_cash(Venue.KALSHI, round(kalshi * CASH_ONE_MICROS))
     holds.set_cash(Venue.POLYMARKET, round(polymarket * CASH_ONE_MICROS))
     return holds

@@ -20,7 +20,7 @@ from engine.optimizer.holds import Holds
 from engine.optimizer.levels import SIZE, UNIT
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, SIZE_ONE_E6
-from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World
+from tests.engine.optimizer.worlds import BUY_NO, SELL_YES, Leg, World, empty
 from tests.plain_twin import PlainTwin
 
 
@@ -31,7 +31,7 @@ def filled(problem: Problem) -> list[float]:
 
 
 def purse(dollars: float, venue: Venue = Venue.KALSHI) -> Holds:
-    holds = Holds()
+    holds = empty()
     holds.set_cash(venue, round(dollars * CASH_ONE_MICROS))
     return holds
 

@@ -15,20 +15,19 @@ from engine.optimizer.batch import Problem
 from engine.optimizer.exchange import LEGS_TRIED_MAX
 from engine.optimizer.fill import JOBS_MAX, NO_ACCOUNT, SIZE_E6, fill_batch
 from engine.optimizer.holds import Holds
-from engine.optimizer.shadow import Shadows
 from engine.optimizer.share import ALL_FIT, DROPS_MAX
 from engine.optimizer.solve import solve
 from engine.reasons import Reason
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, SIZE_ONE_E6
-from tests.engine.optimizer.worlds import WIDE, Leg, World, limits, reckon
+from tests.engine.optimizer.worlds import WIDE, Leg, World, empty, limits, nothing_hidden, reckon
 from tests.plain_twin import PlainTwin, kernels_are_plain
 
 SLOTS = 1_000
 
 
 def cash(kalshi: float, polymarket: float = 0) -> Holds:
-    holds = Holds()
+    holds = empty()
     holds.set_cash(Venue.KALSHI, round(kalshi * CASH_ONE_MICROS))
     holds.set_cash(Venue.POLYMARKET, round(polymarket * CASH_ONE_MICROS))
     return holds
@@ -217,7 +216,7 @@ def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
         problem = problem_type(world.books, world.markets, WIDE, True)
         for first in range(0, world.n_legs, 2):
             problem.add(CASH_ONE_MICROS, 0, world.legs[first : first + 2])
-        problem.load(Shadows(), cash(130, 0))
+        problem.load(nothing_hidden(), cash(130, 0))
         solution = solve_it(problem, SLOTS)
         answers.append((solution.sizes, [int(reason) for reason in solution.reasons], solution.bound_micros))
     assert answers[0] == answers[1]

@@ -15,7 +15,7 @@ from engine.optimizer.solve import solve
 from engine.reasons import Reason
 from engine.records import Venue
 from engine.units import CASH_ONE_MICROS, MICROS_PER_PRICE, SIZE_ONE_E6
-from tests.engine.optimizer.worlds import BUY_NO, WIDE, Leg, World, limits, reckon
+from tests.engine.optimizer.worlds import BUY_NO, WIDE, Leg, World, empty, limits, reckon
 from tests.plain_twin import kernels_are_plain
 
 SLOTS = 1_000
@@ -45,7 +45,7 @@ def s3_world() -> World:
 
 
 def cash(kalshi: int, polymarket: int) -> Holds:
-    holds = Holds()
+    holds = empty()
     holds.set_cash(Venue.KALSHI, kalshi * CASH_ONE_MICROS)
     holds.set_cash(Venue.POLYMARKET, polymarket * CASH_ONE_MICROS)
     return holds

@@ -32,6 +32,7 @@ from engine.units import (
 )
 
 SLOTS = 64
+ORDERS = 1_000  # in flight, at most
 BUY_YES, BUY_NO = (Direction.BUY, Outcome.YES), (Direction.BUY, Outcome.NO)
 SELL_YES, SELL_NO = (Direction.SELL, Outcome.YES), (Direction.SELL, Outcome.NO)
 Level = tuple[str, float]  # price in YES terms, contracts
@@ -156,7 +157,7 @@ class World:
             own = self.legs[first : first + len(legs)]
             problem.add(int(head["payoff_micros"]), int(head["capital_cost_ppm"]), own)
             first += len(legs)
-        problem.load(Shadows(), rich() if holds is None else holds)
+        problem.load(nothing_hidden(), rich() if holds is None else holds)
         return problem
 
     def allocator(self, given: AllocatorLimits | None = None, **cash: int) -> Allocator:
@@ -176,9 +177,19 @@ def less(price: str) -> str:
     return units_to_decimal(10_000 - decimal_to_units(price, 4), 4)
 
 
+def empty() -> Holds:
+    """Holds of nothing, with no cash."""
+    return Holds(SLOTS, ORDERS)
+
+
+def nothing_hidden() -> Shadows:
+    """Shadows on no level."""
+    return Shadows(SLOTS, ORDERS)
+
+
 def rich() -> Holds:
     """Holds with as much cash as there can be."""
-    holds = Holds()
+    holds = empty()
     for venue in Venue:
         holds.set_cash(venue, CASH_MAX_MICROS)
     return holds
