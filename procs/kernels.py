@@ -170,6 +170,8 @@ def set_cache_dir(root: Path = PACKAGES_ROOT) -> Path:
         chosen = Path(os.environ.get("NUMBA_CACHE_DIR", os.devnull))
         if chosen.parent != parent or not chosen.name.startswith(_DIRECTORY_PREFIX):
             raise RuntimeError("the kernel cache directory must be set before numba is imported")
+        if chosen.is_dir():
+            os.utime(chosen)  # in use by one more
         return chosen  # what this process has loaded, even when a source was edited since
     directory = parent / (_DIRECTORY_PREFIX + sources_hash(root))
     directory.mkdir(parents=True, exist_ok=True)

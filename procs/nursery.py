@@ -2,8 +2,9 @@
 
 Loading takes a process about two seconds; one that is forked begins at once, shares the memory of what was
 loaded, and runs the same build whatever has become of the sources meanwhile. The nursery is forked itself, by
-an owner that has not opened anything yet; it opens nothing and runs one thread, so that what it forks begins
-as clean as a program of its own would. It ends with its owner; its children do if they are told to.
+an owner that has mapped no segment yet; it closes what the owner had open, opens nothing and runs one thread,
+so that what it forks begins as clean as a program of its own would. It ends with its owner; its children do
+if they are told to.
 
 Owner and nursery speak over a socket pair, one JSON document a packet: what to begin, that it has begun, and
 how it ended. Who began gets a descriptor of the new process, which is valid however soon that ends.
@@ -36,6 +37,7 @@ MAIN: Final = "procs.cli.main"  # imports nothing until it is known what to be; 
 LOADED: Final = (MAIN, "procs.cli.control", "procs.cli.monitor", "procs.cli.proc")
 PACKET_BYTES_MAX: Final = 65_536
 ANSWER_S_MAX: Final = 60.0  # it loads everything first
+CODE_S_MAX: Final = 5.0  # it has nothing else to do
 ENDED_BADLY: Final = -1  # exit code of one whose end nobody can tell us
 PR_SET_PDEATHSIG: Final = 1
 PROGRAM: Final = "pr3dict"
@@ -69,39 +71,44 @@ class Nursery:
         """
         try:
             self._channel.send(orjson.dumps({"argv": argv, "said": str(said), "outlives": outlives}))
-            pid, descriptor = self._hear()
-            while not descriptor:
-                pid, descriptor = self._hear()
+            while (born := self._hear()) is None:
+                pass
         except OSError as error:
             raise NurseryGone from error
-        return pid, descriptor, self._code_of
+        return *born, self._code_of
 
     def close(self) -> None:
         """End it. Those of its children that outlive us live on."""
         self._channel.close()
-        with contextlib.suppress(ChildProcessError, ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)  # it may be stuck
-            os.waitpid(self._pid, 0)
+        pid, self._pid = self._pid, 0  # which may soon be another's
+        if pid:
+            with contextlib.suppress(ChildProcessError, ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # it may be stuck
+                os.waitpid(pid, 0)
 
     def _code_of(self, pid: int) -> int:
         """How a child that has ended did so: exit code, less than 0 for a signal."""
         try:
+            self._channel.settimeout(CODE_S_MAX)
             while pid not in self._codes:
                 self._hear()
+            self._channel.settimeout(ANSWER_S_MAX)
         except (OSError, NurseryGone):
             return ENDED_BADLY
         return self._codes.pop(pid)
 
-    def _hear(self) -> tuple[int, int]:
-        """Pid and descriptor of one that has begun; 0 and 0 when it was told how one ended, which is kept."""
+    def _hear(self) -> tuple[int, int] | None:
+        """Pid and descriptor of one that has begun; None when it was told how one ended, which is kept."""
         packet, descriptors, _, _ = socket.recv_fds(self._channel, PACKET_BYTES_MAX, 1)
         if not packet:
             raise NurseryGone
         found: dict[str, int] = orjson.loads(packet)
         if descriptors:
             return found["pid"], descriptors[0]
+        if "code" not in found:
+            raise NurseryGone("there is no room for another descriptor")
         self._codes[found["pid"]] = found["code"]
-        return 0, 0
+        return None
 
 
 def _nurse(channel: socket.socket, owner: int) -> int:
@@ -199,7 +206,7 @@ def _be(be: Callable[[], int]) -> NoReturn:
         gc.freeze()
         _open_nowhere()
         sys.stdin, sys.stdout, sys.stderr = (
-            open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            open(number, mode, 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
             for number, mode in ((0, "r"), (1, "w"), (STDERR, "w"))
         )
         code = be()

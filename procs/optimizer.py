@@ -62,6 +62,7 @@ class OptimizerAgent:
         self._cells_as_heads = self._signals.records(SIGNAL_HEAD)
         self._cells_as_legs = self._signals.records(SIGNAL_LEG)
         self._events = wires.events.resume(self.role, 0)
+        self._garbled = self._events.garbled  # events of which nobody knows what they said
         self._event_rows = self._events.records(ORDER_EVENT)
         self._facts = self._event_rows[["fill_size_e6", "plan_id", "plan_done"]]
         self._heads: Records = np.zeros(SIGNALS_MAX, SIGNAL_HEAD)
@@ -125,6 +126,9 @@ class OptimizerAgent:
                 self._on_change(event)
             if plan_done:
                 self.allocator.on_order_event(event)
+        if self._events.garbled != self._garbled:
+            self._garbled = self._events.garbled
+            self._learn_everything()
         return n_events
 
     def _on_change(self, event: np.void) -> None:

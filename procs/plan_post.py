@@ -23,7 +23,7 @@ from shm.layout import Status
 from shm.ring import Reader, Records
 
 _PLANS_FULL, _DECISIONS_FULL = int(Sent.NO_ROOM_FOR_PLANS), int(Sent.NO_ROOM_FOR_DECISIONS)
-_FENCED, _NO_ROOM = int(Stop.FENCED), int(Stop.NO_ROOM_FOR_PLANS)
+_FENCED, _NO_ROOM, _GARBLED_SIGNAL = int(Stop.FENCED), int(Stop.NO_ROOM_FOR_PLANS), int(Stop.GARBLED)
 _N_LEFT, _N_SIGNALS = int(Place.N_LEFT), int(Place.N_SIGNALS)
 _NOBODYS: Final = 0
 _GARBLED: Final = int(Status.GARBLED)
@@ -57,8 +57,8 @@ class PlanPost:
         self._made: Records = np.zeros(SIGNALS_MAX, DECISION)
         self._rate = None if rung is None else TickRate()
         self._idle_turns = 0
-        self._wires, self._events = wires, events
-        self._kept = (allocator, reader, rung)  # the places are addresses in them
+        self._wires, self._signals, self._events = wires, reader, events
+        self._kept = (allocator, rung)  # the places are addresses in them
         self._places = places = np.zeros(PLACES, np.int64)
         self._turn = direct(take_turn, 0, 0, 0, places)
         self._send = direct(send_plans, 0, 0, 0, 0, 0, places)
@@ -73,10 +73,13 @@ class PlanPost:
     def turn(self, now_ns: int, begin: int = Begin.TURN) -> int:
         """Take a turn, or the rest of the last one: the cells it had; below zero a Stop: the stage acts.
 
-        ReaderFenced where nobody waits for this stage any more, RingFull.
+        ReaderFenced where nobody waits for this stage any more, RingFull. A garbled signal halts every order.
         """
         now = self._now
         taken = self._turn(now_ns, now_ns if now is None else now(), begin, self._places)
+        while taken == _GARBLED_SIGNAL:
+            self._wires.alarm.sound("signals", self._signals)
+            taken = self._turn(now_ns, now_ns if now is None else now(), Begin.REST, self._places)
         if taken <= _FENCED:
             raise fenced("signals") if taken == _FENCED else _full(is_plans=taken == _NO_ROOM)
         if not taken and self._rate is not None:  # there is time to look how long a tick is

@@ -42,6 +42,7 @@ from procs.plan_kernel import Place, Sent, send_plans, take_signals
 from shm.arrays import array_at
 from shm.atomics import read_ticks
 from shm.cells import poll
+from shm.layout import Status
 from shm.reader import EVERY_MESSAGE
 
 
@@ -54,6 +55,7 @@ class Stop(IntEnum):
     FENCED = -4  # nobody waits for this stage's reading of signals any more
     NO_ROOM_FOR_PLANS = -5
     NO_ROOM_FOR_DECISIONS = -6
+    GARBLED = -7  # a signal was not what had been published, and was passed over
 
 
 class Begin(IntEnum):
@@ -70,7 +72,10 @@ _TAKES: Final = _HELD + len(Held._fields)
 _NEXT_ID: Final = _TAKES + len(Takes._fields)
 PLACES: Final = _NEXT_ID + 1
 
-_STOP_EVENTS, _STOP_ROWS, _TOGETHER, _FENCED, _PLANS_FULL, _DECISIONS_FULL = (int(stop) for stop in Stop)
+_STOP_EVENTS, _STOP_ROWS, _TOGETHER, _FENCED, _PLANS_FULL, _DECISIONS_FULL, _STOP_GARBLED = (
+    int(stop) for stop in Stop
+)
+_GARBLED: Final = int(Status.GARBLED)
 _TURN, _FETCHED = int(Begin.TURN), int(Begin.FETCHED)
 _NO_PLANS_SENT, _ALL_SENT = int(Sent.NO_ROOM_FOR_PLANS), int(Sent.ALL)
 _FIRST: Final = int(Place.SHEET)
@@ -197,7 +202,7 @@ def take_turn(now_ns: int, stamp_ns: int, begin: int, places: Words) -> int:
         if n_signals == 0:
             return int(places[_TAKEN])
         if n_signals < 0:
-            return _FENCED
+            return _STOP_GARBLED if n_signals == _GARBLED else _FENCED
         if begin != _FETCHED and places[_N_LEFT] != 0:
             return _STOP_ROWS
         begin = int(np.int64(0))

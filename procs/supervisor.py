@@ -61,13 +61,13 @@ class Supervisor:
         self._config = description.config.supervisor
         self._wards: dict[str, Ward] = {}  # processes of the engine
         self._attendants: list[Ward] = []
-        self._wardship = Wardship(directory.path, self._config, nursery)
         self._words = words
         path = directory.path
         self.wires = Wires.join(VENUES, path, (), 0)
         self.clock = EngineClock.attach(path)
         self.seats = Seats.attach(description.seats, path)
         self._health = HealthTable.attach(path)
+        self._wardship = Wardship(path, self._config, nursery, self._health.ended_well)
         self._is_new = True
         self._looked_ns = 0
 

@@ -110,10 +110,20 @@ class Ward:
 
 
 class Wardship:
-    """Starts processes of the engine in ``directory``, and finds those that live there."""
+    """Starts processes of the engine in ``directory``, and finds those that live there.
 
-    def __init__(self, directory: Path, config: SupervisorConfig, nursery: Nursery | None = None) -> None:
+    ``ended_well``: whether the process of a name has said so, for those whose exit code nobody can tell.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: SupervisorConfig,
+        nursery: Nursery | None = None,
+        ended_well: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._directory = directory
+        self._ended_well = ended_well
         self._config = config
         self._nursery = nursery
 
@@ -123,16 +133,22 @@ class Wardship:
         for left in (FOUND_SUFFIX, JOURNAL_SUFFIX):  # of another life
             (self._directory / f"{name}{left}").unlink(missing_ok=True)
         argv = [*command, "--run-dir", str(self._directory)]
-        process = self._born(argv, said, outlives=outlives)
+        process = self._born(name, argv, said, outlives=outlives)
         with whole_file(self._directory / f"{name}{WARD_SUFFIX}") as file:
             file.write(orjson.dumps({"pid": process.pid, "started": started_at(process.pid)}))
         return self._ward(name, command, process)
 
-    def _born(self, argv: Sequence[str], said: Path, *, outlives: bool) -> Running:
+    def _ended(self, name: str, code: int) -> int:
+        """Exit code of a process of ours; where nobody can tell, what its row says."""
+        return 0 if code == ENDED_BADLY and self._ended_well(name) else code
+
+    def _born(self, name: str, argv: Sequence[str], said: Path, *, outlives: bool) -> Running:
         """Forked by the nursery; by a start of its own, which takes seconds, where there is none any more."""
         if self._nursery is not None:
             with suppress(NurseryGone):
-                return Running(*self._nursery.begin(argv, said, outlives=outlives))
+                pid, descriptor, code_of = self._nursery.begin(argv, said, outlives=outlives)
+                return Running(pid, descriptor, lambda pid: self._ended(name, code_of(pid)))
+            self._nursery.close()  # one that is slow must not do later what another does now
             self._nursery = None
         with said.open("ab") as stderr:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

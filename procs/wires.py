@@ -21,8 +21,8 @@ catalog               MARKET_ROW      catalog                optimizer, executor
 decisions[stage]      DECISION        each deciding stage    decision log
 ====================  ==============  =====================  ==============================================
 
-Plans, requests, reports and events are on the way of money: their rings are checked, every message carries a
-checksum, and one that is garbled halts all orders (``procs.garbled``).
+Signals, plans, requests, reports and events are on the way of money: their rings are checked, every message
+carries a checksum, and one that is garbled halts all orders (``procs.garbled``).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Wires:
             tops={v: where.overwriting(TOP_CELLS, WIDE_BYTES, f"tops.{_low(v)}") for v in venues},
             books={v: where.table(slots, BOOK_ROW, f"books.{_low(v)}") for v in venues},
             wanted={v: where.table(slots, WANTED_ROW, f"wanted.{_low(v)}") for v in venues},
-            signals=where.refusing("signals", "optimizer"),
+            signals=where.refusing("signals", "optimizer", checked=True),
             plans=where.refusing("plans", "executor", checked=True),
             requests={v: where.refusing(f"requests.{_low(v)}", "venue", checked=True) for v in venues},
             reports={v: where.refusing(f"reports.{_low(v)}", "executor", checked=True) for v in venues},

@@ -271,6 +271,7 @@ def _pass_over(ring: int, cursor: int, status: int) -> int:
     cell says that it is the first of its message. Answers GARBLED, READER_FENCED, or ``status`` when that is
     all there is to say.
     """
+    fence_acquire()  # as in ``_recover``: what could not be read may have been overwritten behind a fence
     if load_acquire(cursor + STATE_AT) == FENCED:
         return READER_FENCED
     position = load_relaxed(cursor + POSITION_AT)

@@ -226,8 +226,9 @@ def _check_header(segment: Segment, kind: SegmentKind, layout_hash: int, epoch: 
         "kind": int(kind),
         "layout_hash": layout_hash,
         "size_bytes": segment.size_bytes,
-        "epoch": segment.epoch if epoch is None else epoch,
     }
+    if epoch is not None:  # otherwise any: its owner may be taking it over at this moment
+        expected["epoch"] = epoch
     magic = read_word(segment.address + MAGIC_AT)
     if magic != SEGMENT_MAGIC:
         raise LayoutMismatch(f"{path}: not one of our segments, or not finished (magic {magic:#x})")

@@ -15,6 +15,7 @@ from engine.reasons import Reason
 from engine.records import LEGS_MAX, NO_PRICE, Direction, Outcome, Venue
 
 Rows = npt.NDArray[np.void]
+_OUTCOMES, _DIRECTIONS = frozenset(map(int, Outcome)), frozenset(map(int, Direction))
 
 
 def read_legs(catalog: Catalog, records: Rows, out: list[Leg]) -> Reason:
@@ -29,6 +30,8 @@ def read_legs(catalog: Catalog, records: Rows, out: list[Leg]) -> Reason:
         slot = int(record["slot"])
         if not 0 <= slot < catalog.capacity or not _is_current(catalog.rows[slot], record):
             return Reason.UNKNOWN_MARKET
+        if int(record["outcome"]) not in _OUTCOMES or int(record["direction"]) not in _DIRECTIONS:
+            return Reason.VERIFY_FAILED
         if int(record["tif"]) not in RULES[Venue(int(record["venue"]))].tifs:
             return Reason.VENUE_REJECTED
         row = catalog.rows[slot]

@@ -8,10 +8,10 @@ import numpy as np
 
 from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MarketFlag
-from engine.jit import kernel
+from engine.jit import inlined, kernel
 from engine.optimizer.levels import Rows
 from engine.reasons import Reason
-from engine.records import LEGS_MAX, MarketState, TopFlag, Trust
+from engine.records import LEGS_MAX, Direction, MarketState, Outcome, TopFlag, Trust
 
 _TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
 _OPEN: Final = int(MarketState.OPEN)
@@ -22,11 +22,12 @@ _NONE: Final = int(Reason.NONE)
 _DEADLINE_PASSED, _TOO_MANY_LEGS = int(Reason.DEADLINE_PASSED), int(Reason.TOO_MANY_LEGS)
 _MARKET_CLOSED, _BOOK_NOT_LIVE = int(Reason.MARKET_CLOSED), int(Reason.BOOK_NOT_LIVE)
 _TOP_DISAGREES, _BOOK_CROSSED = int(Reason.TOP_DISAGREES), int(Reason.BOOK_CROSSED)
-_SIZE_UNKNOWN: Final = int(Reason.SIZE_UNKNOWN)
+_SIZE_UNKNOWN, _VERIFY_FAILED = int(Reason.SIZE_UNKNOWN), int(Reason.VERIFY_FAILED)
+_OUTCOME_MAX, _DIRECTION_MAX, _CONVERT_MAX = int(max(Outcome)), int(max(Direction)), 2
 
 
 def objection(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now_ns: int) -> Reason:
-    """First of: deadline, legs (number, a market twice), then leg by leg closed, not live, crossed, size.
+    """First of: deadline, legs (number, a market twice), then leg by leg no such leg, closed, not live, size.
 
     ``legs``: SIGNAL_LEG records of one signal; books and markets by slot.
     """
@@ -48,10 +49,20 @@ def objection_code(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now
         slot = legs[number]["slot"]
         if not 0 <= slot < min(len(books), len(markets)):
             return _MARKET_CLOSED
+        if not _is_leg(legs[number]):
+            return _VERIFY_FAILED
         reason = _leg_objection(legs[number], books[slot], markets[slot])
         if reason != _NONE:
             return reason
     return _NONE
+
+
+@inlined
+def _is_leg(leg: np.void) -> bool:
+    """Whether there are such an outcome, direction and conversion: they are indices into tables later."""
+    if leg["outcome"] > _OUTCOME_MAX or leg["direction"] > _DIRECTION_MAX:
+        return False
+    return int(leg["convert"]) <= _CONVERT_MAX
 
 
 @kernel

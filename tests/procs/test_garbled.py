@@ -9,7 +9,17 @@ import pytest
 
 from engine.config import Role
 from engine.reasons import Reason
-from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG, VENUE_REPORT, RequestKind, Venue
+from engine.records import (
+    ORDER_EVENT,
+    ORDER_REQUEST,
+    PLAN_HEAD,
+    PLAN_LEG,
+    SIGNAL_HEAD,
+    SIGNAL_LEG,
+    VENUE_REPORT,
+    RequestKind,
+    Venue,
+)
 from engine.sim.session.build import build_session
 from procs.config_files import load_config, load_fee_table
 from procs.control_words import ControlWords
@@ -60,9 +70,11 @@ class Engine:
         """Publish three messages that nobody can do anything with in a ring, and spoil the second."""
         ring = self.ring(name)
         first = ring.published_cells
-        if name == "plans":
-            heads, legs = np.zeros(3, PLAN_HEAD), np.zeros(2, PLAN_LEG)
-            heads["plan_id"], legs["venue"] = (901, 902, 903), Venue.KALSHI
+        if name in ("plans", "signals"):
+            plans = name == "plans"
+            heads = np.zeros(3, PLAN_HEAD if plans else SIGNAL_HEAD)
+            legs = np.zeros(2, PLAN_LEG if plans else SIGNAL_LEG)
+            heads["plan_id" if plans else "signal_id"], legs["venue"] = (901, 902, 903), Venue.KALSHI
             for number in range(3):
                 publish(ring, heads[number : number + 1], legs, name)
             spoil(ring, first + 4)
@@ -93,6 +105,8 @@ class Engine:
         assert optimizer is not None
         if name == "plans":
             return [executor.executor.counts.refused_plans]
+        if name == "signals":
+            return [optimizer.signals]
         if name == "events":
             return [strategy._events.received_messages, optimizer._events.received_messages]
         if name.startswith("reports"):
@@ -100,7 +114,7 @@ class Engine:
         return [self.stages.venues[Venue.KALSHI].sim.cancels]
 
 
-@pytest.mark.parametrize("name", ["plans", "requests.kalshi", "reports.polymarket", "events"])
+@pytest.mark.parametrize("name", ["signals", "plans", "requests.kalshi", "reports.polymarket", "events"])
 def test_it_is_dropped_said_and_what_comes_behind_it_is_taken(name: str, tmp_path: Path) -> None:
     engine = Engine(tmp_path / "run")
     before = engine.heard("events") if name == "events" else [0]
@@ -141,7 +155,7 @@ def test_only_rings_on_the_way_of_money_are_checked(tmp_path: Path) -> None:
         if ring.header["sums_at"] and ring.segment.path
     }
     assert checked == {
-        *("plans", "events", "requests.kalshi", "requests.polymarket"),
+        *("signals", "plans", "events", "requests.kalshi", "requests.polymarket"),
         *("reports.kalshi", "reports.polymarket"),
     }
 

@@ -58,6 +58,8 @@ def test_the_records_are_copied() -> None:
         ("slot", -1, Reason.UNKNOWN_MARKET),
         ("slot", 2, Reason.UNKNOWN_MARKET),
         ("generation", 7, Reason.UNKNOWN_MARKET),
+        ("outcome", 2, Reason.VERIFY_FAILED),
+        ("direction", 2, Reason.VERIFY_FAILED),
         ("venue", 2, Reason.UNKNOWN_MARKET),
         ("limit_e4", 40, Reason.PRICE_OFF_GRID),
         ("size_e6", 4 * ONE, Reason.BELOW_MINIMUM_SIZE),

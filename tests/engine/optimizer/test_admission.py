@@ -57,6 +57,15 @@ def test_a_market_twice_is_refused() -> None:
     assert asked.answer() is Reason.TOO_MANY_LEGS
 
 
+@pytest.mark.parametrize(
+    ("field", "value"), [("outcome", 2), ("outcome", 255), ("direction", 2), ("convert", 3)]
+)
+def test_a_leg_that_none_can_be_is_refused_before_it_is_an_index(field: str, value: int) -> None:
+    asked = Asked()
+    asked.legs[1][field] = value
+    assert asked.answer() is Reason.VERIFY_FAILED
+
+
 Change = Callable[[Asked], None]
 
 
