@@ -75,6 +75,8 @@ class Engine:
             heads = np.zeros(3, PLAN_HEAD if plans else SIGNAL_HEAD)
             legs = np.zeros(2, PLAN_LEG if plans else SIGNAL_LEG)
             heads["plan_id" if plans else "signal_id"], legs["venue"] = (901, 902, 903), Venue.KALSHI
+            if not plans:
+                heads["n_legs"] = len(legs)
             for number in range(3):
                 publish(ring, heads[number : number + 1], legs, name)
             spoil(ring, first + 4)
