@@ -73,7 +73,8 @@ def drop(session: Session, seed: int) -> Counter[ReportKind]:
     assert isinstance(stage, Unheard)
     print(f"seed {seed}: {dict(stage.dropped)}, {stage.died} executors ended")
     assert stage.died == stage.ended > 0
-    assert len(stage.lines) == stage.dropped.total(), "one line for each"
+    # one line for each, but for those that a reader that was fenced meanwhile never came to
+    assert stage.ended <= len(stage.lines) <= stage.dropped.total()
     run.assert_survived()
     return stage.dropped
 
