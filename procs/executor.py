@@ -10,6 +10,9 @@ so before the pass ends.
 With a ``Restart`` no plan is taken before it is over. Then the others are told: that the executor is back and
 the tables are as they should be, how the plans ended of which they may not have heard, and, by working them
 off or refusing them, of plans that were taken from the ring by an executor that died of them.
+
+When a report was garbled, all is halted and this executor ends, what came with it journaled: the next one
+compares every account.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Ven
 from procs.agent import NEVER_NS
 from procs.catalog_segment import CatalogView
 from procs.desk import Desk
+from procs.garbled import ReportDropped
 from procs.ladder import ExecutorRung
 from procs.wires import ReaderFenced, Wires, publish_each
-from shm.layout import ReaderState
+from shm.layout import ReaderState, Status
 from shm.ring import Reader, Records, RefusingRing
 
 
@@ -79,6 +83,8 @@ class ExecutorAgent:
         """Handle reports, then plans, then what is due; the gate knows the markets of the moment."""
         self._markets.refresh()
         work = self._take_reports(now_ns)
+        if self._wires.alarm.dropped:
+            self._end_without_a_report()
         if self._restart is None:
             work += self._take_plans(now_ns)
         if self.executor.next_due_ns() <= now_ns:
@@ -117,7 +123,7 @@ class ExecutorAgent:
     def _take_reports(self, now_ns: int) -> int:
         work = 0
         for venue, (reader, reports) in self._reports.items():
-            n_reports = self._wires.take(reader, f"reports.{venue.name.lower()}")
+            n_reports = self._wires.take(reader, _reports_of(venue))
             for index in range(n_reports):
                 if self._rung is not None:
                     self._rung.heard(reports[index])
@@ -126,6 +132,14 @@ class ExecutorAgent:
                     self._flush()
             work += n_reports
         return work
+
+    def _end_without_a_report(self) -> None:
+        """ReportDropped when what was dropped is a report; nothing that came with it is lost."""
+        for venue in self._reports:
+            line = self._wires.alarm.dropped.get(_reports_of(venue))
+            if line is not None:
+                self.desk.commit()
+                raise ReportDropped(f"{line}: this executor ends, for accounts to be compared")
 
     def _take_plans(self, now_ns: int) -> int:
         work = 0
@@ -157,10 +171,16 @@ class ExecutorAgent:
         self._take_missed_plans(now_ns)
 
     def _take_missed_plans(self, now_ns: int) -> None:
-        """Take the plans in the ring that no executor knows; those still to come must not count twice."""
+        """Take the plans in the ring that no executor knows; those still to come must not count twice.
+
+        What is garbled there is passed over without a word: an executor has said so before, or our own reader
+        will.
+        """
         seen = self._wires.plans.observer()
         heads, legs = seen.records(PLAN_HEAD), seen.records(PLAN_LEG)
-        while (n_cells := self._wires.take(seen, "plans", 1)) > 0:
+        while (n_cells := seen.poll(1)) > 0 or n_cells == Status.GARBLED:
+            if n_cells == Status.GARBLED:
+                continue
             plan_id = int(heads[0]["plan_id"])
             if not self.executor.knows_plan(plan_id):
                 self._missed.add(plan_id)
@@ -201,6 +221,11 @@ def _join(ring: RefusingRing) -> Reader:
     if reader.state == ReaderState.FENCED and not reader.rejoin(0):
         raise ReaderFenced("the executor could not come back to a ring it had been fenced from")
     return reader
+
+
+def _reports_of(venue: Venue) -> str:
+    """What the ring of a venue's reports is called."""
+    return f"reports.{venue.name.lower()}"
 
 
 def _with_records(reader: Reader) -> tuple[Reader, Records]:

@@ -3,7 +3,8 @@
 Either of the two set is halted, and a latch that cannot be read is set. Whoever halts writes the latch whole
 (file and folder flushed), then sets the word, then looks whether the latch is still there; whoever resumes
 removes the latch, then clears the word it had read before. So a halt and a resume that cross each other end
-halted, by word and by latch. No process needs to answer for a halt: the command does both itself.
+halted, by word and by latch. Two halts at once are both latched (``procs.halt_lock``). No process needs to
+answer for a halt: the command does both itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from engine.errors import Pr3dictError
 from engine.reasons import Reason, label
 from engine.risk.gate import Gate
 from procs.control_words import CODE_MASK, ControlWords, Word
+from procs.halt_lock import LOCK_NAME, latch_lock
 from procs.operator_refusals import Denied, RefusedByState
 
 LATCH_NAME: Final = "halt.json"
@@ -146,30 +148,40 @@ class HaltSwitch:
     def resume(self, reasons: Sequence[str]) -> HaltState:
         """Let orders pass again, for whoever names every reason there is; answers what was lifted.
 
-        RefusedByState when nothing is halted, or was halted again meanwhile; Denied when a reason is missing.
+        RefusedByState when nothing is halted, or was halted again meanwhile, or somebody keeps the latch for
+        himself; Denied when a reason is missing.
         """
         seen = 0 if self.words is None else self.words.read(Word.HALTED)
-        state = self.state()
+        with latch_lock(self.path.parent) as is_held:
+            state = self.state()
+            self._check_named(state, reasons)
+            if not is_held:
+                raise RefusedByState(f"{self.path.with_name(LOCK_NAME)}: somebody else has it: try again")
+            self.path.unlink(missing_ok=True)
+            _flush_folder(self.path.parent)
+        if self.words is not None and seen & CODE_MASK and not self.words.clear(Word.HALTED, seen):
+            with latch_lock(self.path.parent):
+                if not self.path.exists():
+                    self._write(list(state.halts))
+            raise RefusedByState("halted again while it was being resumed: look at the new reason first")
+        return state
+
+    def _check_named(self, state: HaltState, reasons: Sequence[str]) -> None:
+        """Whether ``reasons`` are all there are."""
         if not state.halted:
             raise RefusedByState(f"not halted: no halt word and no {self.path}")
         missing = [reason for reason in state.reasons if reason not in reasons]
         if missing:
             halted_by = ", ".join(state.reasons)
             raise Denied(f"halted by {halted_by}: name each with --reason; not named: {missing[0]}")
-        self.path.unlink(missing_ok=True)
-        _flush_folder(self.path.parent)
-        if self.words is not None and seen & CODE_MASK and not self.words.clear(Word.HALTED, seen):
-            if not self.path.exists():
-                self._write(list(state.halts))
-            raise RefusedByState("halted again while it was being resumed: look at the new reason first")
-        return state
 
     def _append(self, halt: Halt) -> OSError | None:
-        """Write the latch with one halt more; answers why it could not be written."""
-        kept = [found for found in _read_latch(self.path) if found.reason != UNREADABLE]
+        """Write the latch with one halt more, also without the lock; answers why it could not be written."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write([*kept[: LATCH_HALTS_MAX - 1], halt])
+            with latch_lock(self.path.parent):
+                kept = [found for found in _read_latch(self.path) if found.reason != UNREADABLE]
+                self._write([*kept[: LATCH_HALTS_MAX - 1], halt])
         except OSError as error:
             return error
         return None

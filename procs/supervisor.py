@@ -159,25 +159,29 @@ class Supervisor:
 
         Live they are told by the word and go by themselves, when orders and plans in flight are over or have
         had their time; an executor that dies meanwhile is begun again to resolve what it had. Who does not
-        go, and whoever is stopped in a replay, is asked by SIGTERM.
+        go, who would wait for an executor that is not begun again, and whoever is stopped in a replay, is
+        asked by SIGTERM.
         """
         if self._is_live:
             self._words.set(Word.STOPPING)
-            now_s = time.monotonic()
-            until_s = now_s + self._config.drain_max_ns / NS_PER_S + STOP_S_MAX
-            executor = self._wards.get(self.executor)
-            if executor is not None and executor.due_s:
-                executor.due_s = now_s  # nobody has the time to wait for it
-            while now_s < until_s and self._any_lives():
-                if executor is not None:
-                    self._bring_back(executor, now_s)
-                time.sleep(LOOK_S)
-                now_s = time.monotonic()
+            self._wait_for_all(time.monotonic())
         for name in self._description.endings:
             if name in self._wards:
                 end(self._wards[name].process)
         for attendant in self._attendants:
             end(attendant.process)
+
+    def _wait_for_all(self, now_s: float) -> None:
+        """Until all have gone, or had their time, or the executor is dead and stays so."""
+        until_s = now_s + self._config.drain_max_ns / NS_PER_S + STOP_S_MAX
+        executor = self._wards.get(self.executor)
+        if executor is not None and executor.due_s:
+            executor.due_s = now_s  # nobody has the time to wait for it
+        while now_s < until_s and self._any_lives():
+            if executor is not None and not self._bring_back(executor, now_s):
+                return
+            time.sleep(LOOK_S)
+            now_s = time.monotonic()
 
     @property
     def is_stopping(self) -> bool:
@@ -217,18 +221,21 @@ class Supervisor:
     def _any_lives(self) -> bool:
         return any(ward.process.poll() is None for ward in self._wards.values())
 
-    def _bring_back(self, executor: Ward, now_s: float) -> None:
+    def _bring_back(self, executor: Ward, now_s: float) -> bool:
         """Begin an executor again that has died before it was done: orders in flight would be nobody's.
 
-        Nobody answers it where the simulated venues are gone.
+        False when it is dead and cannot be: nobody answers it where the simulated venues are gone.
         """
         code = executor.process.poll()
+        if not code:
+            return True
         answered = any(
             self._is_venue(name) and ward.process.poll() is None for name, ward in self._wards.items()
         )
-        may = executor.due_s or (code is not None and self._may_restart(executor.name, executor, code))
-        if code and answered and may:
+        may = bool(executor.due_s) or self._may_restart(executor.name, executor, code)
+        if answered and may:
             self._look_after(executor, now_s, outlives=True)
+        return answered and may
 
     def _all_have_ended(self) -> bool:
         return all(ward.process.poll() == 0 for ward in self._wards.values()) and self._is_over()

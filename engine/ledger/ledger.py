@@ -217,8 +217,8 @@ class Ledger:
         position.settled = True
         account = self.accounts.setdefault(venue, Account())
         payout = settlement_payout_micros(position, int(report["price_e4"]))
-        stated = int(report["cash_micros"])  # 0: not at all
-        if stated not in (0, payout):
+        stated = int(report["cash_micros"])  # every venue states one, also when it is nothing
+        if stated != payout:
             position.dispute = Dispute(stated, payout)
             payout = position.dispute.believed_micros
         position.realised_micros += payout - sum(position.cost_micros)

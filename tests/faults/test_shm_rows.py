@@ -151,14 +151,14 @@ def stop_before(engine: LiveEngine, pid: int, ring: RefusingRing) -> int:
 
 @pytest.mark.soak
 @pytest.mark.compiled_only
-@pytest.mark.parametrize(
-    ("name", "reader"),
-    [("requests.polymarket", "venues"), ("plans", "executor"), ("reports.polymarket", "executor")],
-)
+@pytest.mark.parametrize(("name", "reader"), GARBLED)
 def test_s7_garbage_in_an_order_ring_is_dropped_counted_and_halts(
     name: str, reader: str, tmp_path: Path
 ) -> None:
-    """Written over while its reader is stopped. A resume by name, and trading goes on with nothing amiss."""
+    """Written over while its reader is stopped. A resume by name, and trading goes on with nothing amiss.
+
+    An executor that a report is missing to is begun again, and compares every account before it trades.
+    """
     draw = random.Random(SEED)
     with trading(tmp_path, "split", rounds=100) as engine:
         pid = engine.fit(reader)
@@ -176,14 +176,22 @@ def test_s7_garbage_in_an_order_ring_is_dropped_counted_and_halts(
         assert halt.text.startswith(f"{name}: the message before cell ")
         assert "\n" not in halt.text
         assert int(ring.header["readers"][0]["garbled"]) == 1
-        until(lambda: engine.rows()[reader].error == halt.text, "the same line beside the process")
+        ends = name.startswith("reports")
+        if ends:
+            pid = engine.fit(reader, not_pid=pid)
+            said = (engine.run_dir / f"{reader}.stderr").read_text().splitlines()[-1]
+            assert said == f"pr3dict: {halt.text}: this executor ends, for accounts to be compared"
+        else:
+            until(lambda: engine.rows()[reader].error == halt.text, "the same line beside the process")
+        assert [found.reason for found in switch.state().halts] == ["message_garbled"]
         code, out, _ = engine.ask("status", "--json")
         assert json.loads(out)["halted"], out
         until(lambda: not engine.past().open_plans, "the end of what was open")
         code, _, err = engine.ask("resume", "--reason", "message_garbled")
         assert code == 0, err
         engine.trades_on()
-        assert engine.fit(reader) == pid, "nobody had to be begun again"
+        assert engine.fit(reader) == pid, "nobody else had to be begun again"
+        assert switch.state().halts == (), "the accounts were the same"
         engine.end()
 
 

@@ -38,6 +38,7 @@ from procs.executor_start import Site, start_executor
 from procs.view import BookView
 from procs.wires import Wires, publish
 from tests.procs.test_desk import CASH, CONTRACT, NOW, Bench
+from tests.procs.test_garbled import spoil
 
 VENUES = (Venue.POLYMARKET, Venue.KALSHI)
 
@@ -303,6 +304,41 @@ def test_a_plan_that_the_dead_one_took_from_the_ring_is_answered_once() -> None:
     publish(life.wires.plans, plan(79), np.zeros(1, PLAN_LEG), "plans")
     agent.do_work(NOW + 4)
     assert [int(event["plan_id"]) for event in life.told()] == [79]
+
+
+def test_a_plan_that_was_garbled_long_ago_is_passed_over_and_said_once_by_whom_it_came_to() -> None:
+    life = Life()
+    agent = life.again()
+    said: list[str] = []
+    life.wires.alarm.halt = said.append
+    for plan_id in (77, 78, 79):
+        publish(life.wires.plans, plan(plan_id), np.zeros(1, PLAN_LEG), "plans")
+    spoil(life.wires.plans, 0)
+    assert life.wires.take(agent._plans, "plans", 1) == 2, "what the dead one read, and died of"
+    assert len(said) == 1
+    for venue in VENUES:
+        agent.do_work(NOW)
+        life.answer(agent, venue)
+    for moment in (1, 2, 3):
+        agent.do_work(NOW + moment)
+    assert agent.is_ready
+    assert len(said) == 1, "halted for, and perhaps resumed, before this life"
+    assert [int(event["plan_id"]) for event in life.told() if int(event["plan_id"])] == [78, 79]
+
+
+def test_a_plan_that_is_garbled_and_still_to_come_is_said_by_the_reader_it_comes_to() -> None:
+    life = Life()
+    agent = life.again()
+    said: list[str] = []
+    life.wires.alarm.halt = said.append
+    publish(life.wires.plans, plan(77), np.zeros(1, PLAN_LEG), "plans")
+    spoil(life.wires.plans, 0)
+    for venue in VENUES:
+        agent.do_work(NOW)
+        life.answer(agent, venue)
+    for moment in (1, 2, 3):
+        agent.do_work(NOW + moment)
+    assert len(said) == 1
 
 
 def test_a_halt_that_was_lifted_is_lifted_for_the_next_life_too() -> None:

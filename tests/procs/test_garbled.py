@@ -21,13 +21,15 @@ from engine.records import (
     Venue,
 )
 from engine.sim.session.build import build_session
+from procs.cli.exit_codes import exit_code_of
 from procs.config_files import load_config, load_fee_table
 from procs.control_words import ControlWords
 from procs.found_segments import found_segments, ring_numbers
-from procs.garbled import MessageGarbled
+from procs.garbled import MessageGarbled, ReportDropped
 from procs.halt import HaltSwitch
 from procs.parts import VENUES, EngineParts, Scene
 from procs.stages import Stages
+from procs.supervisor import REFUSALS
 from procs.wires import Wires, publish, publish_each
 from shm.layout import CELL_HEADER_BYTES, RING
 from shm.ring import Records, RefusingRing
@@ -111,12 +113,10 @@ class Engine:
             return [optimizer.signals]
         if name == "events":
             return [strategy._events.received_messages, optimizer._events.received_messages]
-        if name.startswith("reports"):
-            return [executor.executor.counts.unknown_orders]
         return [self.stages.venues[Venue.KALSHI].sim.cancels]
 
 
-@pytest.mark.parametrize("name", ["signals", "plans", "requests.kalshi", "reports.polymarket", "events"])
+@pytest.mark.parametrize("name", ["signals", "plans", "requests.kalshi", "events"])
 def test_it_is_dropped_said_and_what_comes_behind_it_is_taken(name: str, tmp_path: Path) -> None:
     engine = Engine(tmp_path / "run")
     before = engine.heard("events") if name == "events" else [0]
@@ -137,11 +137,36 @@ def test_it_is_dropped_said_and_what_comes_behind_it_is_taken(name: str, tmp_pat
     assert ring.refusals == {"size": 0, "full": 0, "fenced": 0}
 
 
-def test_where_nobody_can_be_halted_it_is_an_error(tmp_path: Path) -> None:
+def test_an_executor_that_a_report_is_missing_to_halts_takes_what_came_with_it_and_ends(
+    tmp_path: Path,
+) -> None:
+    """Whatever it was about: a payment, or a trade that failed, nobody would ask for."""
+    engine = Engine(tmp_path / "run")
+    executor = engine.stages.executor
+    assert executor is not None
+    engine.send("reports.polymarket")
+    executor.do_work(engine.now_ns)
+    assert (executor.executor.counts.unknown_orders, engine.lines) == (1, []), "what came before it"
+    engine.send("plans")
+    line = "reports.polymarket: the message before cell [0-9]+ is not what was published"
+    with pytest.raises(ReportDropped, match=f"^{line}: dropped .1 so far.: this executor ends, .*compared$"):
+        executor.do_work(engine.now_ns)
+    [said] = engine.lines
+    assert said.startswith("reports.polymarket: the message before cell ")
+    assert executor.executor.counts.unknown_orders == 2
+    assert engine.heard("plans") == [0], "no plan was taken any more"
+    assert exit_code_of(ReportDropped(said)) not in REFUSALS, "its owner begins it again"
+
+
+@pytest.mark.parametrize("name", ["plans", "reports.polymarket"])
+def test_where_nobody_can_be_halted_it_is_an_error(name: str, tmp_path: Path) -> None:
     engine = Engine(tmp_path / "run")
     engine.wires.alarm.halt = None
-    engine.send("plans")
-    with pytest.raises(MessageGarbled, match="plans: the message before cell 6 is not what was published"):
+    engine.send(name)
+    line = f"{name}: the message before cell [0-9]+ is not what was published: dropped .1 so far.$"
+    if name != "plans":
+        engine.turn()  # all that came before it is taken first
+    with pytest.raises(MessageGarbled, match=line):
         engine.turn()
 
 

@@ -143,7 +143,14 @@ class MortalStage:
 class Run:
     """A cross-venue pair, a conversion and an opportunity that does not last, with deaths on the way."""
 
-    def __init__(self, session: Session, seed: int, deaths: int, halt_at: int = NEVER_NS) -> None:
+    def __init__(
+        self,
+        session: Session,
+        seed: int,
+        deaths: int,
+        halt_at: int = NEVER_NS,
+        stage: type[MortalStage] = MortalStage,
+    ) -> None:
         self.accepted: list[np.void] = []
         self.hasty: list[int] = []  # orders whose intent was not durable when they left
         self.engine = engine_for(session, latency_scale=SLOW)
@@ -159,7 +166,7 @@ class Run:
         for _ in range(deaths):
             at += 1 + luck(90)
             moments.append(at)
-        self.stage = MortalStage(self.engine, moments, luck)
+        self.stage = stage(self.engine, moments, luck)
         self.stage.halt_at = halt_at
         self.after_halt: list[int] = []
         self.engine.stages.executor = self.stage  # type: ignore[assignment]

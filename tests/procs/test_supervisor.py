@@ -18,16 +18,18 @@ from engine.units import NS_PER_S
 from procs.config_files import load_config
 from procs.health import HealthTable, ProcessState
 from procs.run_directory import InputNamed, RunDirectory
-from procs.supervisor import Supervisor
+from procs.supervisor import REFUSALS, ProcessFailed, Supervisor
 from procs.wards import Running, Ward, Wardship
 from tests.procs.test_run_directory import description
 
 START_S = 20
 SILENT_S = 4
+DRAIN_S = 300  # longer than any wait here
 SLEEPER = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
 SETTINGS = (
     *("engine.topology=roles", "engine.market_slots=4", "supervisor.restart_min_ns=1000000"),
     *(f"supervisor.start_max_ns={START_S * NS_PER_S}", f"supervisor.silent_max_ns={SILENT_S * NS_PER_S}"),
+    f"supervisor.drain_max_ns={DRAIN_S * NS_PER_S}",
 )
 NAMES = {"feed", "book", "strategy", "optimizer", "executor", "ledger", "venues"}
 
@@ -195,4 +197,26 @@ def test_nothing_is_begun_where_no_venue_could_answer(owner: Owner) -> None:
     end_all(owner, but=("venues",))
     thread.join(60)
     assert not thread.is_alive()
+    assert owner.begun.count("executor") == 1
+
+
+@pytest.mark.parametrize("why", ["refused", "exhausted"])
+def test_nobody_waits_for_an_executor_that_is_not_begun_again(why: str, owner: Owner) -> None:
+    """The others would, for as long as a stop may take: whoever lives is asked to go at once."""
+    executor = owner.ward("executor")
+    if why == "refused":
+        says = (sys.executable, "-S", "-c", f"raise SystemExit({REFUSALS[0]})")
+        owner.kill("executor")
+        refused = subprocess.Popen(says)
+        executor.process = Running(refused.pid, os.pidfd_open(refused.pid), lambda _: refused.wait())
+        executor.process.wait(60)
+    else:
+        owner.kill("executor")
+        executor.restarts = owner.supervisor._config.restarts_max
+    with pytest.raises(ProcessFailed, match="process executor ended with"):
+        owner.supervisor._look_at("executor", executor, time.monotonic())
+    thread = stopping(owner)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert {owner.ward(name).process.poll() for name in NAMES - {"executor"}} == {-signal.SIGTERM}
     assert owner.begun.count("executor") == 1

@@ -154,7 +154,7 @@ def test_settlement_pays_any_value_between_nothing_and_one(value_e4: int, payout
     assert ledger.position(Venue.POLYMARKET, SLOT, GENERATION).flat
 
 
-@pytest.mark.parametrize(("stated", "counted"), [(31, 30), (29, 29), (1, 1)])
+@pytest.mark.parametrize(("stated", "counted"), [(31, 30), (29, 29), (1, 1), (0, 0)])
 def test_a_settlement_stated_otherwise_is_kept_as_a_dispute_and_the_less_is_counted(
     stated: int, counted: int
 ) -> None:
@@ -246,8 +246,10 @@ def test_kalshi_cash_equals_a_signed_position_kept_in_fractions(fills: list[Fill
     held = ledger.position(Venue.KALSHI, SLOT, GENERATION)
     assert held.size_e6 == [max(signed, 0), max(-signed, 0)]
     assert ledger.cash_micros(Venue.KALSHI) == cash - max(-signed, 0)
-    ledger.apply_report(report(ReportKind.SETTLED, Venue.KALSHI, price_e4=value_e4))
+    payout = settlement_payout_micros(held, value_e4)
+    ledger.apply_report(report(ReportKind.SETTLED, Venue.KALSHI, price_e4=value_e4, cash_micros=payout))
     ledger.verify()
+    assert ledger.disputes() == {}
 
 
 @given(FILLS)
