@@ -95,6 +95,7 @@ class Ward:
     began_s: float  # of the monotonic clock, as the others
     due_s: float = 0.0  # 0: it runs
     restarts: int = 0
+    said_before: int = 0  # bytes that earlier lives have left there
 
     def fell(self, now_s: float, config: SupervisorConfig) -> None:
         """It has ended: say when it is begun again."""
@@ -105,7 +106,8 @@ class Ward:
 
     def last_line(self) -> str:
         """What it said last."""
-        lines = self.said.read_bytes()[-TEXT_BYTES_MAX:].decode(errors="replace").strip().splitlines()
+        said = self.said.read_bytes()[self.said_before :][-TEXT_BYTES_MAX:]
+        lines = said.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
 
@@ -132,11 +134,14 @@ class Wardship:
         said = self._directory / f"{name}.stderr"
         for left in (FOUND_SUFFIX, JOURNAL_SUFFIX):  # of another life
             (self._directory / f"{name}{left}").unlink(missing_ok=True)
+        said_before = said.stat().st_size if said.exists() else 0
         argv = [*command, "--run-dir", str(self._directory)]
         process = self._born(name, argv, said, outlives=outlives)
         with whole_file(self._directory / f"{name}{WARD_SUFFIX}") as file:
             file.write(orjson.dumps({"pid": process.pid, "started": started_at(process.pid)}))
-        return self._ward(name, command, process)
+        ward = self._ward(name, command, process)
+        ward.said_before = said_before
+        return ward
 
     def _ended(self, name: str, code: int) -> int:
         """Exit code of a process of ours; where nobody can tell, what its row says."""
@@ -165,6 +170,7 @@ class Wardship:
         """Start another process in place of one that has ended."""
         again = self.begin(ward.name, ward.command, outlives=outlives)
         ward.process, ward.began_s, ward.due_s = again.process, again.began_s, 0.0
+        ward.said_before = again.said_before
         ward.restarts += 1
 
     def find(self, name: str, command: Sequence[str], ended_well: Callable[[], bool]) -> Ward | None:

@@ -64,6 +64,9 @@ def test_what_one_left_at_its_end_is_not_taken_for_the_next_ones(tmp_path: Path)
     assert ward.process.wait(60) != 0
     assert not any((tmp_path / f"trade{suffix}").exists() for suffix in (FOUND_SUFFIX, JOURNAL_SUFFIX))
     assert ward.said.read_bytes().startswith(b"what it died of\n")
+    assert "what it died of" not in ward.last_line()
+    ward.said_before = ward.said.stat().st_size
+    assert ward.last_line() == "it said nothing", "of this life"
 
 
 def test_without_a_nursery_a_process_starts_by_itself(tmp_path: Path) -> None:
