@@ -71,8 +71,9 @@ class ExecutorAgent:
         self._plans = _join(wires.plans)
         self._heads = self._plans.records(PLAN_HEAD)
         self._legs = self._plans.records(PLAN_LEG)
-        self._reports: Mapping[Venue, tuple[Reader, Records]] = {
-            venue: _with_records(_join(ring)) for venue, ring in wires.reports.items()
+        self._reports: Mapping[str, tuple[Reader, Records]] = {
+            f"reports.{venue.name.lower()}": _with_records(_join(ring))
+            for venue, ring in wires.reports.items()
         }
         self._wires = wires
 
@@ -122,8 +123,8 @@ class ExecutorAgent:
 
     def _take_reports(self, now_ns: int) -> int:
         work = 0
-        for venue, (reader, reports) in self._reports.items():
-            n_reports = self._wires.take(reader, _reports_of(venue))
+        for name, (reader, reports) in self._reports.items():
+            n_reports = self._wires.take(reader, name)
             for index in range(n_reports):
                 if self._rung is not None:
                     self._rung.heard(reports[index])
@@ -135,8 +136,8 @@ class ExecutorAgent:
 
     def _end_without_a_report(self) -> None:
         """ReportDropped when what was dropped is a report; nothing that came with it is lost."""
-        for venue in self._reports:
-            line = self._wires.alarm.dropped.get(_reports_of(venue))
+        for name in self._reports:
+            line = self._wires.alarm.dropped.get(name)
             if line is not None:
                 self.desk.commit()
                 raise ReportDropped(f"{line}: this executor ends, for accounts to be compared")
@@ -221,11 +222,6 @@ def _join(ring: RefusingRing) -> Reader:
     if reader.state == ReaderState.FENCED and not reader.rejoin(0):
         raise ReaderFenced("the executor could not come back to a ring it had been fenced from")
     return reader
-
-
-def _reports_of(venue: Venue) -> str:
-    """What the ring of a venue's reports is called."""
-    return f"reports.{venue.name.lower()}"
 
 
 def _with_records(reader: Reader) -> tuple[Reader, Records]:

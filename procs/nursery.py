@@ -54,7 +54,7 @@ class NurseryGone(Exception):
 
 
 class Nursery:
-    """An owner's end of one. Made before the owner opens anything: the nursery has what it had."""
+    """An owner's end of one. Made before the owner maps a segment: the nursery has what it had."""
 
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

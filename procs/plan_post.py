@@ -19,14 +19,12 @@ from procs.tick_rate import LOOK_MASK, TickRate
 from procs.view import BookView
 from procs.wires import RingFull, Wires, fenced
 from shm.atomics import address_of
-from shm.layout import Status
 from shm.ring import Reader, Records
 
 _PLANS_FULL, _DECISIONS_FULL = int(Sent.NO_ROOM_FOR_PLANS), int(Sent.NO_ROOM_FOR_DECISIONS)
 _FENCED, _NO_ROOM, _GARBLED_SIGNAL = int(Stop.FENCED), int(Stop.NO_ROOM_FOR_PLANS), int(Stop.GARBLED)
 _N_LEFT, _N_SIGNALS = int(Place.N_LEFT), int(Place.N_SIGNALS)
 _NOBODYS: Final = 0
-_GARBLED: Final = int(Status.GARBLED)
 
 
 class PlanPost:
@@ -90,13 +88,7 @@ class PlanPost:
 
     def events(self) -> int:
         """How many order events were read; ReaderFenced. One that is garbled halts every order."""
-        n_events = int(self._places[Place.N_EVENTS])
-        if n_events == _GARBLED:
-            self._wires.alarm.sound("events", self._events)
-            return self._wires.take(self._events, "events")
-        if n_events < 0:
-            raise fenced("events")
-        return n_events
+        return self._wires.heard(int(self._places[Place.N_EVENTS]), self._events, "events")
 
     def fetch(self) -> None:
         """Fetch the rows that a turn has left to the stage."""

@@ -16,13 +16,11 @@ from procs.ladder import StrategyRung
 from procs.tick_rate import LOOK_MASK, TickRate
 from procs.top_kernel import EVENTS, PLACES, Place, RingPlace, take_turn
 from procs.view import BookView
-from procs.wires import Wires, fenced
+from procs.wires import Wires
 from shm.atomics import address_of
-from shm.layout import Status
 from shm.ring import Reader
 
 NO_VERSION: Final = -1
-_GARBLED: Final = int(Status.GARBLED)
 
 
 class TopScan:
@@ -104,13 +102,7 @@ class TopScan:
 
     def events(self) -> int:
         """How many order events were read; ReaderFenced. One that is garbled halts every order."""
-        n_events = int(self._places[Place.N_EVENTS])
-        if n_events == _GARBLED:
-            self._wires.alarm.sound("events", self._events)
-            return self._wires.take(self._events, "events")
-        if n_events < 0:
-            raise fenced("events")
-        return n_events
+        return self._wires.heard(int(self._places[Place.N_EVENTS]), self._events, "events")
 
     def read(self) -> tuple[Venue, int]:
         """Whose tops were read last, and how many."""

@@ -175,8 +175,13 @@ class Wires:
         A fenced stage must not go on as if nothing had come: it knows neither orders nor positions any more.
         What is garbled is passed over, and every order halted: MessageGarbled where that cannot be done.
         """
-        while (n_cells := reader.poll(messages_max)) == _GARBLED:
+        return self.heard(reader.poll(messages_max), reader, what, messages_max)
+
+    def heard(self, n_cells: int, reader: Reader, what: str, messages_max: int = EVERY_MESSAGE) -> int:
+        """The same behind a poll that was made already and has answered ``n_cells``."""
+        while n_cells == _GARBLED:
             self.alarm.sound(what, reader)
+            n_cells = reader.poll(messages_max)
         if n_cells == _FENCED:
             raise fenced(what)
         return n_cells

@@ -49,7 +49,7 @@ def objection_code(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now
         slot = legs[number]["slot"]
         if not 0 <= slot < min(len(books), len(markets)):
             return _MARKET_CLOSED
-        if not _is_leg(legs[number]):
+        if not _is_leg(legs[number], markets[slot]):
             return _VERIFY_FAILED
         reason = _leg_objection(legs[number], books[slot], markets[slot])
         if reason != _NONE:
@@ -58,8 +58,10 @@ def objection_code(deadline_ns: int, legs: Rows, books: Rows, markets: Rows, now
 
 
 @inlined
-def _is_leg(leg: np.void) -> bool:
-    """Whether there are such an outcome, direction and conversion: they are indices into tables later."""
+def _is_leg(leg: np.void, market: np.void) -> bool:
+    """Whether a leg can be like this: outcome, direction and venue are indices into tables later."""
+    if leg["venue"] != market["venue"]:
+        return False
     if leg["outcome"] > _OUTCOME_MAX or leg["direction"] > _DIRECTION_MAX:
         return False
     return int(leg["convert"]) <= _CONVERT_MAX

@@ -58,7 +58,7 @@ def test_a_market_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("outcome", 2), ("outcome", 255), ("direction", 2), ("convert", 3)]
+    ("field", "value"), [("outcome", 2), ("outcome", 255), ("direction", 2), ("convert", 3), ("venue", 255)]
 )
 def test_a_leg_that_none_can_be_is_refused_before_it_is_an_index(field: str, value: int) -> None:
     asked = Asked()
