@@ -39,9 +39,12 @@ from engine.records import (  # noqa: E402
     Venue,
 )
 from engine.strategies.warm import warm as warm_strategies  # noqa: E402
+from engine.units import PPM  # noqa: E402
 from procs.agent import Agent  # noqa: E402
 from procs.config_files import load_fee_table  # noqa: E402
+from procs.host import Host  # noqa: E402
 from procs.ladder import make_ladder  # noqa: E402
+from procs.pace import EngineClock, Seats  # noqa: E402
 from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
 from procs.stages import Stages  # noqa: E402
 from procs.wires import Wires  # noqa: E402
@@ -159,8 +162,34 @@ def ages_of(poll: Callable[[], list[Taken]], expected: int) -> list[int]:
     return ages
 
 
+class PlanTaker:
+    """In the executor's place: notes how old each plan is; then, off the way, reads what would fill up."""
+
+    role = "executor"
+
+    def __init__(self, taker: Taker, plans: Reader, logs: list[Reader]) -> None:
+        self.readers = (plans,)
+        self.taken: list[Taken] = []
+        self._taker, self._logs = taker, logs
+
+    def on_start(self, now_ns: int) -> None:
+        """Nothing to open."""
+
+    def do_work(self, now_ns: int) -> int:
+        """Take the plans that came."""
+        del now_ns
+        found = self._taker.poll()
+        self.taken += found
+        for log in self._logs:
+            log.poll()
+        return len(found)
+
+    def on_close(self) -> None:
+        """Nothing to let go of."""
+
+
 class Trade:
-    """Strategy and optimizer, and who takes their plans."""
+    """Strategy and optimizer in a process's own loop, and who takes their plans."""
 
     def __init__(self, folder: Path, pairs: int) -> None:
         # As the executor's writer it says what cash there is, and which plans are done.
@@ -170,27 +199,28 @@ class Trade:
         account["cash_micros"] = CASH_MICROS
         for venue in VENUES:
             self._executor.accounts.write(int(venue), account)
-        self._agents: list[Agent] = stages.in_order()
-        self._taker = Taker(self._wires.plans.resume("executor", 0), PLAN_HEAD, self._executor)
-        self._logs = [
+        plans = self._wires.plans.resume("executor", 0)
+        logs = [
             self._wires.decisions[stage].resume("log", 0)
             for stage in (DecisionStage.STRATEGY, DecisionStage.OPTIMIZER)
         ]
-        for agent in self._agents:
-            agent.on_start(engine_ns())
+        self._end = PlanTaker(Taker(plans, PLAN_HEAD, self._executor), plans, logs)
+        clock, seats = EngineClock.create(), Seats.create(("trade",))
+        clock.move(engine_ns(), PPM)
+        clock.run_live()
+        agents: list[Agent] = [*stages.in_order(), self._end]
+        self._host = Host(agents, clock, seats.seat("trade"), by_news=True)
+        self._host.start()
 
     def begin(self) -> None:
         """Take a turn: what came before is done with."""
-        for agent in self._agents:
-            agent.do_work(engine_ns())
+        self.poll()
 
     def poll(self) -> list[Taken]:
-        """A turn of both stages, and the plans that came of it."""
-        for agent in self._agents:
-            agent.do_work(engine_ns())
-        found = self._taker.poll()
-        for log in self._logs:
-            log.poll()
+        """One of a process that spins, and the plans that came of it."""
+        if not self._host.turn():
+            self._host.wait()
+        found, self._end.taken = self._end.taken, []
         return found
 
     def take(self, expected: int) -> list[int]:

@@ -5,11 +5,12 @@ An agent is handed the time and never asks for it. It meets other agents in ring
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
 from engine.errors import Pr3dictError
 from engine.records import Venue
+from shm.reader import Reader
 
 Follow = Callable[[], object]  # learns of new markets before what may name them is taken in
 FEED: Final = "feed"
@@ -53,6 +54,16 @@ class TimedAgent(Agent, Protocol):
 
         At that time its ``do_work`` must do something: a due agent that stays idle is an error.
         """
+        ...
+
+
+@runtime_checkable
+class ReadingAgent(Agent, Protocol):
+    """An agent that acts on what comes in rings, and else at leisure: without news it can be left alone."""
+
+    @property
+    def readers(self) -> Sequence[Reader]:
+        """Its places in the rings that it must answer at once."""
         ...
 
 

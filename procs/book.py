@@ -98,6 +98,11 @@ class BookAgent:
         """Update records overwritten before they were read."""
         return 0 if self._reader is None else self._reader.lost_cells
 
+    @property
+    def readers(self) -> list[Reader]:
+        """Of updates, where they are read here, and of notes."""
+        return [self._notes] if self._reader is None else [self._reader, self._notes]
+
     def on_start(self, now_ns: int) -> None:
         """Show every row as it is here: what an earlier writer of the table has left is not believed."""
         del now_ns

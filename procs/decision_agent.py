@@ -11,20 +11,26 @@ from engine.records import DECISION, DecisionStage, SignalKind
 from procs.decision_log import DecisionLog
 from procs.paper_result import KindCount, size_class
 from procs.wires import LOG_READER, Wires
-from shm.ring import Reader, Records
+from shm.ring import EVERY_MESSAGE, Reader, Records
 
 
 class DecisionAgent:
     """Writes ``log`` and keeps ``kinds``: how far the opportunities of each kind came.
 
-    ``watch`` is shown every decision after it was written.
+    ``watch`` is shown every decision after it was written. ``at_once`` bounds how many of a stage are written
+    in one go, where others wait for this process meanwhile.
     """
 
     role = "decisions"
 
     def __init__(
-        self, log: DecisionLog, wires: Wires, watch: Callable[[np.void], None] | None = None
+        self,
+        log: DecisionLog,
+        wires: Wires,
+        watch: Callable[[np.void], None] | None = None,
+        at_once: int = EVERY_MESSAGE,
     ) -> None:
+        self._at_once = at_once
         self.log = log
         self.kinds: dict[SignalKind, KindCount] = {}
         self.watch = watch
@@ -35,6 +41,11 @@ class DecisionAgent:
                 reader = wires.decisions[stage].resume(LOG_READER, 0)
                 self._readers.append((reader, reader.records(DECISION)))
 
+    @property
+    def readers(self) -> list[Reader]:
+        """Of what each stage decides."""
+        return [reader for reader, _ in self._readers]
+
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
 
@@ -43,7 +54,7 @@ class DecisionAgent:
         del now_ns
         work = 0
         for reader, decisions in self._readers:
-            n_cells = self._wires.take(reader, "decisions")
+            n_cells = self._wires.take(reader, "decisions", self._at_once)
             for index in range(n_cells):
                 self._take(decisions[index])
             work += n_cells

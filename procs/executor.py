@@ -108,6 +108,11 @@ class ExecutorAgent:
         return min(self.executor.next_due_ns(), due_ns)
 
     @property
+    def readers(self) -> list[Reader]:
+        """Of plans and of what the venues report."""
+        return [*(reader for reader, _ in self._reports.values()), self._plans]
+
+    @property
     def is_ready(self) -> bool:
         """Whether plans are taken."""
         return self._restart is None

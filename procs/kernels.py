@@ -53,6 +53,7 @@ WARM_GROUPS: Final = (
         "shm.sums",
         "shm.ring",
         "shm.table",
+        "shm.news",
     ),
     ("shm.futex", "shm.doorbell", "shm.waiting"),
     ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),

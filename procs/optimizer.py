@@ -27,7 +27,7 @@ from procs.plan_post import PlanPost
 from procs.plan_turn import Begin, Stop
 from procs.view import BookView
 from procs.wires import Wires, publish, publish_each
-from shm.ring import Records, cell_index
+from shm.ring import Reader, Records, cell_index
 
 _EVENTS, _ROWS = int(Stop.EVENTS), int(Stop.ROWS)
 _REST, _FETCHED = int(Begin.REST), int(Begin.FETCHED)
@@ -71,6 +71,11 @@ class OptimizerAgent:
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
         self._post = None if is_taped else PlanPost(allocator, view, wires, self._signals, self._events, rung)
         self._without_account = list(wires.books)  # venues of which nobody has said what cash is there
+
+    @property
+    def readers(self) -> list[Reader]:
+        """Of signals and of order events."""
+        return [self._signals, self._events]
 
     @property
     def signals(self) -> int:

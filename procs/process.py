@@ -60,11 +60,13 @@ from procs.wires import Wires
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
 from shm.mirror import Mirror
+from shm.reader import EVERY_MESSAGE
 from shm.segment import Segment
 from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 
 BEAT_EVERY_NS: Final = 100_000_000
 LOOK_EVERY_NS: Final = 1_000_000_000
+LOG_AT_ONCE: Final = 4  # of some 30 us each: no message on the way to an order waits longer for the log
 STEPS_MAX: Final = 64  # of a replay between two looks at the sockets
 
 
@@ -103,6 +105,7 @@ class EngineProcess:
             now_ns=start_ns,
             fused=self._fused_time(),
             has_ended=self._has_ended,
+            log_at_once=LOG_AT_ONCE if self._is_live else EVERY_MESSAGE,
         )
         self._telemetry = Telemetry(name, self._stages, self._parts.stores, self._path, boot_epoch)
         self._seats = Seats.attach(description.seats, self._path)
@@ -115,11 +118,12 @@ class EngineProcess:
         self._seat = seat.number
         self._conducts = seat.number == description.conductor and not self._is_live
         on_told = (lambda: None) if self._is_live else self._bells[description.conductor].ring
-        self._host = Host(self._stages.in_order(), self._clock, seat, self._taken, on_told)
         self._conductor: Conductor | None = None
         self._frames: UndamagedFrames | None = None
         self._feeds: FeedSockets | None = None
         self._place(config)
+        agents, by_news = self._stages.in_order(), self._goes_by_news()
+        self._host = Host(agents, self._clock, seat, self._taken, on_told, by_news=by_news)
         self._was_degraded = False
         self._slept = 0
         self._looked_ns = 0
@@ -191,6 +195,11 @@ class EngineProcess:
         self._health.start(roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
         self._parts.wires.alarm.halt = self._on_garbled
 
+    def _goes_by_news(self) -> bool:
+        """Whether agents are called as soon as there is something for them: who sleeps is woken for all."""
+        is_awake = self._policy is not Policy.PARK
+        return self._is_live and is_awake and not self._description.record_inputs
+
     def run(self) -> None:
         """Turn until the run ends or somebody asks to stop, then leave what was found."""
         signal.signal(signal.SIGTERM, self._on_signal)
@@ -216,7 +225,8 @@ class EngineProcess:
             if self._work():
                 idler.worked()
             else:
-                idler.idle(self._due_in_ns())
+                self._host.wait()
+                idler.idle(self._due_in_ns)
             self._slept = idler.slept
 
     def _due_in_ns(self) -> int:

@@ -27,7 +27,7 @@ from engine.sim.venue import SimVenue
 from procs.agent import NEVER_NS, VENUE, Follow, role_at
 from procs.lost_books import LostBooks
 from procs.wires import Wires, publish_each
-from shm.ring import Records
+from shm.ring import Reader, Records
 
 BATCH_CELLS: Final = 4_096
 _MARKET_STATE: Final = int(UpdateKind.MARKET_STATE)
@@ -106,6 +106,11 @@ class SimVenueAgent:
     def lost(self) -> int:
         """Updates overwritten before they were read."""
         return self._reader.lost_messages
+
+    @property
+    def readers(self) -> list[Reader]:
+        """Of market data and of order requests."""
+        return [self._reader, self._requests]
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""

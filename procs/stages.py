@@ -27,6 +27,7 @@ from procs.session_watch import SessionWatch
 from procs.strategy import StrategyAgent
 from procs.taped import TapedJournal, TapedSwitch
 from procs.venue_word import said_by
+from shm.reader import EVERY_MESSAGE
 
 
 class Stages:
@@ -35,7 +36,8 @@ class Stages:
     ``decisions`` receives the decision log, ``journal`` the executor's journal, which otherwise is kept in
     memory; the executor's gate follows ``halt``. ``watch`` is shown every decision, and every report that
     was journaled, as far as these stages make them. With ``fused``, which is engine time, the feeds and
-    the books of one process are one; ``has_ended``: the run is over.
+    the books of one process are one; ``has_ended``: the run is over. ``log_at_once``: decisions of a stage
+    that are written in one go.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Stages:
         now_ns: int | None = None,
         fused: Now | None = None,
         has_ended: Callable[[], bool] = lambda: False,
+        log_at_once: int = EVERY_MESSAGE,
     ) -> None:
         wires = parts.wires
         self._watch = watch
@@ -85,7 +88,7 @@ class Stages:
             self.optimizer = parts.optimizer()
         if Role.LEDGER in roles:
             on_decision = watch.on_decision if watch else None
-            self.decisions = DecisionAgent(parts.decision_log(decisions), wires, on_decision)
+            self.decisions = DecisionAgent(parts.decision_log(decisions), wires, on_decision, log_at_once)
 
     def in_order(self) -> list[Agent]:
         """All of them, each before those that read what it writes."""

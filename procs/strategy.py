@@ -20,7 +20,7 @@ from procs.top_kernel import Stop
 from procs.top_scan import TopScan
 from procs.view import BookView
 from procs.wires import RingFull, Wires, publish, publish_each
-from shm.ring import Records
+from shm.ring import Reader, Records
 
 BATCH_CELLS: Final = 1_024
 _EVENTS, _BY_HAND, _LAPPED, _FULL = int(Stop.EVENTS), int(Stop.BY_HAND), int(Stop.LAPPED), int(Stop.FULL)
@@ -68,6 +68,11 @@ class StrategyAgent:
             readers = {venue: reader for venue, (reader, _) in self._readers.items()}
             follows = follow is not None
             self._scan = TopScan(scanner, view, wires, readers, self._events, rung, follows=follows)
+
+    @property
+    def readers(self) -> list[Reader]:
+        """Of tops and of order events."""
+        return [*(reader for reader, _ in self._readers.values()), self._events]
 
     @property
     def lost(self) -> int:

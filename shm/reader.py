@@ -94,7 +94,7 @@ class Reader:
         self.block = cursor.view(READER)[0]
         self.ring_address = ring.address
         self.address = address_of(cursor)
-        self._shared_address = address_of(place)
+        self.shared_address = address_of(place)
         self.room_cells = room
         self.words: Words = np.zeros(room * ring.payload_bytes >> WORD_SHIFT, np.int64)
         self.tags: Words = np.zeros(room, np.int64)
@@ -185,11 +185,11 @@ class Reader:
     def done(self) -> None:
         """Count what was handed out as read, if this reader keeps: it is not handed out again."""
         if self._keeps:
-            mark_done(self._shared_address, self.address)
+            mark_done(self.shared_address, self.address)
 
     def beat(self, now_ns: int) -> None:
         """Tell the producer that this reader lives; ``now_ns`` is of the clock the producer fences by."""
-        write_word(self._shared_address + gating.HEARTBEAT_AT, now_ns)
+        write_word(self.shared_address + gating.HEARTBEAT_AT, now_ns)
 
     def rejoin(self, now_ns: int) -> bool:
         """Come back after having been fenced, behind the newest message, counting what was missed.
@@ -198,7 +198,7 @@ class Reader:
         """
         self.beat(now_ns)
         self._batch_cells = 0
-        if cells.rejoin(self.ring_address, self._shared_address) != 1:
+        if cells.rejoin(self.ring_address, self.shared_address) != 1:
             return False
         if self._keeps:
             self._cursor[:] = self._shared

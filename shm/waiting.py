@@ -15,7 +15,7 @@ spin is granted only where the core is not shared (``choose``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -88,7 +88,7 @@ class Idler:
             self._bell.stay_awake()
             self._seen = None
 
-    def idle(self, due_in_ns: int = PARK_NS) -> None:
+    def idle(self, due_in_ns: Callable[[], int] = lambda: PARK_NS) -> None:
         """Nothing was there: wait as the policy says; a sleep ends when a timer is due, or by ``park_ns``."""
         if self.policy is Policy.SPIN:
             pause_some(PAUSES)
@@ -98,7 +98,7 @@ class Idler:
         elif self._seen is None:
             self._seen = self._bell.prepare()
         else:
-            self._bell.sleep(self._seen, max(min(self._park_ns, due_in_ns), 1))
+            self._bell.sleep(self._seen, max(min(self._park_ns, due_in_ns()), 1))
             self.slept += 1
             self._seen = None
 

@@ -117,9 +117,10 @@ def _gcd(a: int, b: int) -> int:
 @kernel
 def common_multiple(a: int, b: int) -> int:
     """Least common multiple of two sizes in e6; 0 when either is 0 or it passes every possible size."""
-    if a == 0 or b == 0 or a // _gcd(a, b) > SIDE_SIZE_MAX_E6 // b:
+    if a == 0 or b == 0:
         return 0
-    return a // _gcd(a, b) * b
+    times = a // _gcd(a, b)
+    return times * b if times <= SIDE_SIZE_MAX_E6 // b else 0
 
 
 @kernel

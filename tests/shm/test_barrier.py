@@ -16,7 +16,7 @@ from shm.barrier import Barrier
 from shm.errors import LayoutMismatch, RingRefused, SegmentExists
 from shm.layout import BARRIER, BARRIER_READERS_MAX, ReaderState
 from tests.plain_twin import PlainTwin
-from tests.shm.weak_memory import Machine
+from tests.shm.weak_memory import Machine, uncounted
 
 NAMES = ("strategy", "optimizer", "executor")
 STEPS = st.lists(
@@ -204,10 +204,12 @@ def plain(plain_twin: PlainTwin) -> ModuleType:
     return plain_twin("shm.barrier")
 
 
+@uncounted
 def test_what_has_passed_is_in_use_nowhere(plain: ModuleType) -> None:
     assert sum(conduct(plain, seed) for seed in range(SEEDS)) == SEEDS * (VERSIONS - 1)
 
 
+@uncounted
 @pytest.mark.parametrize("broken", ["store_release", "load_acquire"])
 def test_the_machine_notices_a_broken_order(plain: ModuleType, broken: str) -> None:
     def fails(seed: int) -> bool:

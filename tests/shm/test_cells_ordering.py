@@ -23,13 +23,13 @@ from shm.layout import (
 )
 from tests.plain_twin import PlainTwin
 from tests.shm.orders import Orders
-from tests.shm.weak_memory import Machine
+from tests.shm.weak_memory import Machine, uncounted
 
 Plain = tuple[ModuleType, ModuleType]
 Ring = rings.OverwritingRing | rings.RefusingRing
 Words = NDArray[np.int64]
 
-pytestmark = pytest.mark.plain_only
+pytestmark = [pytest.mark.plain_only, uncounted]
 
 CAPACITY = 8
 WORDS = PAYLOAD_BYTES[0] // 8

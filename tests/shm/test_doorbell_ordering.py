@@ -13,11 +13,13 @@ from shm.futex import timespec_of
 from shm.layout import DOORBELL
 from tests.plain_twin import PlainTwin
 from tests.shm.orders import Orders
-from tests.shm.weak_memory import Machine
+from tests.shm.weak_memory import Machine, uncounted
 
 SEEDS = 300
 ROUNDS = 6
 TRIES_MAX = 2000
+
+pytestmark = uncounted
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from shm.table import READ_TRIES_MAX, Table, begin_row, end_row, read_row, row_a
 from tests.plain_twin import PlainTwin
 from tests.shm.dying import dying
 from tests.shm.orders import Orders
-from tests.shm.weak_memory import Machine
+from tests.shm.weak_memory import Machine, uncounted
 
 ROW = np.dtype([("epoch", "<i8"), ("price_e4", "<i4", (3,)), ("n", "<i2"), ("flags", "<u2")])
 N_ROWS = 5
@@ -218,10 +218,12 @@ def plain_table(plain_twin: PlainTwin) -> ModuleType:
     return plain
 
 
+@uncounted
 def test_no_schedule_tears_a_row(plain_table: ModuleType) -> None:
     assert sum(conduct(plain_table, seed) for seed in range(150)) > 1000
 
 
+@uncounted
 @pytest.mark.parametrize("broken", ["fence_release", "fence_acquire", "store_release", "load_acquire"])
 def test_the_machine_notices_a_broken_order(plain_table: ModuleType, broken: str) -> None:
     def fails(seed: int) -> bool:

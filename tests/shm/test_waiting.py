@@ -118,5 +118,5 @@ def test_a_sleep_ends_when_a_timer_is_due(
     monkeypatch.setattr(bell, "sleep", lambda _, timeout_ns: slept_ns.append(timeout_ns))
     idler = Idler(Policy.PARK, bell, park_ns)
     for _ in range(YIELDS_BEFORE_PARK + 2):
-        idler.idle(due_in_ns)
+        idler.idle(lambda: due_in_ns)
     assert slept_ns == [asked]

@@ -19,8 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 
+import pytest
+
 from shm import atomics_plain as real
 
+# Counting coverage in the threads of a machine takes three times as long as they do, and all that they
+# execute is executed by other tests, too.
+uncounted = pytest.mark.no_cover
 View = dict[int, int]
 WAIT_S = 60.0
 SWITCH_CHANCES = (
