@@ -25,6 +25,7 @@ ABNORMAL: Final = 1006  # the connection ended without a close frame
 TOO_BIG: Final = 1009
 READ_BYTES_MAX: Final = 1 << 17  # at once: some hundred messages, which then stay in the core's cache
 _CODE_BYTES: Final = 2
+_WHOLE: Final = (WSMsgType.TEXT, WSMsgType.BINARY)  # if nothing follows; looked up once, not for every frame
 _NS_PER_MS: Final = 1_000_000
 
 # What picows has to say is in our counters; without a handler of its own it would be printed.
@@ -143,7 +144,7 @@ class Connection(WSListener):
             return
         try:
             kind = frame.msg_type
-            if kind in (WSMsgType.TEXT, WSMsgType.BINARY) and frame.fin and not self._assembly.is_open:
+            if kind in _WHOLE and frame.fin and not self._assembly.is_open:
                 self._messages += 1
                 owner.on_message(frame.get_payload_as_bytes())
             else:

@@ -19,6 +19,9 @@ from procs.feed_counters import FeedCounters
 
 _CONNECTED: Final = frozenset({LinkState.SUBSCRIBING, LinkState.LIVE, LinkState.SILENT})
 _HEARING: Final = frozenset({LinkState.LIVE, LinkState.SILENT})
+# By name, for every message: a member is looked up in its class each time.
+_KEEP_ALIVE, _DATA = Seen.KEEP_ALIVE, Seen.DATA
+_SUBSCRIBING, _SILENT = LinkState.SUBSCRIBING, LinkState.SILENT
 
 
 class FeedSink(Protocol):
@@ -52,8 +55,8 @@ class Shell(Protocol):
         """An even draw from 0..PPM."""
         ...
 
-    def unreadable(self) -> int:
-        """Messages so far that the sink could not read."""
+    def is_unreadable(self) -> bool:
+        """Whether the sink could not read the message it was handed last."""
         ...
 
     def connect(self, link: FeedLink, connection: Connection) -> None:
@@ -93,6 +96,8 @@ class FeedLink:
         self.due_ns = 0  # of the next attempt, while WAITING
         self.session = new_session(plan)
         self.last_error = ""
+        self._conn = plan.conn
+        self._has_heard = False  # market data, in the read that is being worked off
         self._shell = shell
         self._config = config
         self._new_session = new_session
@@ -173,6 +178,7 @@ class FeedLink:
         counters.reconnects += self._opened > 0
         self._opened += 1
         self._was_open = True
+        self._has_heard = False
         self.happen(LinkEvent.OPENED)
 
     def on_message(self, payload: bytes) -> None:
@@ -180,22 +186,21 @@ class FeedLink:
         shell, session = self._shell, self.session
         recv_ns = shell.stamp_ns()
         seen = session.observe(payload)
-        if seen is Seen.KEEP_ALIVE:
+        if seen is _KEEP_ALIVE:
             shell.counters.keep_alives += 1
             self._vitals.answered()
             return
-        unreadable = shell.unreadable()
+        shell.sink.on_frame(payload, recv_ns, self._conn)
         shell.counters.frames += 1
-        shell.sink.on_frame(payload, recv_ns, self.plan.conn)
-        if shell.unreadable() != unreadable:
+        if shell.is_unreadable():
             self._note_garbage()
-        elif seen is Seen.DATA:
-            self._vitals.heard(shell.monotonic_ns())
-            if self.state is LinkState.SILENT:
+        elif seen is _DATA:
+            self._has_heard = True  # the read that brought it says when
+            if self.state is _SILENT:
                 self.happen(LinkEvent.HEARD)
         elif seen is Seen.CONTROL:
             self._follow(session)
-        if session.is_ready and self.state is LinkState.SUBSCRIBING:
+        if self.state is _SUBSCRIBING and session.is_ready:
             self._become_ready()
 
     def on_pong(self) -> None:
@@ -213,8 +218,12 @@ class FeedLink:
 
     def on_read(self, n_bytes: int, *, ended: bool, partial: bool) -> None:
         """A read of the socket was worked off."""
+        now_ns = self._shell.monotonic_ns()
         self._shell.counters.bytes += n_bytes
-        self._vitals.received(self._shell.monotonic_ns(), ended=ended, partial=partial)
+        if self._has_heard:
+            self._has_heard = False
+            self._vitals.heard(now_ns)
+        self._vitals.received(now_ns, ended=ended, partial=partial)
         self._shell.after_read()
 
     def on_close(self, code: int) -> None:

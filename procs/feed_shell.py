@@ -78,7 +78,8 @@ class FeedShell:
         self.counters = FeedCounters()
         self.sink = sink
         self.random_ppm = random_ppm
-        self.unreadable = unreadable
+        self._unreadable = unreadable
+        self._n_unreadable = unreadable()
         self.monotonic_ns = monotonic_ns
         self.links = [FeedLink(self, plan, config, silence_max_ns, new_session) for plan in plans]
         self._config = config
@@ -161,6 +162,14 @@ class FeedShell:
             return self._latest_ns
         self._latest_ns = now_ns
         return now_ns
+
+    def is_unreadable(self) -> bool:
+        """Whether the sink could not read the message it was handed last; asked once for each."""
+        unreadable = self._unreadable()
+        if unreadable == self._n_unreadable:
+            return False
+        self._n_unreadable = unreadable
+        return True
 
     def connect(self, link: FeedLink, connection: Connection) -> None:
         """Begin an attempt; the budget was asked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ from procs.book import BookAgent
 from procs.book_notes import NOTE_CELLS, NoteWriter
 from procs.credentials import kalshi_credentials
 from procs.doubt_watch import DoubtWatch
-from procs.feed import FeedAgent, race_of
+from procs.feed import Counts, FeedAgent, race_of
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell, Headers, no_headers
 from procs.fused_feed import FusedFeed
@@ -96,7 +97,7 @@ class LiveFeed:
             wrap(fused),
             credentials,
             now_ns=now_ns,
-            unreadable=lambda: int(self.codec.counts[Count.REJECTED]),
+            unreadable=rejected_of(self.codec.counts),
             after_read=lambda: self._follow(now_ns()),
         )
         self.watch = DoubtWatch(
@@ -130,6 +131,11 @@ class LiveFeed:
 def never_behind() -> bool:
     """Of a live feed: what is not read grows old."""
     return False
+
+
+def rejected_of(counts: Counts) -> Callable[[], int]:
+    """How many messages a codec has rejected so far: asked for every message, so without a numpy integer."""
+    return partial(counts.data.__getitem__, int(Count.REJECTED))
 
 
 def shell_for(

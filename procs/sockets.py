@@ -21,7 +21,6 @@ from engine.catalog.catalog import Catalog
 from engine.catalog.market import MarketSpec
 from engine.config import WAIT_MAX_NS, Config
 from engine.records import Venue
-from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.credentials import credentials_folder
 from procs.doubt_watch import DoubtWatch, with_stakes
@@ -31,7 +30,7 @@ from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell
 from procs.health import ProcessState
 from procs.inputs import open_tape
-from procs.live_feed import shell_for
+from procs.live_feed import rejected_of, shell_for
 from procs.recording import VENUE_NAMES, VENUE_OF_NAME
 from procs.recording_frames import Frame
 from procs.run_directory import InputNamed
@@ -134,7 +133,7 @@ class FeedSockets:
             self._sinks[venue],
             folder,
             now_ns=self._now_ns,
-            unreadable=lambda: int(feed.codec.counts[Count.REJECTED]),
+            unreadable=rejected_of(feed.codec.counts),
             after_read=self._after_read,
             follows_ticks=False,  # the process takes turns of its own
         )

@@ -15,28 +15,26 @@ class Piece(IntEnum):
 
 
 class Assembly:
-    """Joins the frames of one connection's messages, ``bytes_max`` a message."""
+    """Joins the frames of one connection's messages, ``bytes_max`` a message.
+
+    ``is_open``: one has begun and not ended.
+    """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._parts: list[bytes] = []
         self._bytes = 0
-        self._is_open = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a message has begun and not ended."""
-        return self._is_open
+        self.is_open = False
 
     def add(self, payload: bytes, *, begins: bool, ends: bool) -> Piece:
         """Add a data frame; ``begins``: it is no continuation."""
-        if begins is self._is_open:
+        if begins is self.is_open:
             return Piece.OUT_OF_ORDER
         self._bytes += len(payload)
         if self._bytes > self._bytes_max:
             return Piece.TOO_LONG
         self._parts.append(payload)
-        self._is_open = not ends
+        self.is_open = not ends
         return Piece.WHOLE if ends else Piece.PART
 
     def take(self) -> bytes:

@@ -30,6 +30,7 @@ REQUESTS_KEPT_MAX: Final = 256  # requests for snapshots whose refusal is still 
 USE_YES_PRICE: Final = False  # what ``KalshiCodec`` takes for granted until it is told otherwise
 
 # Beginnings of what comes a thousand times for each answer, in the venue's order of keys: not parsed here.
+_SEEN_DATA: Final = Seen.DATA  # looked up once, not for every message
 _DATA: Final = (b'{"type":"orderbook_', b'{"type":"trade"', b'{"type":"ticker"')
 _DATA_TYPES: Final = frozenset({"orderbook_delta", "orderbook_snapshot", "trade", "ticker"})
 
@@ -94,7 +95,7 @@ class KalshiSession:
     def observe(self, payload: bytes) -> Seen:
         """Learn sids from confirmations, and what ended from errors."""
         if payload.startswith(_DATA):
-            return Seen.DATA
+            return _SEEN_DATA
         try:
             frame = orjson.loads(payload)
         except orjson.JSONDecodeError:

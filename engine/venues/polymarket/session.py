@@ -17,6 +17,8 @@ from engine.venues.shards import SocketPlan
 PING: Final = b"PING"
 PONG: Final = b"PONG"
 EMPTY: Final = b"[]"
+_SHORT_BYTES: Final = 32  # nothing about a market is as short
+_DATA: Final = Seen.DATA  # looked up once, not for every message
 
 
 def subscribe_first(tokens: Sequence[str]) -> bytes:
@@ -51,12 +53,13 @@ class PolymarketSession:
 
     def observe(self, payload: bytes) -> Seen:
         """Ready with the first message that is about a market."""
-        if payload == PONG or payload.strip() == PONG:
-            return Seen.KEEP_ALIVE
-        if payload == EMPTY:  # an answer to a subscription that has no books yet
-            return Seen.CONTROL
+        if len(payload) <= _SHORT_BYTES:
+            if payload.strip() == PONG:
+                return Seen.KEEP_ALIVE
+            if payload == EMPTY:  # an answer to a subscription that has no books yet
+                return Seen.CONTROL
         self.is_ready = True
-        return Seen.DATA
+        return _DATA
 
     def replies(self) -> list[bytes]:
         """Nothing calls for an answer."""
