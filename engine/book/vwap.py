@@ -18,7 +18,7 @@ from engine.book.ladder import level_size, next_worse, step_worse
 from engine.book.pool import BEST, NO_TICK, Ladders
 from engine.jit import inlined, kernel
 from engine.records import NO_PRICE, VWAP_NOTIONALS_MICROS
-from engine.units import INT64_MAX, MICROS_PER_PRICE, PRICE_ONE_E4, muldiv_ceil, muldiv_floor
+from engine.units import INT64_MAX, MICROS_PER_PRICE, PRICE_ONE_E4, divided, muldiv_ceil, muldiv_floor
 
 E10_PER_MICRO: Final = 10_000
 WALK_SIZE_MAX_E6: Final = 2**61 // PRICE_ONE_E4  # keeps size * price + need below the divisor of muldiv
@@ -68,7 +68,7 @@ def _average_e6(ladder: int, size_e6: int, spent_e10: int, price_e4: int, need_e
     if distance == 0:
         return price_e6
     if distance <= _SHORT_PRODUCT:
-        moved = distance * price_e6 // (at_last + need_e10)
+        moved, _ = divided(distance * price_e6, at_last + need_e10)  # at most one dollar
     else:
         moved = muldiv_floor(distance, price_e6, at_last + need_e10)
     return price_e6 - moved if ladder & 1 == 1 else price_e6 + moved

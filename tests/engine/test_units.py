@@ -59,6 +59,34 @@ def test_muldiv_next_to_the_largest_quotient(either: ModuleType, a: int, divisor
         assert either.muldiv_ceil(a, b, divisor) == python_ceil(a, b, divisor)
 
 
+@given(st.integers(0, 2**50), st.integers(1, 2**62), st.integers(-2, 2), st.data())
+@example(2**50, 2**13 - 1, -1, None)
+@example(2**50 - 1, 2**13, 1, None)
+@example(1, 2**62, 0, None)
+@example(0, 2**62, 1, None)
+def test_a_division_by_floats_is_exact(
+    either: ModuleType, quotient: int, divisor: int, step: int, data: st.DataObject | None
+) -> None:
+    """Next to multiples of the divisor, where it matters, and anywhere."""
+    anywhere = 0 if data is None else data.draw(st.integers(0, divisor - 1))
+    for dividend in (quotient * divisor + step, quotient * divisor + anywhere):
+        if 0 <= dividend <= min(units.INT64_MAX, 2**50 * divisor):
+            assert either.divided(dividend, divisor) == divmod(dividend, divisor)
+
+
+@given(operands, operands, st.integers(0, 20), st.integers(-2, 2))
+def test_muldiv_is_exact_where_one_way_ends_and_the_other_begins(
+    either: ModuleType, a: int, b: int, bits: int, step: int
+) -> None:
+    """Products around 2**63, and quotients around 2**50."""
+    small = max(a >> 31, 1)
+    other = max(min(units.INT64_MAX // small + step, units.INT64_MAX), 0)
+    divisor = max((small * other >> 50) + step, 1)
+    for one, two, three in ((small, other, divisor), (small, b >> bits, max(small * (b >> bits) >> 50, 1))):
+        assert either.muldiv_floor(one, two, three) == python_floor(one, two, three)
+        assert either.muldiv_ceil(one, two, three) == python_ceil(one, two, three)
+
+
 def test_ceiling_of_the_largest_quotient_does_not_wrap(either: ModuleType) -> None:
     third = (2**64 - 1) // 3  # 3 x third over 2 is 2**63 - 1 and a half
     assert either.muldiv_floor(third, 3, 2) == units.INT64_MAX
