@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
@@ -10,15 +11,19 @@ from engine.reasons import Reason
 from engine.records import DECISION, DecisionStage, SignalKind
 from procs.decision_log import DecisionLog
 from procs.paper_result import KindCount, size_class
-from procs.wires import LOG_READER, Wires
+from procs.wires import DECISION_CELLS, LOG_READER, Wires
 from shm.ring import EVERY_MESSAGE, Reader, Records
+
+BACKLOG_CELLS: Final = DECISION_CELLS // 4
+DRAINS_MAX: Final = 64  # of a batch each: as much as the ring holds, or its writers are as fast as we are
 
 
 class DecisionAgent:
     """Writes ``log`` and keeps ``kinds``: how far the opportunities of each kind came.
 
     ``watch`` is shown every decision after it was written. ``at_once`` bounds how many of a stage are written
-    in one go, where others wait for this process meanwhile.
+    in one go, where others wait for this process meanwhile; beyond BACKLOG_CELLS they wait, or there would
+    soon be no room for what they decide.
     """
 
     role = "decisions"
@@ -54,11 +59,18 @@ class DecisionAgent:
         del now_ns
         work = 0
         for reader, decisions in self._readers:
-            n_cells = self._wires.take(reader, "decisions", self._at_once)
-            for index in range(n_cells):
-                self._take(decisions[index])
-            work += n_cells
+            work += self._write(reader, decisions, self._at_once)
+            for _ in range(DRAINS_MAX):
+                if reader.lag_cells < BACKLOG_CELLS:
+                    break
+                work += self._write(reader, decisions, EVERY_MESSAGE)
         return work
+
+    def _write(self, reader: Reader, decisions: Records, messages_max: int) -> int:
+        n_cells = self._wires.take(reader, "decisions", messages_max)
+        for index in range(n_cells):
+            self._take(decisions[index])
+        return n_cells
 
     def on_close(self) -> None:
         """Nothing to let go of: the file belongs to whoever opened it."""
