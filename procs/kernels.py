@@ -55,7 +55,13 @@ WARM_GROUPS: Final = (
         "shm.table",
     ),
     ("shm.futex", "shm.doorbell", "shm.waiting"),
-    ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
+    (
+        "engine.risk.reservations",
+        "engine.risk.gate",
+        "engine.execution.cost",
+        "engine.sim.frame_scan",
+        "procs.recording_lines",
+    ),
     ("procs.control_words", "procs.health", "procs.ladder"),
 )
 WARM_LAST: Final = (
