@@ -62,7 +62,7 @@ WARM_GROUPS: Final = (
         "engine.sim.frame_scan",
         "procs.recording_lines",
     ),
-    ("procs.control_words", "procs.health", "procs.ladder"),
+    ("procs.control_words", "procs.health", "procs.ladder", "procs.view"),
 )
 WARM_LAST: Final = (
     ("procs.replay_apply", "procs.check_frames"),
