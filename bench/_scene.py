@@ -33,6 +33,13 @@ SETTINGS: Final = (
     "risk.position_max_e6=1000000000000",
     "risk.market_exposure_max_micros=1000000000000",
     "risk.event_exposure_max_micros=1000000000000",
+    # Nor of plan after plan, each held: books show what was bought as worth less.
+    "risk.heat_max_ppm=1000000",
+    "risk.daily_loss_max_micros=1000000000000",
+    "risk.drawdown_warn_ppm=1000000",
+    "risk.drawdown_stop_ppm=1000000",
+    "venues.polymarket.orders_per_second=100000",
+    "venues.polymarket.orders_burst=100000",
 )
 
 

@@ -73,13 +73,18 @@ def join(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, Stag
 
     Feed and books are fused, and each stage keeps its ladder.
     """
+    wires, parts = parts_of(folder, pairs, roles)
+    return wires, Stages(parts, roles, fused=engine_ns)
+
+
+def parts_of(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, EngineParts]:
+    """What those stages are made of."""
     config = config_of(2 * pairs)
     markets = [market_of(number) for number in range(2 * pairs)]
     scene = Scene(markets, [pair_of(number) for number in range(pairs)], load_fee_table(config), START_NS)
     wires = Wires.join(VENUES, folder, roles, EPOCH)
     ladder = make_ladder(roles[-1].name.lower(), roles, folder, EPOCH, engine_ns)
-    parts = EngineParts(config, scene, wires, roles, EPOCH, ladder=ladder)
-    return wires, Stages(parts, roles, fused=engine_ns)
+    return wires, EngineParts(config, scene, wires, roles, EPOCH, ladder=ladder)
 
 
 class Taken(NamedTuple):

@@ -14,6 +14,9 @@ counted (``missed``). The plain ways get the same frames.
   the optimizer does. A signal has legs with side, price and size. What allocation of cash, the gate and the
   journal take afterwards is not in it.
 - To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it.
+- From a plan to its order requests, one core: what the executor does (``bench._orders``), gate and journal
+  with its flush included. Beside it the flush alone, of as many bytes; what is not the flush has a row of its
+  own, and so have the whole turn, the turns with the venue's answers, and a turn without work.
 """
 
 from __future__ import annotations
@@ -24,15 +27,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from bench import _scene
+from bench._orders import Desk, Flush, Took, state_folder
 from bench._plain_path import PlainCore, PlainPath
-from bench._result import OURS, Result, claim, claim_ratio
+from bench._result import OURS, Result, Row, claim, claim_ratio
 from bench._timing import interleave
 from bench._trade_side import Signals, engine_ns, join
 from engine.config import Role
@@ -48,19 +52,33 @@ BOOK_INTERVAL_US: Final = 500
 SIGNAL_INTERVAL_US: Final = 500
 PLAN_INTERVAL_US: Final = 4_000
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
-TAILS: Final = {"p50_ns": 0.5, "p99_ns": 0.99, "max_ns": 1.0}
+PLANS: Final = 1_000  # of a run to orders
+PLANS_INTERVAL_US: Final = 2_500
+IDLE_TURNS: Final = 2_000
+TAILS: Final = {"p50_ns": 0.5, "p99_ns": 0.99, "p99.9_ns": 0.999, "max_ns": 1.0}
 WARM_SHARE: Final = 100
 SEEN_MIN: Final = 0.1  # what is overtaken before it is looked at is gone: such runs are disturbed ones
 VISIBLE: Final = "frame callback to book visible"
 SIGNAL: Final = "frame callback to signal in the ring, one core"
 INTENT: Final = "frame callback to order intent (signal) at the other core"
 PLAN: Final = "frame callback to plan at the executor, two cores"
+ORDERS: Final = "plan in the ring to order requests in the venues' rings, one core"
+ORDERS_OWN: Final = "plan to order requests, without the journal's flush"
+ORDERS_TURN: Final = "the executor's turn with a plan"
+ORDERS_END: Final = "the executor's turns with six reports, to the end of the plan"
+ORDERS_IDLE: Final = "an executor's turn without work"
+FLUSH: Final = "the flush alone: one write and fdatasync of as many bytes"
 PLAIN: Final = "orjson, dictionaries, multiprocessing.Queue twice"
 PLAIN_CORE: Final = "orjson, dictionaries, one process"
 # p50, p99; that of an order intent is made of both, with allocation and without.
 CLAIMS: Final = {VISIBLE: (1_500, 4_000), INTENT: (4_000, 12_000), PLAN: (4_000, 12_000)}
 TIMES_MIN: Final = 10.0
+OWN_MAX_NS: Final = 200_000
+IDLE_MAX_NS: Final = 10_000
 MARKET_DATA: Final = (Role.FEED, Role.BOOK)
+
+Given = TypeVar("Given")
+Gave = TypeVar("Gave")
 
 
 class Market:
@@ -146,11 +164,11 @@ def tails(ages: list[int]) -> dict[str, float]:
 
 
 def paced(
-    frames: list[bytes],
+    frames: Sequence[Given],
     interval_us: int,
-    on_frame: Callable[[bytes], object],
+    on_frame: Callable[[Given], Gave],
     idle: Callable[[], object] = lambda: None,
-) -> list[object]:
+) -> list[Gave]:
     """Hand out a frame in each interval, and go on with ``idle`` between; what each gave."""
     start_ns = time.monotonic_ns()
     given = []
@@ -198,7 +216,7 @@ def _send(market: Market, frames: list[bytes], interval_us: int) -> None:
     paced(frames, interval_us, market.on_frame, market.turn)
 
 
-def _ages(given: list[object]) -> list[int]:
+def _ages(given: list[int | None]) -> list[int]:
     return [age for age in given if isinstance(age, int)]
 
 
@@ -237,12 +255,15 @@ def measure(result: Result) -> None:
         with engine("watch", there) as (market, far):
             interleave(result, VISIBLE, {OURS: partial(to_book, market, far)})
         _measure_one_core(result)
+        _measure_orders(result)
         _measure_two_cores(result, there)
     finally:
         os.sched_setaffinity(0, allowed)
     for what, (p50_ns, p99_ns) in CLAIMS.items():
         claim(result, what, "p50_ns", p50_ns)
         claim(result, what, "p99_ns", p99_ns)
+    claim(result, ORDERS_OWN, "p50_ns", OWN_MAX_NS)
+    claim(result, ORDERS_IDLE, "p50_ns", IDLE_MAX_NS)
     for what in (INTENT, PLAN):
         claim_ratio(result, what, PLAIN, TIMES_MIN)
 
@@ -263,6 +284,51 @@ def _measure_one_core(result: Result) -> None:
             PLAIN_CORE: partial(plainly, market, plain, SIGNAL_ROUNDS, SIGNAL_INTERVAL_US),
         }
         interleave(result, SIGNAL, ways)
+
+
+class Orders:
+    """Runs of plans to orders, and what they took beside that."""
+
+    def __init__(self, market: Market, desk: Desk, flush: Flush) -> None:
+        self._market, self._desk, self._flush = market, desk, flush
+        self.beside: dict[str, list[dict[str, float]]] = {
+            what: [] for what in (ORDERS_OWN, ORDERS_TURN, ORDERS_END, ORDERS_IDLE)
+        }
+
+    def run(self) -> dict[str, float]:
+        """One run: a pair becomes cheap, a plan buys it, and it is gone again."""
+        took = paced(range(PLANS), PLANS_INTERVAL_US, self._one, self._desk.turn)
+        self._note(ORDERS_OWN, [one.to_orders_ns - one.flush_ns for one in took])
+        self._note(ORDERS_TURN, [one.turn_ns for one in took])
+        self._note(ORDERS_END, [one.answers_ns for one in took])
+        self._note(ORDERS_IDLE, [self._desk.turn() for _ in range(IDLE_TURNS)])
+        return tails([one.to_orders_ns for one in took])
+
+    def flush(self) -> dict[str, float]:
+        """One run of the flush alone."""
+        n_bytes = self._desk.plan_bytes
+        return tails(paced(range(PLANS), PLANS_INTERVAL_US, lambda _: self._flush.one(n_bytes)))
+
+    def _one(self, number: int) -> Took:
+        cheap = 2 * (number % PAIRS)
+        self._market.on_frame(_scene.change(cheap, is_cheap=True))
+        took = self._desk.one(number % PAIRS)
+        self._market.on_frame(_scene.change(cheap, is_cheap=False))
+        return took
+
+    def _note(self, what: str, ages: list[int]) -> None:
+        self.beside[what].append(tails(ages))
+
+
+def _measure_orders(result: Result) -> None:
+    with run_folder() as folder, state_folder() as state:
+        market = Market(folder)
+        orders = Orders(market, Desk(folder, state, PAIRS), Flush(state))
+        market.open()
+        interleave(result, ORDERS, {OURS: orders.run, FLUSH: orders.flush})
+        switches = result.rows[-2].switches
+    for what, runs in orders.beside.items():
+        result.rows.append(Row(what, OURS, runs[-len(switches) :], list(switches)))
 
 
 def _measure_two_cores(result: Result, there: int) -> None:

@@ -15,8 +15,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-import numpy as np
-
+from engine.facts import RequestFacts, request_bytes
 from engine.records import RequestKind, Venue
 
 BOOT_EPOCH_MAX: Final = 2**31 - 1
@@ -26,7 +25,8 @@ IDENTITY_BYTES: Final = 32
 INDEX_SET_MAX: Final = IDENTITY_BYTES * 8  # members of one neg-risk group a conversion can name
 
 _DIGEST_CHARS: Final = 11  # "pr3-" + 16 digits + "-" + these = IDENTITY_BYTES
-_STAMPS: Final = ("recv_ns", "request_ns")  # say when, not what
+_UNNAMED: Final = bytes(IDENTITY_BYTES)
+_CONVERT, _KALSHI = int(RequestKind.CONVERT), int(Venue.KALSHI)
 
 
 class IdSource:
@@ -58,26 +58,26 @@ def counter_of(identifier: int) -> int:
     return identifier & COUNTER_MAX
 
 
-def order_identity(request: np.void) -> bytes:
-    """The IDENTITY_BYTES by which the venue of this ORDER_REQUEST will know the order.
+def order_identity(request: RequestFacts) -> bytes:
+    """The IDENTITY_BYTES by which the venue of this request will know the order.
 
     The same intent gives the same bytes, whatever its time stamps; another order id gives others.
     ValueError for requests whose identity is not a name (a conversion carries its index set).
     """
-    if int(request["kind"]) == RequestKind.CONVERT:
+    if request.kind == _CONVERT:
         raise ValueError("a conversion is identified by its index set")
-    if int(request["venue"]) == Venue.KALSHI:
+    if request.venue == _KALSHI:
         return kalshi_client_order_id(request).encode("ascii")
     return polymarket_paper_hash(request)
 
 
-def kalshi_client_order_id(request: np.void) -> str:
-    """Client order id of an ORDER_REQUEST: our order id readable in it, and a digest of the intent."""
+def kalshi_client_order_id(request: RequestFacts) -> str:
+    """Client order id of a request: our order id readable in it, and a digest of the intent."""
     digest = hashlib.blake2b(_intent_bytes(request), digest_size=8).hexdigest()
-    return f"pr3-{int(request['order_id']):016x}-{digest[:_DIGEST_CHARS]}"
+    return f"pr3-{request.order_id:016x}-{digest[:_DIGEST_CHARS]}"
 
 
-def polymarket_paper_hash(request: np.void) -> bytes:
+def polymarket_paper_hash(request: RequestFacts) -> bytes:
     """Stands in for Polymarket's order hash on paper: a digest of the intent, unique and reproducible.
 
     It is *not* the EIP-712 hash of the signed order: that needs a salt, an account and the signing code.
@@ -105,9 +105,6 @@ def index_set_members(identity: bytes) -> tuple[int, ...]:
     return tuple(member for member in range(INDEX_SET_MAX) if mask >> member & 1)
 
 
-def _intent_bytes(request: np.void) -> bytes:
-    intent = np.array([request], request.dtype)  # a scalar alone would share its memory
-    for name in _STAMPS:
-        intent[name] = 0
-    intent["identity"] = 0
-    return intent.tobytes()
+def _intent_bytes(request: RequestFacts) -> bytes:
+    """The record without what says when, and without the name."""
+    return request_bytes(RequestFacts(0, 0, *request[2:6], _UNNAMED, *request[7:]))

@@ -14,12 +14,15 @@ from typing import Final
 import numpy as np
 
 from engine.execution.recovery import Past
+from engine.facts import event_facts, packing_of, request_facts
 from engine.ledger.journal import BOOT, OPENING, RISK, EntryKind, Journal
 from engine.ledger.ledger import Key, Ledger, Position
 from engine.ledger.marks import is_believed, mark_ledger_micros
 from engine.reasons import Reason
 from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
-from engine.risk.gate import Gate, RiskWords
+from engine.risk.gate import Gate
+from engine.risk.limits import RiskWords
+from engine.risk.reservations import one_row
 from engine.units import NS_PER_DAY, NS_PER_S
 from procs.disputes import DisputeBoard
 from procs.halt import HaltFollower
@@ -27,10 +30,31 @@ from procs.view import BookView
 from procs.wires import Wires
 from shm.ring import Records
 
-MARK_EVERY_NS: Final = NS_PER_S
-_MOVES_CASH: Final = frozenset(
-    {ReportKind.FILLED, ReportKind.FAILED, ReportKind.CONVERTED, ReportKind.SETTLED}
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_BOOT, _EVENT, _INTENT, _MARKET = EntryKind.BOOT, EntryKind.EVENT, EntryKind.INTENT, EntryKind.MARKET
+_OPENING, _PLAN, _PLAN_LEG, _REPORT = EntryKind.OPENING, EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.REPORT
+_RISK, _SENT = EntryKind.RISK, EntryKind.SENT
+_JOURNAL_FULL, _SETTLEMENT_DIFFERS = Reason.JOURNAL_FULL, Reason.SETTLEMENT_DIFFERS
+_CONVERTED, _FAILED, _FILLED, _SETTLED = (
+    ReportKind.CONVERTED,
+    ReportKind.FAILED,
+    ReportKind.FILLED,
+    ReportKind.SETTLED,
 )
+
+MARK_EVERY_NS: Final = NS_PER_S
+_SEEN_LATER: Final = frozenset(
+    {
+        _MARKET,
+        _PLAN,
+        _PLAN_LEG,
+        _INTENT,
+        _SENT,
+        _EVENT,
+    }
+)
+_POSITION: Final = packing_of(POSITION_ROW)
+_MOVES_CASH: Final = frozenset({_FILLED, _FAILED, _CONVERTED, _SETTLED})
 
 
 class FreshGate:
@@ -53,7 +77,8 @@ class FreshGate:
 
     def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
         """Fetch the row of the order's book, then ask the gate."""
-        self._view.refresh(int(request["venue"]), int(request["slot"]))
+        asked = request_facts(request)
+        self._view.refresh(asked.venue, asked.slot)
         self._follow()
         return self._gate.check(request, epoch, worst_cash_micros, now_ns)
 
@@ -111,6 +136,9 @@ class Desk:
         self._view = view
         self._wires = wires
         self._position: Records = np.zeros(1, POSITION_ROW)
+        self._position_bytes = self._position.view(np.uint8).data
+        self._reserved = gate.markets["reserved_micros"]
+        self._halted = one_row(gate.state)["halted"]
         self._account: Records = np.zeros(1, ACCOUNT_ROW)
         self._shown_micros: dict[int, int] = {}  # reserved, by slot, as its row has it
         self._stale = True
@@ -122,7 +150,7 @@ class Desk:
         """Journal the start of an executor and take over its past; with none, open with ``cash_micros``."""
         record: np.void = np.zeros(1, BOOT)[0]
         record["boot_epoch"], record["at_ns"] = boot_epoch, now_ns
-        self.journal.append(EntryKind.BOOT, record)
+        self.journal.append(_BOOT, record)
         if past.ledger.accounts:
             self._take_over(past)
         else:
@@ -156,7 +184,7 @@ class Desk:
         for key in self.ledger.disputes():
             line = self._show_dispute(key)
             if key in past.unheard:
-                self.halt(Reason.SETTLEMENT_DIFFERS, line)
+                self.halt(_SETTLEMENT_DIFFERS, line)
 
     def halt(self, reason: Reason, line: str) -> None:
         """Send nothing any more, for what was found here."""
@@ -169,7 +197,7 @@ class Desk:
         for venue, cash in cash_micros.items():
             record: np.void = np.zeros(1, OPENING)[0]
             record["venue"], record["cash_micros"], record["at_ns"] = venue, cash, now_ns
-            self.journal.append(EntryKind.OPENING, record)
+            self.journal.append(_OPENING, record)
             self.ledger.open_account(int(venue), cash)
             self._tell_account(int(venue))
         self._day = now_ns // NS_PER_DAY
@@ -180,27 +208,36 @@ class Desk:
     def append(self, kind: int, record: np.void) -> None:
         """Journal one record; a report then moves ledger and gate, before the executor acts on it.
 
-        It outlives this process; ``commit`` makes it outlive the machine, before any request leaves.
+        A report outlives this process from here on. What only leads to requests and events does so from
+        ``hand_over`` on, before anybody sees them; ``commit`` makes all outlive the machine, before any
+        request leaves.
         """
-        self.journal.write(kind, record)
-        if kind == EntryKind.MARKET:
+        if kind in _SEEN_LATER:
+            self.journal.gather(kind, record)
+        else:
+            self.journal.write(kind, record)
+        if kind == _MARKET:
             key = int(record["venue"]), int(record["slot"]), int(record["generation"])
             self._names[key] = bytes(record["symbol"])
-        if kind == EntryKind.REPORT and self.watch is not None:
+        if kind == _REPORT and self.watch is not None:
             self.watch(record)
-        if kind == EntryKind.REPORT and int(record["kind"]) in _MOVES_CASH:
+        if kind == _REPORT and int(record["kind"]) in _MOVES_CASH:
             self._follow(record)
+
+    def hand_over(self) -> None:
+        """Make what was journaled outlive this process."""
+        self.journal.hand_over()
 
     def commit(self) -> None:
         """Make everything durable that was journaled. With no more room, nothing new is sent after this.
 
         A halt that was lifted since the last time is journaled as lifted.
         """
-        if self._kept is not None and int(self.gate.state["halted"]) != self._kept.halted:
+        if self._kept is not None and int(self._halted[0]) != self._kept.halted:
             self._keep_risk()
         self.journal.commit()
         if self._is_full() and not self.gate.halted:
-            self.gate.halt(Reason.JOURNAL_FULL)
+            self.gate.halt(_JOURNAL_FULL)
 
     def _keep_risk(self) -> None:
         """Journal halt, stop and what the limits count from, when they changed; durable at once."""
@@ -212,15 +249,17 @@ class Desk:
         for name, value in words._asdict().items():
             record[name] = value
         self._kept = words
-        self.append(EntryKind.RISK, record)
+        self.append(_RISK, record)
         self.commit()
 
     def on_event(self, event: np.void) -> None:
         """Take one ORDER_EVENT: what it took is no bid for what we still hold; what it promises is shown."""
-        self._view.on_event(event)
-        slot, generation = int(event["slot"]), int(event["generation"])
-        if int(event["order_id"]) and self._shown_micros.get(slot, 0) != self._reserved_micros(slot):
-            key = (int(event["venue"]), slot, generation)
+        told = event_facts(event)
+        if told.fill_size_e6:
+            self._view.on_event(event)
+        slot, generation = told.slot, told.generation
+        if told.order_id and self._shown_micros.get(slot, 0) != self._reserved_micros(slot):
+            key = (told.venue, slot, generation)
             self._tell_position(slot, generation, self.ledger.positions.get(key, Position()))
 
     def _follow(self, report: np.void) -> None:
@@ -235,7 +274,7 @@ class Desk:
         self._stale = True
         if position.dispute is not None and not knew_it:
             line = self._show_dispute((venue, slot, int(report["generation"])))
-            self.halt(Reason.SETTLEMENT_DIFFERS, line)
+            self.halt(_SETTLEMENT_DIFFERS, line)
 
     def _show_dispute(self, key: Key) -> str:
         """Put a settlement in dispute where everybody sees it; the line that says what it is."""
@@ -244,15 +283,12 @@ class Desk:
 
     def _reserved_micros(self, slot: int) -> int:
         """What orders in flight may cost at most."""
-        return int(self.gate.markets[slot]["reserved_micros"])
+        return int(self._reserved[slot])
 
     def _tell_position(self, slot: int, generation: int, position: Position) -> None:
-        row = self._position[0]
-        row["slot"], row["generation"] = slot, generation
-        row["yes_e6"], row["no_e6"] = position.size_e6
-        row["cost_yes_micros"], row["cost_no_micros"] = position.cost_micros
-        row["realised_micros"], row["fees_micros"] = position.realised_micros, position.fees_micros
-        row["reserved_micros"] = self._shown_micros[slot] = self._reserved_micros(slot)
+        self._shown_micros[slot] = reserved_micros = self._reserved_micros(slot)
+        paid = (*position.cost_micros, position.realised_micros, position.fees_micros, reserved_micros)
+        _POSITION.pack_into(self._position_bytes, 0, slot, generation, *position.size_e6, *paid)
         self._wires.positions.write(slot, self._position)
 
     def _tell_account(self, venue: int) -> None:

@@ -32,7 +32,7 @@ from procs.catalog_segment import CatalogView
 from procs.desk import Desk
 from procs.garbled import ReportDropped
 from procs.ladder import ExecutorRung
-from procs.wires import ReaderFenced, Wires, publish_each
+from procs.wires import Outlet, ReaderFenced, Wires, publish_each
 from shm.layout import ReaderState, Status
 from shm.ring import Reader, Records, RefusingRing
 
@@ -76,6 +76,10 @@ class ExecutorAgent:
             for venue, ring in wires.reports.items()
         }
         self._wires = wires
+        out = executor.out
+        self._venues = out.requests["venue"]
+        self._requests, self._events = Outlet(out.requests, "requests"), Outlet(out.events, "events")
+        self._decisions = Outlet(out.decisions, "decisions")
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open."""
@@ -150,13 +154,22 @@ class ExecutorAgent:
     def _take_plans(self, now_ns: int) -> int:
         work = 0
         while (n_cells := self._wires.take(self._plans, "plans", 1)) > 0:
-            if int(self._heads[0]["plan_id"]) in self._missed:
-                self._missed.remove(int(self._heads[0]["plan_id"]))
+            head = self._heads[0]
+            if self._missed and int(head["plan_id"]) in self._missed:
+                self._missed.remove(int(head["plan_id"]))
             else:
-                self.executor.on_plan(self._heads[0], self._legs[1:n_cells], now_ns)
-                self._flush(self._heads[0])
+                self._take_plan(head, self._legs[1:n_cells], now_ns)
+                self._flush(head)
             work += 1
         return work
+
+    def _take_plan(self, head: np.void, legs: Records, now_ns: int) -> None:
+        """Hand a plan to the executor. One that ends it is in the journal, as far as it came."""
+        try:
+            self.executor.on_plan(head, legs, now_ns)
+        except BaseException:
+            self.desk.hand_over()
+            raise
 
     def _advance(self, restart: Restart, now_ns: int) -> int:
         restart.advance(now_ns)
@@ -190,7 +203,7 @@ class ExecutorAgent:
             plan_id = int(heads[0]["plan_id"])
             if not self.executor.knows_plan(plan_id):
                 self._missed.add(plan_id)
-                self.executor.on_plan(heads[0], legs[1:n_cells], now_ns)
+                self._take_plan(heads[0], legs[1:n_cells], now_ns)
                 self._flush()
 
     def _flush(self, plan: np.void | None = None) -> None:
@@ -198,19 +211,29 @@ class ExecutorAgent:
         out = self.executor.out
         if out.n_requests:
             self._make_durable()
+            self._send(out.n_requests)
+            if self._rung is not None:
+                self._rung.sent(out.requests[: out.n_requests], plan)
+        else:
+            self.desk.hand_over()
         self.results.extend(self.executor.finished)
-        for index in range(out.n_requests):
-            request = out.requests[index : index + 1]
-            ring = self._wires.requests[Venue(int(request["venue"][0]))]
-            self.orders += publish_each(ring, request, "requests")
-        if out.n_requests and self._rung is not None:
-            self._rung.sent(out.requests[: out.n_requests], plan)
         for event in out.events[: out.n_events]:
             self.desk.on_event(event)
-        publish_each(self._wires.events, out.events[: out.n_events], "events")
-        publish_each(
-            self._wires.decisions[DecisionStage.EXECUTION], out.decisions[: out.n_decisions], "decisions"
-        )
+        if out.n_events:
+            self._events.publish(self._wires.events, 0, out.n_events)
+        if out.n_decisions:
+            ring = self._wires.decisions[DecisionStage.EXECUTION]
+            self._decisions.publish(ring, 0, out.n_decisions)
+
+    def _send(self, n_requests: int) -> None:
+        """Publish the requests in their order, those to one venue that follow each other together."""
+        venues = self._venues[:n_requests].tolist()
+        start = 0
+        for end in range(1, n_requests + 1):
+            if end == n_requests or venues[end] != venues[start]:
+                ring = self._wires.requests[Venue(venues[start])]
+                self.orders += self._requests.publish(ring, start, end)
+                start = end
 
     def _make_durable(self) -> None:
         if self._rung is None:

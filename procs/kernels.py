@@ -56,8 +56,14 @@ WARM_GROUPS: Final = (
         "shm.news",
     ),
     ("shm.futex", "shm.doorbell", "shm.waiting"),
-    ("engine.risk.gate", "engine.sim.frame_scan", "procs.recording_lines"),
-    ("procs.control_words", "procs.health", "procs.ladder"),
+    (
+        "engine.risk.reservations",
+        "engine.risk.gate",
+        "engine.execution.cost",
+        "engine.sim.frame_scan",
+        "procs.recording_lines",
+    ),
+    ("procs.control_words", "procs.health", "procs.ladder", "procs.view"),
 )
 WARM_LAST: Final = (
     ("procs.replay_apply", "procs.check_frames"),

@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from engine.config import Role
+from engine.facts import head_facts, packing_of
 from engine.records import PLAN_HEAD, SIGNAL_HEAD, TOP, RequestKind
 from shm.atomics import address_of, load_relaxed, store_relaxed
 from shm.histogram import Histogram, Histograms, record
@@ -101,6 +102,7 @@ class _Stamps(NamedTuple):
     stamp_at: int
 
 
+_ROW: Final = packing_of(LADDER_ROW)
 _NEW: Final = int(RequestKind.NEW)
 _TOP: Final = _Stamps(offset_of(TOP, "recv_ns"), offset_of(TOP, "book_ns"))
 _SIGNAL: Final = _Stamps(offset_of(SIGNAL_HEAD, "book_ns"), offset_of(SIGNAL_HEAD, "signal_ns"))
@@ -165,6 +167,7 @@ class ExecutorRung:
         )
         self._recent = recent
         self._row: Records = np.zeros(1, LADDER_ROW)
+        self._row_bytes = self._row.view(np.uint8).data
         self._n_plans = 0
         self._waiting: dict[int, _Sent] = {}  # by order
 
@@ -184,18 +187,20 @@ class ExecutorRung:
             self._to_order.record(now_ns - int(plan["plan_ns"]))
             self._in_all.record(now_ns - int(plan["recv_ns"]))
             row = self._keep(plan, now_ns)
-        for request in requests[requests["kind"] == _NEW]:
+        named = zip(*(requests[name].tolist() for name in ("kind", "order_id", "plan_id")), strict=True)
+        for kind, order_id, plan_id in named:
+            if kind != _NEW:
+                continue
             if len(self._waiting) >= WAITING_MAX:
                 del self._waiting[next(iter(self._waiting))]
-            self._waiting[int(request["order_id"])] = _Sent(now_ns, row, int(request["plan_id"]))
+            self._waiting[order_id] = _Sent(now_ns, row, plan_id)
             row = NO_ROW  # the first of its orders stands for a plan
 
     def _keep(self, plan: np.void, sent_ns: int) -> int:
-        record = self._row[0]
-        for name in ("plan_id", "signal_id", "recv_ns", "book_ns", "signal_ns", "plan_ns"):
-            record[name] = plan[name]
-        record["sent_ns"], record["ack_ns"] = sent_ns, 0
-        record["slot"], record["n_legs"], record["kind"] = plan["slot"], plan["n_legs"], plan["kind"]
+        head = head_facts(plan)
+        stamps = head.recv_ns, head.book_ns, head.signal_ns, head.plan_ns, sent_ns, 0
+        ids = head.plan_id, head.signal_id
+        _ROW.pack_into(self._row_bytes, 0, *ids, *stamps, head.slot, head.n_legs, head.kind)
         row = self._n_plans % RECENT
         self._n_plans += 1
         self._recent.write(row, self._row)

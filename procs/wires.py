@@ -51,6 +51,8 @@ from procs.catalog_segment import CatalogSegment
 from procs.disputes import DISPUTE_ROW
 from procs.garbled import GarbleAlarm
 from procs.lost_books import WANTED_ROW
+from shm import cells
+from shm.atomics import address_of
 from shm.layout import Status
 from shm.ring import EVERY_MESSAGE, OverwritingRing, Reader, Records, RefusingRing
 from shm.segment import Segment
@@ -242,6 +244,24 @@ def publish_each(ring: RefusingRing, records: Records, what: str) -> int:
     if sent != records.size:
         raise RingFull(f"{what}: the ring took {sent} of {records.size} messages")
     return sent
+
+
+class Outlet:
+    """Rows of one array, each published as a message of its own. ``rows`` stay where they are."""
+
+    def __init__(self, rows: Records, what: str) -> None:
+        self._rows, self._what = rows, what
+        self._first, self._step = address_of(rows), rows.itemsize
+
+    def publish(self, ring: RefusingRing, start: int, end: int) -> int:
+        """Publish the rows from ``start`` to ``end``; RingFull unless all of them went in."""
+        if type(ring) is not RefusingRing:  # one through a tape: it wants to see them
+            return publish_each(ring, self._rows[start:end], self._what)
+        ring.check_width(self._rows.dtype)
+        sent = cells.publish_each(ring.address, self._first + start * self._step, end - start, 0)
+        if sent != end - start:
+            raise RingFull(f"{self._what}: the ring took {sent} of {end - start} messages")
+        return sent
 
 
 def fenced(what: str) -> ReaderFenced:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,27 @@ from engine.execution.visible import depth_within_e6
 from engine.execution.waves import fits_at_once, last_leg_ns, next_wave
 from engine.ids import index_set
 from engine.reasons import Reason
+
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_ALL_AT_ONCE: Final = LegOrder.ALL_AT_ONCE
+_BALANCED, _CLOSED, _CONVERTED, _FINAL = (
+    PlanInput.BALANCED,
+    PlanInput.CLOSED,
+    PlanInput.CONVERTED,
+    PlanInput.FINAL,
+)
+_FINAL_SETS, _NOT_CONVERTED = PlanInput.FINAL_SETS, PlanInput.NOT_CONVERTED
+_CONVERTING, _DONE, _LEGS, _SELLING = PlanState.CONVERTING, PlanState.DONE, PlanState.LEGS, PlanState.SELLING
+_STATES: Final = len(PlanState)
+_SETTLING, _UNWINDING = PlanState.SETTLING, PlanState.UNWINDING
+_DEADLINE, _LEG_MISSED, _NAKED_SALE, _NONE = (
+    Reason.DEADLINE,
+    Reason.LEG_MISSED,
+    Reason.NAKED_SALE,
+    Reason.NONE,
+)
+_ORDER_RATE: Final = Reason.ORDER_RATE
+_LEG, _SALE, _UNWIND = Role.LEG, Role.SALE, Role.UNWIND
 
 Rows = npt.NDArray[np.void]
 Step = Callable[[Plan, int], None]
@@ -50,14 +72,14 @@ class PlanWorker:
         self._config = config
         self._watch = watch
         self._refresh = refresh
-        self._together = config.leg_order == LegOrder.ALL_AT_ONCE
+        self._together = config.leg_order == _ALL_AT_ONCE
         self._steps: Mapping[PlanState, Step] = MappingProxyType(
             {
-                PlanState.LEGS: self._send_legs,
-                PlanState.SETTLING: self._settle,
-                PlanState.CONVERTING: self._convert,
-                PlanState.SELLING: self._sell,
-                PlanState.UNWINDING: self._unwind,
+                _LEGS: self._send_legs,
+                _SETTLING: self._settle,
+                _CONVERTING: self._convert,
+                _SELLING: self._sell,
+                _UNWINDING: self._unwind,
             }
         )
 
@@ -66,14 +88,15 @@ class PlanWorker:
         plan.unsent = plan.mains
         for leg in plan.mains:
             leg.exit_e4 = exit_price_e4(self._book(leg), leg)
-        if not self._leaves_at_once(plan):
+        plan.is_at_once = self._together and fits_at_once(self._rate, plan.mains)
+        if not plan.is_at_once:
             plan.unsent.sort(key=lambda leg: (self._visible_e6(leg), leg.index))
 
     def advance(self, plan: Plan, now_ns: int) -> None:
         """Do everything that can be done now: each round changes the state or is the last."""
-        for _ in PlanState:
+        for _ in range(_STATES):
             before = plan.state
-            if before != PlanState.DONE:
+            if before != _DONE:
                 self._steps[before](plan, now_ns)
             if plan.state == before:
                 break
@@ -85,21 +108,17 @@ class PlanWorker:
         return row
 
     def _visible_e6(self, leg: Leg) -> int:
-        outcome = int(leg.record["outcome"])
-        return depth_within_e6(self._book(leg), leg.direction, outcome, leg.limit_e4)
-
-    def _leaves_at_once(self, plan: Plan) -> bool:
-        return self._together and fits_at_once(self._rate, plan.mains)
+        return depth_within_e6(self._book(leg), leg.direction, leg.asked.outcome, leg.limit_e4)
 
     def _send_legs(self, plan: Plan, now_ns: int) -> None:
-        while plan.unsent and plan.stopped == Reason.NONE and plan.is_closed():
-            deadline_ns = int(plan.head["deadline_ns"])
+        while plan.unsent and plan.stopped == _NONE and plan.is_closed():
+            deadline_ns = plan.asked.deadline_ns
             if now_ns > deadline_ns:
-                plan.stopped = Reason.DEADLINE
-            elif self._leaves_at_once(plan):
+                plan.stopped = _DEADLINE
+            elif plan.is_at_once:
                 self._send_first(plan, plan.unsent, now_ns)
             elif not plan.orders and last_leg_ns(self._rate, plan.mains, now_ns) > deadline_ns:
-                plan.stopped = Reason.ORDER_RATE
+                plan.stopped = _ORDER_RATE
             else:
                 wave = next_wave(self._rate, plan.unsent if self._together else plan.unsent[:1], now_ns)
                 if not wave.legs:
@@ -107,7 +126,7 @@ class PlanWorker:
                     return
                 self._send_first(plan, wave.legs, now_ns)
         if plan.is_closed():
-            plan.move(PlanInput.CLOSED)
+            plan.move(_CLOSED)
 
     def _send_first(self, plan: Plan, legs: list[Leg], now_ns: int) -> None:
         plan.unsent = [leg for leg in plan.unsent if leg not in legs]
@@ -118,14 +137,14 @@ class PlanWorker:
         most = min([leg.done_e6 for leg in plan.mains if leg.orders], default=plan.wanted_e6)
         sizes = [leg_size_e6(self._catalog, leg, min(most, leg.size_e6)) for leg in legs]
         if not all(sizes):
-            return Reason.LEG_MISSED
-        wishes = [_leg_wish(leg, size, Role.LEG) for leg, size in zip(legs, sizes, strict=True)]
+            return _LEG_MISSED
+        wishes = [_leg_wish(leg, size, _LEG) for leg, size in zip(legs, sizes, strict=True)]
         return self._send(plan, legs, wishes, now_ns)
 
     def _settle(self, plan: Plan, now_ns: int) -> None:  # noqa: ARG002 - all steps are called alike
         if plan.is_final():
             has_sets = plan.converts and plan.sets_e6 > 0
-            plan.move(PlanInput.FINAL_SETS if has_sets else PlanInput.FINAL)
+            plan.move(_FINAL_SETS if has_sets else _FINAL)
 
     def _convert(self, plan: Plan, now_ns: int) -> None:
         if plan.conversion is None:
@@ -134,17 +153,17 @@ class PlanWorker:
             plan.conversion = self._sender.send_conversion(plan, slot, members, plan.sets_e6, now_ns)
             self._watch(plan, plan.conversion)
         if plan.conversion.is_closed:
-            plan.move(PlanInput.CONVERTED if plan.converted_e6 else PlanInput.NOT_CONVERTED)
+            plan.move(_CONVERTED if plan.converted_e6 else _NOT_CONVERTED)
 
     def _sell(self, plan: Plan, now_ns: int) -> None:
         for leg in [] if plan.sales_sent else plan.sales:
             size = leg_size_e6(self._catalog, leg, plan.converted_e6)
             if size:
                 epoch = int(self._book(leg)["epoch"])
-                self._send(plan, [leg], [_leg_wish(leg, size, Role.SALE, epoch)], now_ns)
+                self._send(plan, [leg], [_leg_wish(leg, size, _SALE, epoch)], now_ns)
         plan.sales_sent = True
         if plan.is_final():
-            plan.move(PlanInput.FINAL)
+            plan.move(_FINAL)
 
     def _unwind(self, plan: Plan, now_ns: int) -> None:
         waits = False
@@ -154,7 +173,7 @@ class PlanWorker:
             elif tradable_surplus_e6(self._catalog, plan, leg, self._config):
                 waits |= self._try_unwind(plan, leg, now_ns)
         if not waits and plan.is_final():
-            plan.move(PlanInput.BALANCED)
+            plan.move(_BALANCED)
 
     def _try_unwind(self, plan: Plan, leg: Leg, now_ns: int) -> bool:
         """Try once when it is time; whether the plan has to wait for this leg."""
@@ -172,24 +191,25 @@ class PlanWorker:
     def _send(self, plan: Plan, legs: list[Leg], wishes: list[Wish], now_ns: int) -> Reason:
         orders, reason = self._sender.send_together(plan, wishes, now_ns)
         for leg, order in zip(legs, orders, strict=True):
-            (leg.unwinds if order.role == Role.UNWIND else leg.orders).append(order)
+            (leg.unwinds if order.role == _UNWIND else leg.orders).append(order)
             self._watch(plan, order)
-            if reason == Reason.NAKED_SALE and order.role == Role.UNWIND and leg.rules.nets_pairs:
+            if reason == _NAKED_SALE and order.role == _UNWIND and leg.rules.nets_pairs:
                 leg.buys_other = True  # the venue has netted what we meant to sell
         return reason
 
 
 def _leg_wish(leg: Leg, size_e6: int, role: Role, epoch: int | None = None) -> Wish:
+    asked = leg.asked
     return Wish(
         role=role,
         leg=leg.index,
-        slot=leg.slot,
-        generation=int(leg.record["generation"]),
-        venue=leg.venue,
-        direction=leg.direction,
-        outcome=int(leg.record["outcome"]),
-        tif=int(leg.record["tif"]),
+        slot=asked.slot,
+        generation=asked.generation,
+        venue=asked.venue,
+        direction=asked.direction,
+        outcome=asked.outcome,
+        tif=asked.tif,
         price_e4=leg.limit_e4,
         size_e6=size_e6,
-        epoch=int(leg.record["epoch"]) if epoch is None else epoch,
+        epoch=asked.epoch if epoch is None else epoch,
     )

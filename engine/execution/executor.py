@@ -34,7 +34,6 @@ from engine.execution.outputs import (
     order_event,
     payment_event,
     plan_event,
-    put_fill,
 )
 from engine.execution.plan import Leg, Plan, PlanResult, PlanState
 from engine.execution.ports import Gate, Ids, Journal
@@ -42,18 +41,50 @@ from engine.execution.recovery import Past
 from engine.execution.sender import Sender
 from engine.execution.silence import next_check_ns, question_wait_ns, rests
 from engine.execution.tracked import Role, TrackedOrder, Verdict
+from engine.facts import HeadFacts, ReportFacts, record_of, report_facts
 from engine.ledger.journal import EntryKind
 from engine.ledger.ledger import Key
 from engine.reasons import Reason
-from engine.records import DecisionStage, OrderStatus, ReportKind
+from engine.records import PLAN_HEAD, DecisionStage, OrderStatus, ReportKind
 from engine.units import INT64_MAX
+
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_EXECUTION: Final = DecisionStage.EXECUTION
+_EVENT, _MARKET, _PLAN, _PLAN_LEG = EntryKind.EVENT, EntryKind.MARKET, EntryKind.PLAN, EntryKind.PLAN_LEG
+_REPORT: Final = EntryKind.REPORT
+_ALL_AT_ONCE: Final = LegOrder.ALL_AT_ONCE
+_LOSE, _SEND = OrderInput.LOSE, OrderInput.SEND
+_ACKED, _DENIED, _JOURNALED, _PARTLY_FILLED = (
+    OrderStatus.ACKED,
+    OrderStatus.DENIED,
+    OrderStatus.JOURNALED,
+    OrderStatus.PARTLY_FILLED,
+)
+_SENT: Final = OrderStatus.SENT
+_DONE: Final = PlanState.DONE
+_DEADLINE, _DUPLICATE_INTENT, _NONE, _OPEN_ORDER_LIMIT = (
+    Reason.DEADLINE,
+    Reason.DUPLICATE_INTENT,
+    Reason.NONE,
+    Reason.OPEN_ORDER_LIMIT,
+)
+_ORDER_RATE, _PAUSED, _RESTARTED, _TOO_MANY_LEGS = (
+    Reason.ORDER_RATE,
+    Reason.PAUSED,
+    Reason.RESTARTED,
+    Reason.TOO_MANY_LEGS,
+)
+_VENUE_UNKNOWN: Final = Reason.VENUE_UNKNOWN
+_FILLED, _SETTLED, _UNKNOWN = ReportKind.FILLED, ReportKind.SETTLED, ReportKind.UNKNOWN
+_CONVERT: Final = Role.CONVERT
+_ILLEGAL, _OVERFILL, _REPEATED = Verdict.ILLEGAL, Verdict.OVERFILL, Verdict.REPEATED
 
 ORDERS_KEPT_MAX: Final = 1 << 16  # orders of finished plans, so that a late repetition is known as one
 PLANS_KEPT_MAX: Final = 1 << 16  # ids of finished plans, so that none is worked off twice
 
 Rows = npt.NDArray[np.void]
 _STANDING: Final = (OrderStatus.ACKED, OrderStatus.PARTLY_FILLED)
-_FILLS: Final = (ReportKind.FILLED, ReportKind.CONVERTED)
+_TRADES: Final = (ReportKind.FILLED, ReportKind.CONVERTED, ReportKind.FAILED)
 
 
 @dataclass(slots=True)
@@ -90,6 +121,7 @@ class Executor:
         self.counts = ExecutorCounts()
         self.finished: list[PlanResult] = []  # plans that ended in the last call
         self._catalog = catalog
+        self._groups = catalog.rows["group"]
         self._gate = gate
         self._journal = journal
         self._config = config
@@ -126,10 +158,10 @@ class Executor:
         self._begin()
         self.counts.plans += 1
         taken: list[Leg] = []
-        reason = self._refusal(head, legs, taken, now_ns)
-        kept: np.void = np.array([head], head.dtype)[0]
+        kept = record_of(head.tobytes(), PLAN_HEAD)
         plan = Plan(kept, taken)
-        if reason != Reason.NONE:
+        reason = self._refusal(plan.asked, legs, taken, now_ns)
+        if reason != _NONE:
             self.counts.refused_plans += 1
             if plan.plan_id in self._plans:  # its end will be told, and nothing may be let go before
                 self._tell_decision(plan, list(legs), reason, now_ns)
@@ -138,16 +170,19 @@ class Executor:
             return
         self._worker.prepare(plan)
         self._name_markets(taken)
-        self._journal.append(EntryKind.PLAN, kept)
+        self._journal.append(_PLAN, kept)
         for leg in taken:
-            self._journal.append(EntryKind.PLAN_LEG, kept_leg(plan, leg))
+            self._journal.append(_PLAN_LEG, kept_leg(plan, leg))
         self._plans[plan.plan_id] = plan
         self._advance(plan, now_ns)
 
     def _name_markets(self, legs: Sequence[Leg]) -> None:
         """Journal which markets the legs are about, and those a conversion can give us; each once."""
         slots = {leg.slot for leg in legs}
-        for group in {int(self._catalog.rows[slot]["group"]) for slot in slots} - {NO_GROUP}:
+        groups = {int(self._groups[slot]) for slot in slots} - {NO_GROUP}
+        if not groups and all((leg.venue, leg.slot, leg.asked.generation) in self._named for leg in legs):
+            return
+        for group in groups:
             slots.update(self._catalog.group_members(group))
         for slot in sorted(slots):
             row = self._catalog.rows[slot]
@@ -155,7 +190,7 @@ class Executor:
             if key not in self._named:
                 self._named.add(key)
                 symbol = self._catalog.spec(slot).symbol
-                self._journal.append(EntryKind.MARKET, market_entry(row, slot, symbol))
+                self._journal.append(_MARKET, market_entry(row, slot, symbol))
 
     def knows_plan(self, plan_id: int) -> bool:
         """Whether the plan was taken or refused before."""
@@ -176,8 +211,8 @@ class Executor:
         for plan in past.plans.values():
             if plan.plan_id in past.ends:
                 self._forget_orders(plan)
-            elif len(plan.legs) < int(plan.head["n_legs"]):  # died while it was written down
-                self._tell_done(plan, Reason.RESTARTED, 0, now_ns)
+            elif len(plan.legs) < plan.asked.n_legs:  # died while it was written down
+                self._tell_done(plan, _RESTARTED, 0, now_ns)
                 self._forget_plan(plan.plan_id)
             else:
                 self._plans[plan.plan_id] = plan
@@ -199,11 +234,11 @@ class Executor:
         self._is_stopping = True
         self._due_ns = None
         for plan in self._plans.values():
-            if plan.unsent and plan.stopped == Reason.NONE:
-                plan.stopped = Reason.PAUSED
+            if plan.unsent and plan.stopped == _NONE:
+                plan.stopped = _PAUSED
                 plan.wake_ns = now_ns
             for order in plan.orders:
-                if not order.is_final and rests(order) and order.status != OrderStatus.SENT:
+                if not order.is_final and rests(order) and order.status != _SENT:
                     order.check_ns = min(order.check_ns, now_ns)
 
     @property
@@ -215,10 +250,10 @@ class Executor:
         """Nobody listened for a while: what is not final is asked about at once, and reserved meanwhile."""
         if order.is_final:
             return
-        if order.status == OrderStatus.JOURNALED:
-            order.move(OrderInput.SEND)
+        if order.status == _JOURNALED:
+            order.move(_SEND)
         if order.status not in TERMINAL:
-            order.move(OrderInput.LOSE)
+            order.move(_LOSE)
             self.counts.unknown += 1
         order.sent_ns = now_ns  # it may have left at the last moment
         order.check_ns = now_ns
@@ -227,24 +262,25 @@ class Executor:
     def on_report(self, report: np.void, now_ns: int) -> None:
         """Take one VENUE_REPORT."""
         self._begin()
-        if int(report["kind"]) == ReportKind.SETTLED:
+        facts = report_facts(report)
+        if facts.kind == _SETTLED:
             self._on_settled(report, now_ns)
             return
-        known = self._orders.get(int(report["order_id"]))
+        known = self._orders.get(facts.order_id)
         if known is None:
             self.counts.unknown_orders += 1
             return
         plan, order = known
-        verdict = order.judge(report, now_ns, self._config.late_window_ns)
-        if verdict == Verdict.REPEATED:
+        verdict = order.judge(facts, now_ns, self._config.late_window_ns)
+        if verdict == _REPEATED:
             self.counts.repeated_reports += 1
-        elif verdict == Verdict.ILLEGAL:
+        elif verdict == _ILLEGAL:
             self.counts.illegal_reports += 1
             if not order.is_final:  # something is missing on our side
                 order.check_ns = min(order.check_ns, now_ns + self._config.late_window_ns)
         else:
-            self.counts.overfills += verdict == Verdict.OVERFILL
-            self._believe(plan, order, report, now_ns)
+            self.counts.overfills += verdict == _OVERFILL
+            self._believe(plan, order, report, facts, now_ns)
             self._settle_known(now_ns)
 
     def on_time(self, now_ns: int) -> None:
@@ -277,47 +313,47 @@ class Executor:
         self.out.clear()
         self.finished.clear()
 
-    def _refusal(self, head: np.void, legs: Rows, taken: list[Leg], now_ns: int) -> Reason:
-        if self.knows_plan(int(head["plan_id"])):
-            return Reason.DUPLICATE_INTENT
+    def _refusal(self, head: HeadFacts, legs: Rows, taken: list[Leg], now_ns: int) -> Reason:
+        if self.knows_plan(head.plan_id):
+            return _DUPLICATE_INTENT
         if self._stands_still:
-            return Reason.RESTARTED
+            return _RESTARTED
         if self._is_stopping:
-            return Reason.PAUSED
+            return _PAUSED
         if len(self._plans) >= self._config.plans_open_max:
-            return Reason.OPEN_ORDER_LIMIT
-        if now_ns > int(head["deadline_ns"]):
-            return Reason.DEADLINE
-        if int(head["n_legs"]) != len(legs):
-            return Reason.TOO_MANY_LEGS
+            return _OPEN_ORDER_LIMIT
+        if now_ns > head.deadline_ns:
+            return _DEADLINE
+        if head.n_legs != len(legs):
+            return _TOO_MANY_LEGS
         reason = read_legs(self._catalog, legs, taken)
-        return Reason.ORDER_RATE if reason == Reason.NONE and self._is_promised(taken) else reason
+        return _ORDER_RATE if reason == _NONE and self._is_promised(taken) else reason
 
     def _is_promised(self, legs: Sequence[Leg]) -> bool:
         """Whether a plan under way in waves needs the orders that a venue of ``legs`` lets leave next."""
-        if self._config.leg_order != LegOrder.ALL_AT_ONCE:
+        if self._config.leg_order != _ALL_AT_ONCE:
             return False
         venues = {leg.venue for leg in legs}
         return any(
-            plan.orders and plan.stopped == Reason.NONE and any(leg.venue in venues for leg in plan.unsent)
+            plan.orders and plan.stopped == _NONE and any(leg.venue in venues for leg in plan.unsent)
             for plan in self._plans.values()
         )
 
     # --- what venues say ---
 
-    def _believe(self, plan: Plan, order: TrackedOrder, report: np.void, now_ns: int) -> None:
-        kind = ReportKind(int(report["kind"]))
-        self._journal.append(EntryKind.REPORT, report)
-        order.apply(report)
+    def _believe(
+        self, plan: Plan, order: TrackedOrder, report: np.void, facts: ReportFacts, now_ns: int
+    ) -> None:
+        kind = facts.kind
+        self._journal.append(_REPORT, report)
+        order.apply(facts)
         order.questions = 0
-        if kind == ReportKind.FILLED and order.reserved:
-            self._gate.on_fill(order.order_id, int(report["fill_size_e6"]))
-        if kind == ReportKind.UNKNOWN:
+        if kind == _FILLED and order.reserved:
+            self._gate.on_fill(order.order_id, facts.fill_size_e6)
+        if kind == _UNKNOWN:
             self.counts.unknown += 1
-        event = order_event(order, plan, Reason(int(report["reason"])), now_ns)
-        if kind in _FILLS or kind == ReportKind.FAILED:
-            put_fill(event, report)
-        self.out.add_event(event)
+        trade = facts if kind in _TRADES else None
+        self.out.add_event(order_event(order, plan, Reason(facts.reason), now_ns, trade))
         if order.is_closed:
             self._sender.release(order)
         order.check_ns = next_check_ns(self._catalog, self._config, plan, order, now_ns)
@@ -345,7 +381,7 @@ class Executor:
             if any(self._may_change(order, venue, slot) for order in self._open()):
                 self._settlements.append(report)
                 continue
-            self._journal.append(EntryKind.REPORT, report)
+            self._journal.append(_REPORT, report)
             self.out.add_event(payment_event(report, now_ns))
             for plan in list(self._plans.values()):
                 legs = [leg for leg in plan.legs if leg.slot == slot]
@@ -359,23 +395,23 @@ class Executor:
 
     def _may_change(self, order: TrackedOrder, venue: int, slot: int) -> bool:
         """Whether the order can still move our position in a market; a conversion moves its whole group."""
-        if int(order.request["venue"]) != venue:
+        if order.asked.venue != venue:
             return False
-        return int(order.request["slot"]) == slot or order.role == Role.CONVERT
+        return order.asked.slot == slot or order.role == _CONVERT
 
     # --- silence ---
 
     def _check(self, plan: Plan, order: TrackedOrder, now_ns: int) -> None:
         """Nothing was heard of an order for too long."""
         config = self._config
-        if order.status in (OrderStatus.SENT, OrderStatus.ACKED, OrderStatus.PARTLY_FILLED):
-            was_resting = rests(order) and order.status != OrderStatus.SENT
+        if order.status in (_SENT, _ACKED, _PARTLY_FILLED):
+            was_resting = rests(order) and order.status != _SENT
             if was_resting and order.questions == 0:
                 self._ask(order, now_ns)  # its time is over: a cancel it must answer
                 return
-            order.move(OrderInput.LOSE)
+            order.move(_LOSE)
             self.counts.unknown += 1
-            self.out.add_event(order_event(order, plan, Reason.VENUE_UNKNOWN, now_ns))
+            self.out.add_event(order_event(order, plan, _VENUE_UNKNOWN, now_ns))
             order.check_ns = max(now_ns, order.sent_ns + config.late_window_ns)
             if order.check_ns > now_ns:
                 return
@@ -400,14 +436,14 @@ class Executor:
         order.check_ns = next_check_ns(self._catalog, self._config, plan, order, order.sent_ns)
 
     def _end_if_done(self, plan: Plan, now_ns: int) -> None:
-        if plan.state == PlanState.DONE and plan.plan_id in self._plans:
+        if plan.state == _DONE and plan.plan_id in self._plans:
             self._finish(plan, now_ns)
 
     def _finish(self, plan: Plan, now_ns: int) -> None:
         result = plan.result()
         self.finished.append(result)
         legs = [leg.record for leg in plan.legs]
-        if any(order.status != OrderStatus.DENIED for order in plan.orders) or not plan.orders:
+        if any(order.status != _DENIED for order in plan.orders) or not plan.orders:
             self._tell_end(plan, legs, result.reason, now_ns, result.sets_e6)
         else:  # the gate has told its decision already
             self._tell_done(plan, result.reason, 0, now_ns)
@@ -442,10 +478,10 @@ class Executor:
         self, plan: Plan, legs: Sequence[np.void], reason: Reason, now_ns: int, sets_e6: int = 0
     ) -> None:
         if legs:
-            made = decision(plan.head, legs, DecisionStage.EXECUTION, reason, sets_e6, now_ns)
+            made = decision(plan.head, legs, _EXECUTION, reason, sets_e6, now_ns)
             self.out.add_decision(made)
 
     def _tell_done(self, plan: Plan, reason: Reason, sets_e6: int, now_ns: int) -> None:
         event = plan_event(plan, reason, sets_e6, now_ns)
-        self._journal.append(EntryKind.EVENT, event)
+        self._journal.append(_EVENT, event)
         self.out.add_event(event)

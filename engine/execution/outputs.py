@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from engine.execution.plan import Leg, Plan
 from engine.execution.tracked import TrackedOrder
+from engine.facts import EventFacts, ReportFacts, event_bytes, packing_of, record_of
 from engine.ledger.journal import KEPT_LEG, MARKET, SYMBOL_BYTES
 from engine.reasons import Reason
 from engine.records import (
@@ -22,11 +23,18 @@ from engine.records import (
     ReportKind,
 )
 
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_CANCELLED, _FILLED = OrderStatus.CANCELLED, OrderStatus.FILLED
+_NONE: Final = Reason.NONE
+_FAILED: Final = ReportKind.FAILED
+
 REQUESTS_MAX: Final = 4 * LEGS_MAX
 EVENTS_MAX: Final = 16 * LEGS_MAX
 DECISIONS_MAX: Final = 4 * LEGS_MAX
 _LOW_BITS: Final = 2**31 - 1
 _RESTARTED: Final = int(Reason.RESTARTED)
+_KEPT: Final = packing_of(KEPT_LEG)
+_NOTHING: Final = EventFacts(*(0 for _ in EventFacts._fields))
 
 Rows = npt.NDArray[np.void]
 
@@ -38,6 +46,7 @@ class Outputs:
         self.requests: Rows = np.zeros(REQUESTS_MAX, ORDER_REQUEST)
         self.events: Rows = np.zeros(EVENTS_MAX, ORDER_EVENT)
         self.decisions: Rows = np.zeros(DECISIONS_MAX, DECISION)
+        self._requests, self._events = self.requests.view(np.uint8).data, self.events.view(np.uint8).data
         self.n_requests = 0
         self.n_events = 0
         self.n_decisions = 0
@@ -57,12 +66,12 @@ class Outputs:
 
     def add_request(self, request: np.void) -> None:
         """Send a request."""
-        self.requests[self.n_requests] = request
+        _put(self._requests, self.n_requests, request)
         self.n_requests += 1
 
     def add_event(self, event: np.void) -> None:
         """Tell of an order or plan."""
-        self.events[self.n_events] = event
+        _put(self._events, self.n_events, event)
         self.n_events += 1
 
     def add_decision(self, decision: np.void) -> None:
@@ -71,42 +80,79 @@ class Outputs:
         self.n_decisions += 1
 
 
-def order_event(order: TrackedOrder, plan: Plan, reason: Reason, now_ns: int) -> np.void:
-    """ORDER_EVENT of an order's present status, without a fill."""
-    event: np.void = np.zeros(1, ORDER_EVENT)[0]
-    for name in ("recv_ns", "order_id", "plan_id", "size_e6", "slot", "generation", "price_e4"):
-        event[name] = order.request[name]
-    for name in ("venue", "direction", "outcome", "tif", "leg"):
-        event[name] = order.request[name]
-    event["event_ns"] = now_ns
-    event["signal_id"] = plan.head["signal_id"]
-    event["filled_e6"] = order.filled_e6
-    event["status"] = order.status
-    event["reason"] = reason
-    return event
+def _put(rows: memoryview, index: int, record: np.void) -> None:
+    """Copy a record into a row: as bytes, in a fraction of the time that an assignment takes."""
+    rows[index * record.nbytes : (index + 1) * record.nbytes] = record.tobytes()
 
 
-def put_fill(event: np.void, report: np.void) -> None:
-    """Add the trade of a FILLED, CONVERTED or FAILED report; a void trade comes with every sign turned."""
-    sign = -1 if int(report["kind"]) == ReportKind.FAILED else 1
-    event["fill_size_e6"] = sign * int(report["fill_size_e6"])
-    event["cash_micros"] = sign * int(report["cash_micros"])
-    event["fee_micros"] = sign * int(report["fee_micros"])
-    for name in ("slot", "generation", "direction", "outcome", "maker", "price_e4"):
-        event[name] = report[name]
+def order_event(
+    order: TrackedOrder, plan: Plan, reason: Reason, now_ns: int, trade: ReportFacts | None = None
+) -> np.void:
+    """ORDER_EVENT of an order's present status.
+
+    ``trade``: of a FILLED, CONVERTED or FAILED report; a void trade comes with every sign turned.
+    """
+    asked = order.asked
+    facts = EventFacts(
+        asked.recv_ns,
+        now_ns,
+        asked.order_id,
+        asked.plan_id,
+        plan.asked.signal_id,
+        asked.size_e6,
+        order.filled_e6,
+        0,
+        0,
+        0,
+        asked.slot,
+        asked.generation,
+        asked.price_e4,
+        reason,
+        order.status,
+        asked.venue,
+        asked.direction,
+        asked.outcome,
+        asked.tif,
+        asked.leg,
+        0,
+        0,
+    )
+    if trade is not None:
+        facts = _with_trade(facts, trade)
+    return record_of(event_bytes(facts), ORDER_EVENT)
+
+
+def _with_trade(facts: EventFacts, trade: ReportFacts) -> EventFacts:
+    sign = -1 if trade.kind == _FAILED else 1
+    return facts._replace(
+        fill_size_e6=sign * trade.fill_size_e6,
+        cash_micros=sign * trade.cash_micros,
+        fee_micros=sign * trade.fee_micros,
+        slot=trade.slot,
+        generation=trade.generation,
+        direction=trade.direction,
+        outcome=trade.outcome,
+        maker=trade.maker,
+        price_e4=trade.price_e4,
+    )
 
 
 def plan_event(plan: Plan, reason: Reason, filled_e6: int, now_ns: int) -> np.void:
     """ORDER_EVENT with ``plan_done``: the plan holds no cash any more. ``order_id`` 0; sizes are sets."""
-    event: np.void = np.zeros(1, ORDER_EVENT)[0]
-    for name in ("recv_ns", "plan_id", "signal_id", "size_e6", "slot"):
-        event[name] = plan.head[name]
-    event["event_ns"] = now_ns
-    event["filled_e6"] = filled_e6
-    event["status"] = OrderStatus.FILLED if reason == Reason.NONE else OrderStatus.CANCELLED
-    event["reason"] = reason
-    event["plan_done"] = 1
-    return event
+    asked = plan.asked
+    facts = _NOTHING._replace(
+        recv_ns=asked.recv_ns,
+        event_ns=now_ns,
+        plan_id=asked.plan_id,
+        signal_id=asked.signal_id,
+        size_e6=asked.size_e6,
+        filled_e6=filled_e6,
+        slot=asked.slot,
+        reason=reason,
+        status=_FILLED if reason == _NONE else _CANCELLED,
+        plan_done=1,
+    )
+    return record_of(event_bytes(facts), ORDER_EVENT)
 
 
 def payment_event(report: np.void, now_ns: int) -> np.void:
@@ -151,11 +197,8 @@ def market_entry(row: np.void, slot: int, symbol: str) -> np.void:
 
 def kept_leg(plan: Plan, leg: Leg) -> np.void:
     """KEPT_LEG of a leg of a new plan, for the journal."""
-    kept: np.void = np.zeros(1, KEPT_LEG)[0]
-    kept["plan_id"], kept["leg"] = plan.plan_id, leg.record
-    for name in ("size_e6", "limit_e4", "exit_e4"):
-        kept[name] = getattr(leg, name)
-    return kept
+    content = _KEPT.pack(plan.plan_id, leg.size_e6, leg.limit_e4, leg.exit_e4, leg.record.tobytes())
+    return record_of(content, KEPT_LEG)
 
 
 def decision(

@@ -83,8 +83,9 @@ class OwnTakes:
             if not ours:
                 continue
             shown = int(row[count])
-            seen = {int(row[prices][index]): int(row[sizes][index]) for index in range(shown)}
-            self._follow(levels, side, ours, seen, _worst(row[prices], shown))
+            asked = row[prices][:shown].tolist()
+            seen = dict(zip(asked, row[sizes][:shown].tolist(), strict=True))
+            self._follow(levels, side, ours, seen, asked[-1] if shown == TOP_LEVELS else None)
             left = [(price, size - levels.get((side, price), 0)) for price, size in seen.items()]
             _rewrite(row, prices, sizes, count, [(price, size) for price, size in left if size > 0])
         if not levels:
@@ -110,17 +111,12 @@ class OwnTakes:
                 self._count -= 1
 
 
-def _worst(prices: np.ndarray, shown: int) -> int | None:
-    """Price of the last visible level when the row is full: behind it there may be more."""
-    return int(prices[shown - 1]) if shown == TOP_LEVELS else None
-
-
 def _beyond(price_e4: int, worst_e4: int, side: int) -> bool:
     return price_e4 < worst_e4 if side == Side.BID else price_e4 > worst_e4
 
 
 def _rewrite(row: np.void, prices: str, sizes: str, count: str, levels: list[tuple[int, int]]) -> None:
-    for index, (price, size) in enumerate(levels):
-        row[prices][index] = price
-        row[sizes][index] = size
-    row[count] = len(levels)
+    left = len(levels)
+    row[prices][:left] = [price for price, _ in levels]
+    row[sizes][:left] = [size for _, size in levels]
+    row[count] = left

@@ -20,9 +20,23 @@ import numpy as np
 
 from engine.execution.semantics import RULES, VenueRules
 from engine.execution.tracked import Role, Token, TrackedOrder, TradeState
+from engine.facts import HeadFacts, LegFacts, head_facts, leg_facts
 from engine.reasons import Reason
-from engine.records import NO_PRICE, Direction, Outcome, Venue
+from engine.records import NO_PRICE, Direction, Outcome
 from engine.units import INT64_MAX, PRICE_ONE_E4
+
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_BUY, _SELL = Direction.BUY, Direction.SELL
+_NO, _YES = Outcome.NO, Outcome.YES
+_LEG_MISSED, _NONE, _PARTLY_FILLED, _UNWIND_FAILED = (
+    Reason.LEG_MISSED,
+    Reason.NONE,
+    Reason.PARTLY_FILLED,
+    Reason.UNWIND_FAILED,
+)
+_UNWOUND: Final = Reason.UNWOUND
+_UNWIND: Final = Role.UNWIND
+_FAILED: Final = TradeState.FAILED
 
 
 class PlanState(IntEnum):
@@ -73,9 +87,16 @@ class LegUse(IntEnum):
     FROM_CONVERSION = 2
 
 
+_TO_CONVERT, _FROM_CONVERSION = int(LegUse.TO_CONVERT), int(LegUse.FROM_CONVERSION)
+
+
 @dataclass(slots=True, eq=False)
 class Leg:
-    """One PLAN_LEG, price and size rounded to what its venue accepts."""
+    """One PLAN_LEG, price and size rounded to what its venue accepts.
+
+    ``asked``: the record as plain integers, with ``slot`` and ``venue`` of its market, ``direction`` and
+    ``token``, which is what it trades. ``is_sale``: it sells what a conversion gives.
+    """
 
     record: np.void
     index: int
@@ -88,36 +109,23 @@ class Leg:
     exit_e4: int = NO_PRICE  # worst price that trading it all back needed when the plan began
     buys_other: bool = False  # unwinding by buying the other outcome: the venue has netted the holding
     is_settled: bool = False  # its market has paid
+    asked: LegFacts = field(init=False)
+    slot: int = field(init=False)
+    venue: int = field(init=False)
+    direction: int = field(init=False)
+    token: Token = field(init=False)
+    is_sale: bool = field(init=False)
 
-    @property
-    def slot(self) -> int:
-        """Market."""
-        return int(self.record["slot"])
-
-    @property
-    def venue(self) -> int:
-        """Venue of its market."""
-        return int(self.record["venue"])
-
-    @property
-    def token(self) -> Token:
-        """What it trades."""
-        return self.slot, int(self.record["generation"]), int(self.record["outcome"])
-
-    @property
-    def direction(self) -> int:
-        """BUY or SELL."""
-        return int(self.record["direction"])
+    def __post_init__(self) -> None:
+        self.asked = asked = leg_facts(self.record)
+        self.slot, self.venue, self.direction = asked.slot, asked.venue, asked.direction
+        self.token = asked.slot, asked.generation, asked.outcome
+        self.is_sale = asked.convert == _FROM_CONVERSION
 
     @property
     def rules(self) -> VenueRules:
         """Order semantics of its venue."""
-        return RULES[Venue(self.venue)]
-
-    @property
-    def is_sale(self) -> bool:
-        """Whether it sells what a conversion gives."""
-        return int(self.record["convert"]) == LegUse.FROM_CONVERSION
+        return RULES[self.venue]
 
     @property
     def done_e6(self) -> int:
@@ -154,22 +162,27 @@ class PlanResult(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """A PLAN message in work. ``orders`` holds every order it ever had, in order of making."""
+    """A PLAN message in work. ``orders`` holds every order it ever had, in order of making.
+
+    ``asked``: the head as plain integers, with ``plan_id``.
+    """
 
     head: np.void
     legs: list[Leg]
     state: PlanState = PlanState.LEGS
     orders: list[TrackedOrder] = field(default_factory=list)
     unsent: list[Leg] = field(default_factory=list)  # in order of sending
+    is_at_once: bool = False  # all legs leave together, or none
     conversion: TrackedOrder | None = None
     sales_sent: bool = False
-    stopped: Reason = Reason.NONE  # why not every leg was sent, or filled
+    stopped: Reason = _NONE  # why not every leg was sent, or filled
     wake_ns: int = INT64_MAX  # when an unwind is to be tried again, or the rate admits the next leg
+    asked: HeadFacts = field(init=False)
+    plan_id: int = field(init=False)
 
-    @property
-    def plan_id(self) -> int:
-        """Id of the plan."""
-        return int(self.head["plan_id"])
+    def __post_init__(self) -> None:
+        self.asked = head_facts(self.head)
+        self.plan_id = self.asked.plan_id
 
     @property
     def mains(self) -> list[Leg]:
@@ -184,7 +197,7 @@ class Plan:
     @property
     def converts(self) -> bool:
         """Whether it ends in a conversion."""
-        return any(int(leg.record["convert"]) == LegUse.TO_CONVERT for leg in self.legs)
+        return any(leg.asked.convert == _TO_CONVERT for leg in self.legs)
 
     @property
     def wanted_e6(self) -> int:
@@ -244,7 +257,7 @@ class Plan:
     def _standing(self) -> Iterator[tuple[bool, Token, int, int, int]]:
         for order in self.orders:
             for trade in order.trades.values():
-                if trade.state != TradeState.FAILED:
+                if trade.state != _FAILED:
                     yield trade.buys, trade.token, trade.size_e6, trade.cash_micros, trade.fee_micros
 
     def _net_pairs(self, held: dict[Token, int]) -> int:
@@ -252,7 +265,7 @@ class Plan:
         cash = 0
         nets = {leg.slot for leg in self.legs if leg.rules.nets_pairs}
         for slot, generation in {(token[0], token[1]) for token in held if token[0] in nets}:
-            yes, no = (slot, generation, int(Outcome.YES)), (slot, generation, int(Outcome.NO))
+            yes, no = (slot, generation, int(_YES)), (slot, generation, int(_NO))
             pairs = max(min(held.get(yes, 0), held.get(no, 0)), 0)
             if pairs:
                 held[yes] -= pairs
@@ -263,15 +276,15 @@ class Plan:
     def _reason(self, surplus: tuple[tuple[Token, int], ...]) -> Reason:
         traded = any(order.net_e6 for order in self.orders)
         if not traded:
-            return self.stopped if self.stopped != Reason.NONE else Reason.LEG_MISSED
+            return self.stopped if self.stopped != _NONE else _LEG_MISSED
         if surplus and any(leg.attempts for leg in self.legs if self.surplus_e6(leg)):
-            return Reason.UNWIND_FAILED
-        if any(order.role == Role.UNWIND and order.net_e6 for order in self.orders):
-            return Reason.UNWOUND
+            return _UNWIND_FAILED
+        if any(order.role == _UNWIND and order.net_e6 for order in self.orders):
+            return _UNWOUND
         sets = self.converted_e6 if self.converts else self.sets_e6
-        return Reason.NONE if sets >= self.wanted_e6 and not surplus else Reason.PARTLY_FILLED
+        return _NONE if sets >= self.wanted_e6 and not surplus else _PARTLY_FILLED
 
 
 def opposite(direction: int) -> Direction:
     """BUY of SELL, SELL of BUY."""
-    return Direction.SELL if direction == Direction.BUY else Direction.BUY
+    return _SELL if direction == _BUY else _BUY

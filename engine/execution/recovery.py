@@ -22,6 +22,7 @@ from engine.execution.order import OrderInput
 from engine.execution.plan import Leg, Plan, PlanState
 from engine.execution.semantics import RULES
 from engine.execution.tracked import Role, TrackedOrder
+from engine.facts import report_facts
 from engine.ids import boot_epoch_of
 from engine.ledger.journal import Entry, EntryKind
 from engine.ledger.ledger import Key, Ledger, LedgerError
@@ -164,7 +165,7 @@ def _on_report(past: Past, report: np.void) -> None:
         _, order = past.orders[int(report["order_id"])]
         if order.status == OrderStatus.JOURNALED:  # in doubt at an earlier restart, and answered since
             order.move(OrderInput.SEND)
-        order.apply(report)
+        order.apply(report_facts(report))
         return
     past.settled.add((int(report["venue"]), int(report["slot"]), int(report["generation"])))
     for plan in past.open_plans:

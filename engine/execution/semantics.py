@@ -6,6 +6,7 @@ traded than asked for. Prices are in the terms of the order's outcome unless a n
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd, lcm
@@ -14,11 +15,15 @@ from typing import Final
 
 import numpy as np
 
+from engine.catalog.market import RANGES_MAX
+from engine.facts import MarketFacts, market_facts
 from engine.records import NO_PRICE, Direction, Outcome, TimeInForce, Venue
 from engine.units import NS_PER_S, PRICE_ONE_E4, SIZE_ONE_E6
 
 _CENT_SIZE_E6: Final = 10_000  # 0.01 share: the finest size whose cents rule is defined
 _TAKER_TIFS: Final = frozenset({TimeInForce.FOK, TimeInForce.FAK})
+_BUY, _SELL, _YES, _NO = int(Direction.BUY), int(Direction.SELL), int(Outcome.YES), int(Outcome.NO)
+_RANGES: Final = struct.Struct(f"<{RANGES_MAX}i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class VenueRules:
     expiry_lead_ns: int
 
 
-RULES: Final[Mapping[Venue, VenueRules]] = MappingProxyType(
+RULES: Final[Mapping[int, VenueRules]] = MappingProxyType(
     {
         Venue.POLYMARKET: VenueRules(
             tifs=frozenset(TimeInForce),
@@ -72,12 +77,12 @@ RULES: Final[Mapping[Venue, VenueRules]] = MappingProxyType(
 
 def yes_price_e4(price_e4: int, outcome: int) -> int:
     """Price in YES terms of a price in the terms of ``outcome``, and the other way round."""
-    return PRICE_ONE_E4 - price_e4 if outcome == Outcome.NO else price_e4
+    return PRICE_ONE_E4 - price_e4 if outcome == _NO else price_e4
 
 
 def takes_bids(direction: int, outcome: int) -> bool:
     """Whether the order meets the bids of the YES book: a sale of YES, or a purchase of NO."""
-    return (direction == Direction.SELL) == (outcome == Outcome.YES)
+    return (direction == _SELL) == (outcome == _YES)
 
 
 def round_price_e4(row: np.void, direction: int, outcome: int, price_e4: int) -> int:
@@ -85,20 +90,25 @@ def round_price_e4(row: np.void, direction: int, outcome: int, price_e4: int) ->
 
     A purchase is rounded down and a sale up, which in YES terms turns around for NO.
     """
-    down = (direction == Direction.BUY) == (outcome == Outcome.YES)
-    rounded = _grid_price_e4(row, yes_price_e4(price_e4, outcome), down=down)
+    return grid_limit_e4(market_facts(row), direction, outcome, price_e4)
+
+
+def grid_limit_e4(known: MarketFacts, direction: int, outcome: int, price_e4: int) -> int:
+    """The same of a market that has been read."""
+    down = (direction == _BUY) == (outcome == _YES)
+    rounded = _grid_price_e4(known, yes_price_e4(price_e4, outcome), down=down)
     return NO_PRICE if rounded == NO_PRICE else yes_price_e4(rounded, outcome)
 
 
 def on_grid(row: np.void, yes_e4: int) -> bool:
     """Whether an order may carry this YES price: on a step of a range, strictly inside (0, 1)."""
-    return _grid_price_e4(row, yes_e4, down=True) == yes_e4
+    return _grid_price_e4(market_facts(row), yes_e4, down=True) == yes_e4
 
 
-def _grid_price_e4(row: np.void, yes_e4: int, *, down: bool) -> int:
-    found = []
-    for index in range(int(row["n_ranges"])):
-        start, end, step = (int(row[f"range_{name}_e4"][index]) for name in ("start", "end", "step"))
+def _grid_price_e4(known: MarketFacts, yes_e4: int, *, down: bool) -> int:
+    found: list[int] = []
+    starts, ends, sizes = map(_RANGES.unpack, (known.range_start_e4, known.range_end_e4, known.range_step_e4))
+    for start, end, step in zip(starts[: known.n_ranges], ends, sizes, strict=False):
         steps = (yes_e4 - start) // step if down else -((start - yes_e4) // step)
         nearest = start + min(max(steps, 0), (end - start) // step) * step
         if (nearest <= yes_e4 if down else nearest >= yes_e4) and 0 < nearest < PRICE_ONE_E4:
@@ -114,21 +124,29 @@ def _grid_price_e4(row: np.void, yes_e4: int, *, down: bool) -> int:
 
 def order_lot_e6(row: np.void, direction: int, tif: int, price_e4: int) -> int:
     """Smallest step of size at ``price_e4``: the market's lot, and whole cents where the venue asks."""
-    lot = int(row["lot_e6"])
-    rules = RULES[Venue(int(row["venue"]))]
-    if direction == Direction.BUY and tif in rules.whole_cent_buys:
-        return lcm(lot, _CENT_SIZE_E6 * (PRICE_ONE_E4 // gcd(price_e4, PRICE_ONE_E4)))
-    return lot
+    return lot_at_e6(market_facts(row), direction, tif, price_e4)
 
 
 def round_size_e6(row: np.void, direction: int, tif: int, price_e4: int, size_e6: int) -> int:
     """Largest size at most ``size_e6`` that the venue accepts at this price; 0 when it accepts none."""
-    lot = order_lot_e6(row, direction, tif, price_e4)
+    return size_within_e6(market_facts(row), direction, tif, price_e4, size_e6)
+
+
+def size_within_e6(known: MarketFacts, direction: int, tif: int, price_e4: int, size_e6: int) -> int:
+    """The same of a market that has been read."""
+    lot = lot_at_e6(known, direction, tif, price_e4)
     size = size_e6 // lot * lot
-    if size < int(row["min_size_e6"]):
+    if size < known.min_size_e6:
         return 0
-    small = direction == Direction.BUY and size * price_e4 < int(row["min_notional_micros"]) * PRICE_ONE_E4
+    small = direction == _BUY and size * price_e4 < known.min_notional_micros * PRICE_ONE_E4
     return 0 if small else size
+
+
+def lot_at_e6(known: MarketFacts, direction: int, tif: int, price_e4: int) -> int:
+    """``order_lot_e6`` of a market that has been read."""
+    if direction == _BUY and tif in RULES[known.venue].whole_cent_buys:
+        return lcm(known.lot_e6, _CENT_SIZE_E6 * (PRICE_ONE_E4 // gcd(price_e4, PRICE_ONE_E4)))
+    return known.lot_e6
 
 
 def is_whole_cents(size_e6: int, price_e4: int) -> bool:

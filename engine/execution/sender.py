@@ -8,19 +8,19 @@ leaves. A denied order is journaled as denied, so that a recovery knows it never
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from engine.catalog.catalog import Catalog
+from engine.direct import direct
+from engine.execution.cost import worst_cash_micros
 from engine.execution.order import OrderInput
 from engine.execution.outputs import Outputs, decision, name_order, order_event
 from engine.execution.plan import Plan
 from engine.execution.ports import Gate, Ids, Journal
 from engine.execution.semantics import RULES, stated_expiry_ns
 from engine.execution.tracked import Role, TrackedOrder
-from engine.fees import FEE_UNKNOWN, estimate_split_fee_micros
+from engine.facts import RequestFacts, record_of, request_bytes
+from engine.fees import FEE_UNKNOWN
 from engine.ids import IDENTITY_BYTES, order_identity
 from engine.ledger.journal import EntryKind
 from engine.reasons import Reason
@@ -31,15 +31,23 @@ from engine.records import (
     OrderStatus,
     RequestKind,
     TimeInForce,
-    Venue,
 )
-from engine.units import PRICE_ONE_E4, muldiv_ceil
 
-FILLS_MAX: Final = 64  # trades one order is expected to be filled in at most, for its fee
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_GATE: Final = DecisionStage.GATE
+_EVENT, _INTENT, _SENT = EntryKind.EVENT, EntryKind.INTENT, EntryKind.SENT
+_DENY, _JOURNAL, _SEND = OrderInput.DENY, OrderInput.JOURNAL, OrderInput.SEND
+_DENIED: Final = OrderStatus.DENIED
+_FEE_SCHEDULE_UNKNOWN, _HALTED, _NONE = Reason.FEE_SCHEDULE_UNKNOWN, Reason.HALTED, Reason.NONE
+_CANCEL, _REQUEST_KIND_CONVERT = RequestKind.CANCEL, RequestKind.CONVERT
+_ROLE_CONVERT, _LEG = Role.CONVERT, Role.LEG
+
+_NEW, _SELL = int(RequestKind.NEW), int(Direction.SELL)
+_RESTING: Final = (TimeInForce.GTC, TimeInForce.GTC_POST_ONLY)
+_UNNAMED: Final = bytes(IDENTITY_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """An order to be made. ``epoch``: of the book the decision was made on."""
 
     role: Role
@@ -66,22 +74,23 @@ class Sender:
         self._journal = journal
         self._ids = ids
         self._out = out
+        self._worst = direct(worst_cash_micros, catalog.rows, 0, 0, 0, False)
 
     def send_together(
         self, plan: Plan, wishes: Sequence[Wish], now_ns: int
     ) -> tuple[list[TrackedOrder], Reason]:
         """Make all orders; send all, or none when the gate denies one: then with its reason."""
         orders = [self._make(plan, wish, now_ns) for wish in wishes]
-        reason = Reason.NONE
+        reason = _NONE
         for order, wish in zip(orders, wishes, strict=True):
             reason = self._ask_gate(order, wish.epoch, now_ns)
-            if reason != Reason.NONE:
+            if reason != _NONE:
                 self._deny(plan, order, reason, now_ns, is_cause=True)
                 break
         for order in orders:
-            if reason == Reason.NONE:
+            if reason == _NONE:
                 self._emit(plan, order, now_ns)
-            elif order.status != OrderStatus.DENIED:
+            elif order.status != _DENIED:
                 self._deny(plan, order, reason, now_ns, is_cause=False)
         return orders, reason
 
@@ -89,36 +98,49 @@ class Sender:
         self, plan: Plan, slot: int, index_set: bytes, size_e6: int, now_ns: int
     ) -> TrackedOrder:
         """Send a conversion of the NO tokens named by ``index_set``; denied when the engine is halted."""
-        request = self._request(plan, Role.CONVERT, RequestKind.CONVERT, now_ns)
         row = self._catalog.rows[slot]
-        request["slot"], request["generation"], request["venue"] = slot, row["generation"], row["venue"]
-        request["size_e6"] = size_e6
-        request["relation"] = plan.head["relation"]
-        request["identity"] = np.frombuffer(index_set, np.uint8)
-        order = TrackedOrder(request, Role.CONVERT, plan.mains[0].index, confirms=False)
+        facts = RequestFacts(
+            plan.asked.recv_ns,
+            now_ns,
+            self._ids.next_id(),
+            plan.plan_id,
+            size_e6,
+            0,
+            index_set,
+            slot,
+            int(row["generation"]),
+            0,
+            plan.asked.relation,
+            int(_REQUEST_KIND_CONVERT),
+            int(row["venue"]),
+            0,
+            0,
+            0,
+            0,
+        )
+        request = record_of(request_bytes(facts), ORDER_REQUEST)
+        order = TrackedOrder(request, _ROLE_CONVERT, plan.mains[0].index, confirms=False)
         self._keep(plan, order)
         if self._gate.halted:
-            self._deny(plan, order, Reason.HALTED, now_ns, is_cause=True)
+            self._deny(plan, order, _HALTED, now_ns, is_cause=True)
         else:
             self._emit(plan, order, now_ns)
         return order
 
     def send_cancel(self, order: TrackedOrder, now_ns: int) -> None:
         """Cancel an order, which is also how its fate is asked for. Cancels reduce risk and pass no gate."""
-        request: np.void = np.array([order.request], ORDER_REQUEST)[0]
-        request["kind"] = RequestKind.CANCEL
-        request["request_ns"] = now_ns
-        self._journal.append(EntryKind.SENT, request)
+        facts = order.asked._replace(kind=int(_CANCEL), request_ns=now_ns)
+        request = record_of(request_bytes(facts), ORDER_REQUEST)
+        self._journal.append(_SENT, request)
         self._out.add_request(request)
         self.sent += 1
 
     def restore(self, order: TrackedOrder) -> None:
         """Reserve again for an order of an earlier run: what it may still cost, or all there is to lose."""
-        if order.is_closed or order.role == Role.CONVERT:
+        if order.is_closed or order.role == _ROLE_CONVERT:
             return
-        request = order.request
-        worst = worst_cash_micros(self._catalog.rows[int(request["slot"])], request)
-        self._gate.restore(request, order.size_e6 if worst == FEE_UNKNOWN else worst)
+        worst = self._worst_cash_micros(order)
+        self._gate.restore(order.request, order.size_e6 if worst == FEE_UNKNOWN else worst)
         order.reserved = True
         if order.filled_e6:
             self._gate.on_fill(order.order_id, order.filled_e6)
@@ -130,77 +152,74 @@ class Sender:
             self._gate.release(order.order_id)
 
     def _make(self, plan: Plan, wish: Wish, now_ns: int) -> TrackedOrder:
-        request = self._request(plan, wish.role, RequestKind.NEW, now_ns)
-        for name in ("slot", "generation", "venue", "direction", "outcome", "tif", "price_e4", "size_e6"):
-            request[name] = getattr(wish, name)
-        request["leg"] = wish.leg
-        rules = RULES[Venue(wish.venue)]
-        deadline_ns = int(plan.head["deadline_ns"])
-        if wish.tif in (TimeInForce.GTC, TimeInForce.GTC_POST_ONLY):
-            request["expire_ns"] = stated_expiry_ns(rules, deadline_ns, now_ns)
-        elif wish.role == Role.LEG:
-            request["expire_ns"] = (
-                deadline_ns  # for the gate: an order that does not rest expires at no venue
-            )
-        identity = order_identity(request)
+        rules = RULES[wish.venue]
+        deadline_ns = plan.asked.deadline_ns
+        expire_ns = 0
+        if wish.tif in _RESTING:
+            expire_ns = stated_expiry_ns(rules, deadline_ns, now_ns)
+        elif wish.role == _LEG:
+            expire_ns = deadline_ns  # for the gate: an order that does not rest expires at no venue
+        facts = RequestFacts(
+            plan.asked.recv_ns,
+            now_ns,
+            self._ids.next_id(),
+            plan.plan_id,
+            wish.size_e6,
+            expire_ns,
+            _UNNAMED,
+            wish.slot,
+            wish.generation,
+            wish.price_e4,
+            -1,
+            _NEW,
+            wish.venue,
+            wish.direction,
+            wish.outcome,
+            wish.tif,
+            wish.leg,
+        )
+        identity = order_identity(facts)
         assert len(identity) == IDENTITY_BYTES, "an identity fills its field"
-        request["identity"] = np.frombuffer(identity, np.uint8)
+        request = record_of(request_bytes(facts._replace(identity=identity)), ORDER_REQUEST)
         order = TrackedOrder(request, wish.role, wish.leg, rules.confirms)
         self._keep(plan, order)
         return order
 
-    def _request(self, plan: Plan, role: Role, kind: RequestKind, now_ns: int) -> np.void:
-        request: np.void = np.zeros(1, ORDER_REQUEST)[0]
-        request["recv_ns"] = plan.head["recv_ns"]
-        request["request_ns"] = now_ns
-        request["order_id"] = self._ids.next_id()
-        request["plan_id"] = plan.plan_id
-        request["relation"] = plan.head["relation"] if role == Role.CONVERT else -1
-        request["kind"] = kind
-        return request
-
     def _keep(self, plan: Plan, order: TrackedOrder) -> None:
-        self._journal.append(EntryKind.INTENT, order.request)
-        order.move(OrderInput.JOURNAL)
+        self._journal.append(_INTENT, order.request)
+        order.move(_JOURNAL)
         plan.orders.append(order)
 
     def _ask_gate(self, order: TrackedOrder, epoch: int, now_ns: int) -> Reason:
-        worst = worst_cash_micros(self._catalog.rows[int(order.request["slot"])], order.request)
+        worst = self._worst_cash_micros(order)
         if worst == FEE_UNKNOWN:
-            return Reason.FEE_SCHEDULE_UNKNOWN
+            return _FEE_SCHEDULE_UNKNOWN
         reason = self._gate.check(order.request, epoch, worst, now_ns)
-        order.reserved = reason == Reason.NONE
+        order.reserved = reason == _NONE
         return reason
+
+    def _worst_cash_micros(self, order: TrackedOrder) -> int:
+        asked = order.asked
+        is_sale = asked.direction == _SELL
+        return self._worst(self._catalog.rows, asked.slot, asked.price_e4, asked.size_e6, is_sale)
 
     def _deny(self, plan: Plan, order: TrackedOrder, reason: Reason, now_ns: int, *, is_cause: bool) -> None:
         self.release(order)
-        order.move(OrderInput.DENY)
+        order.move(_DENY)
         self.denied += 1
         event = order_event(order, plan, reason, now_ns)
-        self._journal.append(EntryKind.EVENT, event)
+        self._journal.append(_EVENT, event)
         self._out.add_event(event)
         if is_cause:
             legs = [leg.record for leg in plan.legs]
-            made = decision(plan.head, legs, DecisionStage.GATE, reason, order.size_e6, now_ns)
+            made = decision(plan.head, legs, _GATE, reason, order.size_e6, now_ns)
             name_order(made, order)
             self._out.add_decision(made)
 
     def _emit(self, plan: Plan, order: TrackedOrder, now_ns: int) -> None:
-        self._journal.append(EntryKind.SENT, order.request)
-        order.move(OrderInput.SEND)
+        self._journal.append(_SENT, order.request)
+        order.move(_SEND)
         order.sent_ns = now_ns
         self._out.add_request(order.request)
-        self._out.add_event(order_event(order, plan, Reason.NONE, now_ns))
+        self._out.add_event(order_event(order, plan, _NONE, now_ns))
         self.sent += 1
-
-
-def worst_cash_micros(row: np.void, request: np.void) -> int:
-    """Most a NEW request can cost, fees of many small trades included; FEE_UNKNOWN without a schedule.
-
-    A sale costs nothing: the gate lets only what is held be sold, and the fee comes out of the proceeds.
-    """
-    price, size = int(request["price_e4"]), int(request["size_e6"])
-    fee = int(estimate_split_fee_micros(row, price, size, FILLS_MAX))
-    if fee == FEE_UNKNOWN or int(request["direction"]) == Direction.SELL:
-        return min(fee, 0)
-    return int(muldiv_ceil(size, price, PRICE_ONE_E4)) + FILLS_MAX + fee

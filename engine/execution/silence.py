@@ -12,13 +12,17 @@ from engine.execution.tracked import Role, TrackedOrder
 from engine.records import OrderStatus, TimeInForce
 from engine.units import INT64_MAX
 
+# Members by names of their own: to find one in its enum takes as long as to read a field of a record.
+_SENT, _UNKNOWN = OrderStatus.SENT, OrderStatus.UNKNOWN
+_CONVERT: Final = Role.CONVERT
+
 DOUBLINGS_MAX: Final = 32
 _RESTING_TIFS = (TimeInForce.GTC, TimeInForce.GTC_POST_ONLY)
 
 
 def rests(order: TrackedOrder) -> bool:
     """Whether the order may stand in the book, so that silence about it is no surprise."""
-    return order.role != Role.CONVERT and int(order.request["tif"]) in _RESTING_TIFS
+    return order.role != _CONVERT and order.asked.tif in _RESTING_TIFS
 
 
 def next_check_ns(
@@ -29,15 +33,15 @@ def next_check_ns(
         return INT64_MAX
     if order.is_closed:
         return now_ns + config.confirm_timeout_ns
-    if order.status == OrderStatus.UNKNOWN:
+    if order.status == _UNKNOWN:
         return max(now_ns, order.sent_ns + config.late_window_ns)
     if order.status in TERMINAL:
         return now_ns + config.ack_timeout_ns  # a fill is missing: it may be on its way
-    if order.role == Role.CONVERT:
+    if order.role == _CONVERT:
         return now_ns + config.convert_timeout_ns
-    if rests(order) and order.status != OrderStatus.SENT:
-        return max(int(plan.head["deadline_ns"]), now_ns)
-    delay_ns = int(catalog.rows[int(order.request["slot"])]["taker_delay_ns"])
+    if rests(order) and order.status != _SENT:
+        return max(plan.asked.deadline_ns, now_ns)
+    delay_ns = int(catalog.rows[order.asked.slot]["taker_delay_ns"])
     return now_ns + config.ack_timeout_ns + delay_ns
 
 

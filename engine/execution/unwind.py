@@ -24,7 +24,7 @@ def exit_price_e4(book: np.void, leg: Leg) -> int:
     """Worst price that trading back a whole leg would meet in a BOOK_ROW; NO_PRICE on an empty side."""
     back = opposite(leg.direction)
     any_price = 0 if back == Direction.SELL else PRICE_ONE_E4
-    return covering_price_e4(book, back, int(leg.record["outcome"]), leg.size_e6, any_price)
+    return covering_price_e4(book, back, leg.asked.outcome, leg.size_e6, any_price)
 
 
 def loss_bound_e4(leg: Leg, loss_max_e4: int) -> int:
@@ -65,7 +65,7 @@ def unwind_wish(
         role=Role.UNWIND,
         leg=leg.index,
         slot=leg.slot,
-        generation=int(leg.record["generation"]),
+        generation=leg.asked.generation,
         venue=leg.venue,
         direction=direction,
         outcome=outcome,
@@ -78,7 +78,7 @@ def unwind_wish(
 
 def _form(leg: Leg, loss_max_e4: int) -> tuple[int, int, int]:
     """Direction, outcome and worst price of the order that trades the leg back."""
-    outcome = int(leg.record["outcome"])
+    outcome = leg.asked.outcome
     direction = int(Direction.SELL) if leg.is_sale else int(opposite(leg.direction))
     bound = loss_bound_e4(leg, loss_max_e4)
     if leg.buys_other:

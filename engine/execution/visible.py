@@ -13,9 +13,10 @@ from engine.records import NO_PRICE, Direction
 def meeting_levels(row: np.void, direction: int, outcome: int) -> Iterator[tuple[int, int]]:
     """(price, size) of the levels an order would take, best first; at most TOP_LEVELS of them."""
     side = "bid" if takes_bids(direction, outcome) else "ask"
-    for index in range(int(row[f"n_{side}s"])):
-        price = yes_price_e4(int(row[f"{side}_e4"][index]), outcome)
-        yield price, int(row[f"{side}_size_e6"][index])
+    shown = int(row[f"n_{side}s"])
+    sizes = row[f"{side}_size_e6"][:shown].tolist()
+    for price, size in zip(row[f"{side}_e4"][:shown].tolist(), sizes, strict=True):
+        yield yes_price_e4(price, outcome), size
 
 
 def is_within(direction: int, price_e4: int, limit_e4: int) -> bool:

@@ -50,5 +50,8 @@ def next_wave(rate: Rate, legs: Sequence[Leg], now_ns: int) -> Wave:
     return Wave(ready, next_ns)
 
 
-def _by_venue(legs: Sequence[Leg]) -> Counter[int]:
-    return Counter(leg.venue for leg in legs)
+def _by_venue(legs: Sequence[Leg]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for leg in legs:
+        found[leg.venue] = found.get(leg.venue, 0) + 1
+    return found

@@ -33,6 +33,8 @@ JOURNAL_VERSION: Final = 1
 PAYLOAD_BYTES_MAX: Final = 4096
 
 _HEAD: Final = struct.Struct("<IIQHHI")
+_UNCHECKED: Final = struct.Struct("<II")  # it begins with
+_CHECKED: Final = struct.Struct("<QHHI")
 _CHECKED_FROM: Final = 8  # the checksum covers sequence, kind, group, version and payload
 _GROUP_FROM: Final = 18
 _VERSION_FROM: Final = 20
@@ -79,7 +81,7 @@ RISK: Final = np.dtype(
     ]
 )
 
-LAYOUTS: Final = {
+LAYOUTS: Final[dict[int, np.dtype[np.void]]] = {
     EntryKind.OPENING: OPENING,
     EntryKind.PLAN: PLAN_HEAD,
     EntryKind.INTENT: ORDER_REQUEST,
@@ -125,7 +127,8 @@ class JournalRead:
 class Journal:
     """Writer. One per engine; the only writer of its file.
 
-    ``sync`` makes written bytes durable; it runs once per ``append`` or once per ``commit`` of a group.
+    ``sync`` makes written bytes durable; it runs once per ``append`` or once per ``commit`` of a group. What
+    was gathered is handed to the sink with the next entry that is written, or by ``hand_over``.
     """
 
     def __init__(self, sink: ByteSink, sync: Callable[[], None], next_sequence: int = 1) -> None:
@@ -133,6 +136,7 @@ class Journal:
         self._sync = sync
         self.next_sequence = next_sequence
         self.uncommitted = 0  # entries written that may not be durable yet
+        self._gathered: list[bytes] = []
 
     def append(self, kind: int, record: np.void) -> None:
         """Write one entry and make it durable before returning."""
@@ -141,29 +145,40 @@ class Journal:
 
     def write(self, kind: int, record: np.void) -> None:
         """Write one entry without making it durable; ``commit`` must follow before anything depends on it."""
-        entry_kind = EntryKind(kind)
-        if record.dtype != LAYOUTS[entry_kind]:
-            raise ValueError(f"journal: a {entry_kind.name} entry does not carry {record.dtype}")
+        self.gather(kind, record)
+        self.hand_over()
+
+    def gather(self, kind: int, record: np.void) -> None:
+        """Put one entry behind the others, for the sink to get with the next that is written."""
+        layout = LAYOUTS.get(kind)
+        if layout is None or (record.dtype is not layout and record.dtype != layout):
+            raise ValueError(f"journal: a {EntryKind(kind).name} entry does not carry {record.dtype}")
         grouped = self.uncommitted > 0
-        self._sink.write(encode(self.next_sequence, entry_kind, record.tobytes(), grouped=grouped))
+        self._gathered.append(encode(self.next_sequence, kind, record.tobytes(), grouped=grouped))
         self.next_sequence += 1
         self.uncommitted += 1
+
+    def hand_over(self) -> None:
+        """Hand the sink what was gathered, in one piece."""
+        if self._gathered:
+            self._sink.write(b"".join(self._gathered))
+            self._gathered.clear()
 
     def commit(self) -> None:
         """Make everything written so far durable; nothing to do when it is."""
         if self.uncommitted:
+            self.hand_over()
             self._sink.flush()
             self._sync()
             self.uncommitted = 0
 
 
-def encode(sequence: int, kind: EntryKind, payload: bytes, *, grouped: bool = False) -> bytes:
+def encode(sequence: int, kind: int, payload: bytes, *, grouped: bool = False) -> bytes:
     """Bytes of one entry. ValueError beyond PAYLOAD_BYTES_MAX."""
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise ValueError(f"journal: payload of {len(payload)} bytes is over {PAYLOAD_BYTES_MAX}")
-    head = _HEAD.pack(len(payload), 0, sequence, kind, grouped, JOURNAL_VERSION)
-    crc = zlib.crc32(payload, zlib.crc32(head[_CHECKED_FROM:]))
-    return _HEAD.pack(len(payload), crc, sequence, kind, grouped, JOURNAL_VERSION) + payload
+    checked = _CHECKED.pack(sequence, kind, grouped, JOURNAL_VERSION) + payload
+    return _UNCHECKED.pack(len(payload), zlib.crc32(checked)) + checked
 
 
 def read_journal(content: bytes, found: JournalRead | None = None) -> Iterator[Entry]:

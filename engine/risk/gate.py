@@ -18,18 +18,20 @@ so.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MARKET_ROW, NO_GROUP, MarketFlag, MarketRows
+from engine.direct import direct
+from engine.facts import RequestFacts, request_facts
 from engine.jit import kernel
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, ORDER_REQUEST, Direction, MarketState, Outcome, RequestKind, Trust
-from engine.risk.limits import GATE_LIMITS, GATE_MARKET, GATE_STATE, TOKEN_ONE, VENUES
+from engine.risk.limits import GATE_LIMITS, GATE_MARKET, GATE_STATE, TOKEN_ONE, VENUES, RiskWords
+from engine.risk.reservations import Reservation, move, one_row, reserve
 from engine.units import INT64_MAX, NS_PER_S, PPM, PRICE_ONE_E4, muldiv_ceil
 
 Rows = npt.NDArray[np.void]
@@ -40,6 +42,8 @@ _NO: Final = int(Outcome.NO)
 _LIVE: Final = int(Trust.LIVE)
 _OPEN: Final = int(MarketState.OPEN)
 _TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
+
+_ALONE: Final = -1  # of no group
 
 # kernels see plain integers
 _HALTED, _PAUSED = int(Reason.HALTED), int(Reason.PAUSED)
@@ -240,24 +244,39 @@ def check(
     return _check_flow(limits, state, int(request["venue"]), max(worst_micros, 0), now_ns)
 
 
-@dataclass(slots=True)
-class _Reservation:
-    venue: int
-    slot: int
-    group: int
-    outcome: int
-    buys: bool
-    size_e6: int
-    cash_micros: int
+@kernel
+def admit(
+    limits: Rows,
+    state: Rows,
+    markets: MarketRows,
+    held: Rows,
+    books: Rows,
+    requests: Rows,
+    epoch: int,
+    worst_micros: int,
+    group_micros: int,
+    now_ns: int,
+) -> int:
+    """Check the order in ``requests[0]``, and reserve it when it may leave; answers as ``check``.
 
-
-class RiskWords(NamedTuple):
-    """Fields of GATE_STATE that are no function of positions and open orders."""
-
-    day_start_micros: int
-    equity_peak_micros: int
-    halted: int
-    stopped: int
+    Rows by slot, and one of limits and of state. ``group_micros``: exposure of the market's group;
+    below zero it is alone.
+    """
+    request = requests[0]
+    slot = int(request["slot"])
+    row = held[slot]
+    event = group_micros
+    if event < 0:
+        event = min(row["cost_micros"], INT64_MAX - row["reserved_micros"]) + row["reserved_micros"]
+    code = check(
+        limits[0], state[0], markets[slot], row, books[slot], request, epoch, worst_micros, event, now_ns
+    )
+    if code == 0:
+        order_id, venue, outcome = int(request["order_id"]), int(request["venue"]), int(request["outcome"])
+        buys = request["direction"] == _BUY
+        cash = max(worst_micros, 0)
+        reserve(state, held, order_id, venue, slot, outcome, buys, int(request["size_e6"]), cash)
+    return code
 
 
 class Gate:
@@ -283,38 +302,43 @@ class Gate:
         self._market_rows = market_rows
         self._book_rows = book_rows
         self._latches = [latch] if latch is not None else []
-        self._open: dict[int, _Reservation] = {}
+        self._open: dict[int, Reservation] = {}
         self._group_micros: dict[int, int] = {}
+        self._asked: Rows = np.zeros(1, ORDER_REQUEST)
+        self._asked_bytes = self._asked.view(np.uint8).data
+        self._arrays = (
+            one_row(limits),
+            one_row(self.state),
+            market_rows,
+            self.markets,
+            book_rows,
+            self._asked,
+        )
+        self._state = self._arrays[1]
+        self._groups, self._bursts = market_rows["group"], limits["orders_burst"]
+        self._admit = direct(admit, *self._arrays, 0, 0, 0, 0)
+        self._set_aside = direct(move, self._state, self.markets, 0, 0, 0, False, 0, 0)
         for venue in range(VENUES):
             self.state["tokens"][venue] = int(limits["orders_burst"][venue]) * TOKEN_ONE
 
     def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
         """Answer for one ORDER_REQUEST; on ``Reason.NONE`` its worst case is reserved under its order id."""
-        slot = int(request["slot"])
-        if not 0 <= slot < len(self._market_rows) or not 0 < int(request["venue"]) < VENUES:
+        asked = request_facts(request)
+        slot = asked.slot
+        if not 0 <= slot < len(self._market_rows) or not 0 < asked.venue < VENUES:
             return self._denied(Reason.HALTED if self.halted else Reason.UNKNOWN_MARKET)
-        market = self._market_rows[slot]
-        group = int(market["group"])
-        code = check(
-            self.limits,
-            self.state,
-            market,
-            self.markets[slot],
-            self._book_rows[slot],
-            request,
-            epoch,
-            worst_cash_micros,
-            self._event_micros(slot, group),
-            now_ns,
-        )
+        group = int(self._groups[slot])
+        micros = _ALONE if group == NO_GROUP else self._group_micros.get(group, 0)
+        self._asked_bytes[:] = request.tobytes()
+        code = self._admit(*self._arrays, epoch, worst_cash_micros, micros, now_ns)
         if code:
             return self._denied(Reason(code))
-        self._reserve(request, slot, group, max(worst_cash_micros, 0))
+        self._open_order(asked, group, max(worst_cash_micros, 0))
         return Reason.NONE
 
     def orders_at_once(self, venue: int) -> int:
         """Most orders that a venue's rate ever lets leave together."""
-        return int(self.limits["orders_burst"][venue])
+        return int(self._bursts[venue])
 
     def rate_ready_ns(self, venue: int, orders: int, now_ns: int) -> int:
         """When a venue's rate has let ``orders`` more leave, each as soon as it may; INT64_MAX: never."""
@@ -322,8 +346,11 @@ class Gate:
 
     def restore(self, request: np.void, worst_cash_micros: int) -> None:
         """Reserve for an order of an earlier run that may still fill. It is not asked for: it has left."""
-        slot = int(request["slot"])
-        self._reserve(request, slot, int(self._market_rows[slot]["group"]), max(worst_cash_micros, 0))
+        asked, cash = request_facts(request), max(worst_cash_micros, 0)
+        buys = asked.direction == _BUY
+        where = asked.order_id, asked.venue, asked.slot, asked.outcome
+        reserve(self._state, self.markets, *where, buys, asked.size_e6, cash)
+        self._open_order(asked, int(self._groups[asked.slot]), cash)
 
     def release(self, order_id: int) -> None:
         """Forget what is still reserved for an order that can no longer fill; unknown ids are ignored."""
@@ -435,38 +462,23 @@ class Gate:
         self.denials[reason] = self.denials.get(reason, 0) + 1
         return reason
 
-    def _event_micros(self, slot: int, group: int) -> int:
-        if group != NO_GROUP:
-            return self._group_micros.get(group, 0)
-        row = self.markets[slot]
-        return min(int(row["cost_micros"]) + int(row["reserved_micros"]), INT64_MAX)
+    def _open_order(self, asked: RequestFacts, group: int, cash_micros: int) -> None:
+        """Remember what was reserved for an order."""
+        buys = asked.direction == _BUY
+        held = Reservation(asked.venue, asked.slot, group, asked.outcome, buys, asked.size_e6, cash_micros)
+        self._open[asked.order_id] = held
+        self._add_to_group(group, cash_micros)
 
-    def _reserve(self, request: np.void, slot: int, group: int, cash_micros: int) -> None:
-        venue, order_id = int(request["venue"]), int(request["order_id"])
-        held = _Reservation(
-            venue,
-            slot,
-            group,
-            int(request["outcome"]),
-            int(request["direction"]) == _BUY,
-            int(request["size_e6"]),
-            cash_micros,
-        )
-        self._open[order_id] = held
-        self._move(held, held.size_e6, held.cash_micros)
-        self.state["last_order_id"] = max(order_id, int(self.state["last_order_id"]))
-        self.state["open_orders"] += 1
-        self.state["tokens"][venue] -= TOKEN_ONE
-
-    def _move(self, held: _Reservation, size_e6: int, cash_micros: int) -> None:
-        row = self.markets[held.slot]
-        row["buying_e6" if held.buys else "selling_e6"][held.outcome] += size_e6
-        row["reserved_micros"] += cash_micros
-        self.state["reserved_micros"][held.venue] += cash_micros
-        self._add_exposure(held.group, cash_micros)
+    def _move(self, held: Reservation, size_e6: int, cash_micros: int) -> None:
+        where = held.venue, held.slot, held.outcome, held.buys
+        self._set_aside(self._state, self.markets, *where, size_e6, cash_micros)
+        self._add_to_group(held.group, cash_micros)
 
     def _add_exposure(self, group: int, change_micros: int) -> None:
         self.state["exposure_micros"] += change_micros
+        self._add_to_group(group, change_micros)
+
+    def _add_to_group(self, group: int, change_micros: int) -> None:
         if group != NO_GROUP:
             self._group_micros[group] = self._group_micros.get(group, 0) + change_micros
 
@@ -478,4 +490,5 @@ def warm() -> None:
     limits, state = np.zeros(1, GATE_LIMITS), np.zeros(1, GATE_STATE)
     book, request, held = np.zeros(1, BOOK_ROW), np.zeros(1, ORDER_REQUEST), np.zeros(1, GATE_MARKET)
     check(limits[0], state[0], market[0], held[0], book[0], request[0], 0, 0, 0, 0)
+    admit(limits, state, market, held, book, request, 0, 0, 0, 0)
     rate_ready_ns(limits[0], state[0], 0, 1, 0)

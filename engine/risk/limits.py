@@ -6,7 +6,7 @@ Everything in-flight counts as filled: an order's worst case is exposure from th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -60,6 +60,15 @@ GATE_MARKET: Final = np.dtype(
         ("reserved_micros", "<i8"),
     ]
 )
+
+
+class RiskWords(NamedTuple):
+    """Fields of GATE_STATE that are no function of positions and open orders."""
+
+    day_start_micros: int
+    equity_peak_micros: int
+    halted: int
+    stopped: int
 
 
 def gate_limits(risk: RiskConfig, venues: Mapping[Venue, VenueConfig]) -> np.void:

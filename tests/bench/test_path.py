@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import _scene, _trade_side, path, scan
+from bench import _orders, _scene, _trade_side, path, scan
 from bench._plain_path import PlainCore, PlainPath
 from engine.config import Role
-from engine.records import Venue
+from engine.execution.recovery import recover
+from engine.reasons import Reason
+from engine.records import OrderStatus, Venue
+from procs.journal_file import read_entries
 
 pytestmark = pytest.mark.compiled_only
 
@@ -93,6 +96,30 @@ class Deaf:
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:
         """Lost."""
+
+
+def test_every_plan_becomes_the_orders_of_its_legs_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(path, "PLANS", 7)
+    monkeypatch.setattr(path, "IDLE_TURNS", 5)
+    folder = tmp_path / "wires"
+    folder.mkdir(0o700)
+    market, desk = path.Market(folder), _orders.Desk(folder, tmp_path, path.PAIRS)
+    market.open()
+    orders = path.Orders(market, desk, _orders.Flush(tmp_path))
+    run = orders.run()
+    assert 0 < run["p50_ns"] <= run["p99_ns"] <= run["max_ns"]
+    assert orders.flush()["p50_ns"] > 0
+    assert all(figures["p50_ns"] > 0 for [figures] in orders.beside.values())
+    past = recover(read_entries(desk.journal.path)[0])
+    assert (len(past.plans), past.open_plans, len(past.sent)) == (7, [], 14)
+    assert {order.status for _, order in past.orders.values()} == {OrderStatus.FILLED}
+    assert past.ledger.positions.keys() == {(Venue.POLYMARKET, slot, 1) for slot in range(2 * path.PAIRS)}
+    assert desk.plan_bytes > 0
+    desk.executor.desk.gate.halt(Reason.HALTED)
+    with pytest.raises(RuntimeError, match="0 requests of 2"):
+        desk.one(0)
 
 
 @pytest.mark.soak

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ids
+from engine.facts import RequestFacts, request_facts
 from engine.ids import (
     BOOT_EPOCH_MAX,
     COUNTER_MAX,
@@ -23,12 +24,12 @@ from engine.records import ORDER_REQUEST, RequestKind, Venue
 from engine.units import INT64_MAX
 
 
-def request(venue: Venue = Venue.KALSHI, **fields: int) -> np.void:
+def facts(venue: Venue = Venue.KALSHI, **fields: int) -> RequestFacts:
     row: np.void = np.zeros(1, ORDER_REQUEST)[0]
     row["venue"], row["kind"], row["order_id"] = venue, RequestKind.NEW, (5 << 32) | 7
     for name, value in fields.items():
         row[name] = value
-    return row
+    return request_facts(row)
 
 
 def test_ids_rise_and_tell_their_boot() -> None:
@@ -60,27 +61,26 @@ def test_ids_fit_int64_and_end() -> None:
 
 
 def test_a_kalshi_client_order_id_is_32_characters_and_names_our_order() -> None:
-    text = kalshi_client_order_id(request())
+    text = kalshi_client_order_id(facts())
     assert len(text) == IDENTITY_BYTES
     assert text.startswith("pr3-0000000500000007-")
-    assert order_identity(request()) == text.encode()
+    assert order_identity(facts()) == text.encode()
 
 
 def test_a_polymarket_stand_in_is_32_bytes() -> None:
-    one = request(Venue.POLYMARKET)
+    one = facts(Venue.POLYMARKET)
     assert order_identity(one) == polymarket_paper_hash(one)
     assert len(polymarket_paper_hash(one)) == IDENTITY_BYTES
 
 
 @pytest.mark.parametrize("venue", list(Venue))
 def test_the_intent_decides_and_nothing_else(venue: Venue) -> None:
-    named = order_identity(request(venue))
-    later = request(venue, request_ns=99, recv_ns=98)
-    later["identity"] = 7
+    named = order_identity(facts(venue))
+    later = facts(venue, request_ns=99, recv_ns=98)._replace(identity=bytes([7]) * IDENTITY_BYTES)
     assert order_identity(later) == named
-    assert int(later["request_ns"]) == 99
+    assert later.request_ns == 99
     changed = {
-        order_identity(request(venue, **{name: 3}))
+        order_identity(facts(venue, **{name: 3}))
         for name in (
             "order_id",
             "plan_id",
@@ -98,7 +98,7 @@ def test_the_intent_decides_and_nothing_else(venue: Venue) -> None:
 
 def test_a_conversion_has_no_name() -> None:
     with pytest.raises(ValueError, match="index set"):
-        order_identity(request(Venue.POLYMARKET, kind=RequestKind.CONVERT))
+        order_identity(facts(Venue.POLYMARKET, kind=RequestKind.CONVERT))
 
 
 @given(st.sets(st.integers(0, ids.INDEX_SET_MAX - 1)))

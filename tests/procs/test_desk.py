@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.catalog.catalog import Catalog
-from engine.ledger.journal import EntryKind, Journal, read_journal
+from engine.ledger.journal import LAYOUTS, EntryKind, Journal, read_journal
 from engine.ledger.ledger import Ledger
 from engine.reasons import Reason
 from engine.records import (
@@ -250,3 +250,27 @@ def test_an_order_alone_makes_no_position_in_the_ledger() -> None:
     bench.desk.on_event(event)
     assert int(bench.wires.positions.rows[bench.ref.slot]["reserved_micros"]) == 7
     assert bench.desk.ledger.positions == {}
+
+
+def test_only_what_others_see_later_waits_for_the_next_that_is_written() -> None:
+    bench = Bench()
+    before = len(bench.file.getvalue())
+    for kind, layout in LAYOUTS.items():
+        if kind not in (EntryKind.REPORT, EntryKind.OPENING, EntryKind.BOOT, EntryKind.RISK):
+            bench.desk.append(kind, np.zeros(1, layout)[0])
+            assert len(bench.file.getvalue()) == before, "nobody has seen anything of it"
+    bench.desk.append(EntryKind.REPORT, bench.bought(1, 500_000))
+    after = len(bench.file.getvalue())
+    kinds = [entry.kind for entry in read_journal(bench.file.getvalue())]
+    assert kinds[2:-1] == [
+        EntryKind.PLAN,
+        EntryKind.INTENT,
+        EntryKind.SENT,
+        EntryKind.EVENT,
+        EntryKind.PLAN_LEG,
+        EntryKind.MARKET,
+    ]
+    assert kinds[-1] == EntryKind.REPORT, "a report moves tables: it is there before they are"
+    bench.desk.append(EntryKind.EVENT, np.zeros(1, ORDER_EVENT)[0])
+    bench.desk.hand_over()
+    assert len(bench.file.getvalue()) > after

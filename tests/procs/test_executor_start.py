@@ -68,6 +68,7 @@ class Life(Bench):
             (EntryKind.EVENT, done),
         ):
             self.desk.append(kind, record)
+        self.desk.commit()
 
     def named(self) -> np.void:
         slot = self.ref.slot
@@ -304,6 +305,38 @@ def test_a_plan_that_the_dead_one_took_from_the_ring_is_answered_once() -> None:
     publish(life.wires.plans, plan(79), np.zeros(1, PLAN_LEG), "plans")
     agent.do_work(NOW + 4)
     assert [int(event["plan_id"]) for event in life.told()] == [79]
+
+
+def test_a_plan_that_ends_its_executor_is_in_the_journal_as_far_as_it_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    life = Life()
+    agent = life.again()
+    for venue in VENUES:
+        agent.do_work(NOW)
+        life.answer(agent, venue)
+    for moment in (1, 2):
+        agent.do_work(NOW + moment)
+    head, leg = plan(77), np.zeros(1, PLAN_LEG)
+    head["deadline_ns"] = NOW + NS_PER_S
+    for name, value in (
+        ("slot", life.ref.slot),
+        ("generation", life.ref.generation),
+        ("size_e6", CONTRACT * 10),
+    ):
+        leg[name] = value
+    leg["venue"], leg["limit_e4"], leg["tif"] = Venue.POLYMARKET, 5_000, TimeInForce.FAK
+
+    def dies(*asked: object) -> None:
+        raise MemoryError(f"{len(asked)} arguments")
+
+    monkeypatch.setattr(agent.executor._worker, "advance", dies)
+    publish(life.wires.plans, head, leg, "plans")
+    with pytest.raises(MemoryError):
+        agent.do_work(NOW + 3)
+    entries = list(read_journal(life.file.getvalue()))
+    assert [entry.kind for entry in entries[-3:]] == [EntryKind.MARKET, EntryKind.PLAN, EntryKind.PLAN_LEG]
+    assert list(recover(entries).plans) == [77], "the next one knows it, and does not begin with it again"
 
 
 def test_a_plan_that_was_garbled_long_ago_is_passed_over_and_said_once_by_whom_it_came_to() -> None:

@@ -46,6 +46,7 @@ class Run:
 
         def remembered(kind: int, record: np.void) -> None:
             append(kind, record)
+            self.engine.desk.hand_over()
             ledger = self.engine.desk.ledger
             end = self.engine.stages._journal_bytes.tell()
             self.moments.append(Moment(end, deepcopy(ledger.accounts), deepcopy(ledger.positions)))

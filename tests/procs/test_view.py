@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from engine.records import BOOK_ROW, ORDER_EVENT, Direction, Outcome, Trust, Venue
+from procs import view as view_module
 from procs.view import BookView
+from shm.atomics import address_of
 from shm.table import Table, begin_row, end_row
+from tests.plain_twin import PlainTwin
 
 SLOT = 2
 
@@ -83,3 +86,37 @@ def test_a_row_that_was_torn_at_every_try_is_not_trusted(monkeypatch: pytest.Mon
     monkeypatch.setattr(Table, "read", torn)
     view.refresh(Venue.KALSHI, SLOT)
     assert int(view.rows[SLOT]["trust"]) != Trust.LIVE
+
+
+def test_a_row_that_nobody_wrote_since_is_not_fetched_again() -> None:
+    tables = {venue: Table.create(4, BOOK_ROW) for venue in Venue}
+    tables[Venue.KALSHI].write(SLOT, row(7, 30))
+    view = BookView(tables, 4)
+    view.refresh(Venue.KALSHI, SLOT)
+    view.rows[SLOT]["epoch"] = 99  # to see it fetched
+    view.refresh(Venue.KALSHI, SLOT)
+    assert int(view.rows[SLOT]["epoch"]) == 99
+    tables[Venue.KALSHI].write(SLOT, row(7, 30))
+    view.refresh(Venue.KALSHI, SLOT)
+    assert int(view.rows[SLOT]["epoch"]) == 7
+    view.rows[SLOT]["epoch"] = 99
+    view.on_event(fill(20))
+    assert int(view.rows[SLOT]["epoch"]) == 7, "something else is ours now"
+    assert int(view.rows[SLOT]["ask_size_e6"][0]) == 10
+    view.refresh(Venue.KALSHI, SLOT)
+    assert int(view.rows[SLOT]["ask_size_e6"][0]) == 10
+
+
+@pytest.mark.compiled_only
+def test_compiled_equals_plain(plain_twin: PlainTwin) -> None:
+    table = Table.create(4, BOOK_ROW)
+    table.write(SLOT, row(7, 30))
+    found = []
+    for module in (view_module, plain_twin("procs.view")):
+        out = np.zeros(1, BOOK_ROW)
+        answers = [module.fetch_newer(table.address, at, address_of(out), -1) for at in (-1, SLOT, 4)]
+        answers.append(module.fetch_newer(table.address, SLOT, address_of(out), answers[1]))
+        found.append((answers, out.tobytes()))
+    assert found[0] == found[1]
+    assert found[0][1] == row(7, 30).tobytes()
+    assert found[0][0][1] == found[0][0][3] == 2

@@ -18,7 +18,8 @@ from procs import wires
 from procs.catalog_segment import CatalogView
 from procs.optimizer import OptimizerAgent
 from procs.view import BookView
-from procs.wires import ReaderFenced, RingFull, Wires, publish, publish_each
+from procs.wires import Outlet, ReaderFenced, RingFull, Wires, publish, publish_each
+from shm.ring import message_cells
 from tests.engine.optimizer.worlds import limits
 
 
@@ -98,3 +99,21 @@ def test_any_segment_that_is_gone_or_another_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         assert made.lost() == path, "the same bytes in another file"
     made.release()
+
+
+def test_rows_leave_from_wherever_they_lie_each_as_a_message_of_its_own() -> None:
+    made = Wires.create(list(Venue), 8)
+    events = np.zeros(wires.ORDER_CELLS + 2, ORDER_EVENT)
+    events["order_id"] = np.arange(len(events))
+    reader, slow = made.events.reader("strategy", 0), made.events.reader("optimizer", 0)
+    outlet = Outlet(events, "events")
+    assert outlet.publish(made.events, 2, 5) == 3
+    assert outlet.publish(made.events, 0, 1) == 1
+    assert reader.poll() == 4
+    assert list(reader.records(ORDER_EVENT)["order_id"][:4]) == [2, 3, 4, 0]
+    assert message_cells(int(reader.tags[0])) == 1
+    with pytest.raises(RingFull, match=f"events: the ring took {wires.ORDER_CELLS - 4} of {len(events)}"):
+        outlet.publish(made.events, 0, len(events))
+    assert slow.poll() > 0
+    with pytest.raises(ValueError, match="records are 48 bytes wide"):
+        Outlet(np.zeros(1, np.dtype((np.void, 48))), "events").publish(made.events, 0, 1)

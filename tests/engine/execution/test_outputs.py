@@ -15,11 +15,11 @@ from engine.execution.outputs import (
     order_event,
     payment_event,
     plan_event,
-    put_fill,
     restart_event,
 )
 from engine.execution.plan import Plan
 from engine.execution.tracked import Role, TrackedOrder
+from engine.facts import report_facts
 from engine.reasons import Reason
 from engine.records import (
     LEGS_MAX,
@@ -46,12 +46,12 @@ def plan() -> Plan:
     return Plan(head, [])
 
 
-def order() -> TrackedOrder:
+def order(**changes: int) -> TrackedOrder:
     request: np.void = np.zeros(1, ORDER_REQUEST)[0]
     for number, name in enumerate(
         ("order_id", "plan_id", "size_e6", "slot", "price_e4", "venue", "tif", "leg")
     ):
-        request[name] = number + 2
+        request[name] = changes.get(name, number + 2)
     return TrackedOrder(request, Role.LEG, 0, confirms=True, status=OrderStatus.ACKED, filled_e6=1)
 
 
@@ -103,8 +103,7 @@ def test_a_void_trade_takes_back_what_the_fill_gave(kind: ReportKind, sign: int)
     report: np.void = np.zeros(1, VENUE_REPORT)[0]
     report["kind"], report["fill_size_e6"], report["cash_micros"], report["fee_micros"] = kind, 30, 20, 10
     report["slot"], report["outcome"], report["maker"], report["price_e4"] = 9, 1, 1, 4800
-    event = order_event(order(), plan(), Reason.NONE, 9)
-    put_fill(event, report)
+    event = order_event(order(), plan(), Reason.NONE, 9, report_facts(report))
     assert [int(event[name]) for name in ("fill_size_e6", "cash_micros", "fee_micros")] == [
         30 * sign,
         20 * sign,
@@ -162,8 +161,7 @@ def test_a_decision_is_about_the_market_that_caused_the_plan() -> None:
 
 def test_a_decision_about_an_order_names_it() -> None:
     made = decision(plan().head, list(np.zeros(1, PLAN_LEG)), DecisionStage.GATE, Reason.HALTED, 1, 9)
-    one = order()
-    one.request["order_id"] = (7 << 32) | 0xFFFF_FFFF
+    one = order(order_id=(7 << 32) | 0xFFFF_FFFF)
     name_order(made, one)
     assert (int(made["order_id_low"]), int(made["slot"]), int(made["venue"])) == (2**31 - 1, 5, 7)
 
@@ -175,7 +173,7 @@ def test_what_is_told_of_no_order_and_no_plan() -> None:
     names = ("event_ns", "venue", "slot", "generation", "cash_micros", "fill_size_e6", "plan_done")
     assert [int(payment[name]) for name in names] == [50, 2, 7, 3, 900, 0, 0]
     assert (int(back["event_ns"]), int(back["plan_done"])) == (60, 1)
-    ended = plan_event(plan(), Reason.RESTARTED, 0, 70)
+    [ended] = np.array([plan_event(plan(), Reason.RESTARTED, 0, 70)])
     assert [is_restart(event) for event in (payment, back, ended)] == [False, True, False]
     assert [moves_position(event) for event in (payment, back, ended)] == [True, False, False]
     ended["plan_done"], ended["fill_size_e6"] = 0, -5

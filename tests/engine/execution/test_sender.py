@@ -6,17 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.catalog.market import FeeKind, FeeSpec, MarketSpec
+from engine.catalog.market import MarketSpec
 from engine.execution.outputs import Outputs
 from engine.execution.plan import Leg, Plan
-from engine.execution.sender import FILLS_MAX, Sender, Wish, worst_cash_micros
+from engine.execution.sender import Sender, Wish
 from engine.execution.tracked import Role
-from engine.fees import FEE_UNKNOWN
+from engine.facts import request_facts
 from engine.ids import IdSource, order_identity
 from engine.ledger.journal import EntryKind
 from engine.reasons import Reason
 from engine.records import (
-    ORDER_REQUEST,
     PLAN_HEAD,
     PLAN_LEG,
     DecisionStage,
@@ -28,7 +27,7 @@ from engine.records import (
     Venue,
 )
 from tests.engine.execution.floor import FoldingJournal, OpenGate
-from tests.engine.sim.world import DOLLAR, KALSHI, ONE, POLY, S, catalog_of
+from tests.engine.sim.world import KALSHI, ONE, POLY, S, catalog_of
 
 NOW = 50 * S
 
@@ -69,7 +68,7 @@ def test_orders_sent_together_are_complete(desk: Desk) -> None:
     assert (desk.out.n_requests, desk.out.n_events, desk.out.n_decisions) == (2, 2, 0)
     for order, request in zip(orders, desk.out.requests, strict=False):
         assert request.tobytes() == order.request.tobytes()
-        assert request["identity"].tobytes() == order_identity(request)
+        assert request["identity"].tobytes() == order_identity(request_facts(request))
         assert (int(request["request_ns"]), int(request["recv_ns"])) == (NOW, NOW - 1)
         assert (int(request["plan_id"]), int(request["relation"])) == (6, -1)
         assert int(request["expire_ns"]) == int(desk.plan.head["deadline_ns"])
@@ -162,28 +161,3 @@ def test_a_reservation_is_given_back_once(desk: Desk) -> None:
     desk.sender.release(order)
     desk.sender.release(order)
     assert desk.gate.open == {}
-
-
-def cost(spec: MarketSpec, direction: Direction, price: int, size: int) -> int:
-    request: np.void = np.zeros(1, ORDER_REQUEST)[0]
-    request["direction"], request["price_e4"], request["size_e6"] = direction, price, size
-    return worst_cash_micros(catalog_of(spec).rows[0], request)
-
-
-def test_the_worst_cash_is_rounded_up() -> None:
-    free = replace(POLY, fee=FeeSpec(FeeKind.POLYMARKET_CURVE, 0))
-    assert [cost(free, Direction.BUY, 1, size) for size in (1, 10_000, 10_001)] == [
-        FILLS_MAX + 1,
-        FILLS_MAX + 1,
-        FILLS_MAX + 2,
-    ]
-
-
-def test_the_worst_cash_covers_many_small_trades_and_a_sale_costs_nothing() -> None:
-    for spec in (POLY, KALSHI):
-        worst = cost(spec, Direction.BUY, 5000, 100 * ONE)
-        fee = {Venue.POLYMARKET: 1_000_000, Venue.KALSHI: 1_750_000}[spec.venue]
-        assert 50 * DOLLAR + fee < worst < 50 * DOLLAR + fee + 2_000
-        assert cost(spec, Direction.SELL, 5000, 100 * ONE) == 0
-        assert cost(replace(spec, fee=None), Direction.SELL, 5000, ONE) == FEE_UNKNOWN
-        assert cost(replace(spec, fee=None), Direction.BUY, 5000, ONE) == FEE_UNKNOWN

@@ -5,6 +5,7 @@ import pytest
 
 from engine.execution.order import OrderInput
 from engine.execution.tracked import Role, TrackedOrder, TradeState, Verdict
+from engine.facts import report_facts
 from engine.reasons import Reason
 from engine.records import ORDER_REQUEST, VENUE_REPORT, OrderStatus, ReportKind
 from engine.units import INT64_MAX
@@ -35,9 +36,9 @@ def fill(size: int, trade: int, **fields: int) -> np.void:
 
 
 def tell(one: TrackedOrder, said: np.void, now_ns: int = 0) -> Verdict:
-    verdict = one.judge(said, now_ns, LATE)
+    verdict = one.judge(report_facts(said), now_ns, LATE)
     if verdict in (NEWS, OVERFILL):
-        one.apply(said)
+        one.apply(report_facts(said))
     return verdict
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,4 +142,5 @@ def test_the_bound_stays_a_price() -> None:
 def test_yes_of_a_conversion_is_sold_from_its_planned_price() -> None:
     _, leg = bought(10 * ONE, direction=SELL)
     leg.record["convert"] = 2
+    leg = replace(leg)
     assert loss_bound_e4(leg, 200) == 4800

@@ -109,7 +109,7 @@ def test_a_hole_in_the_sequence_is_damage() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (encode(1, 99, bytes(24)), "unknown kind 99"),  # type: ignore[arg-type]
+        (encode(1, 99, bytes(24)), "unknown kind 99"),
         (encode(1, EntryKind.OPENING, bytes(8)), "has 8 bytes, not 24"),
     ],
 )
@@ -211,3 +211,24 @@ def test_a_journal_without_new_entries_is_not_synced_again() -> None:
     journal.append(EntryKind.OPENING, opening())
     journal.commit()
     assert synced == [1]
+
+
+def test_what_is_gathered_comes_with_the_next_that_is_written_and_is_the_same_journal() -> None:
+    plain, sink = Sink(), Sink()
+    one_by_one, journal = Journal(plain, plain.sync), Journal(sink, sink.sync)
+    for cash in (1, 2, 3, 4):
+        one_by_one.write(EntryKind.OPENING, opening(cash_micros=cash))
+    journal.gather(EntryKind.OPENING, opening(cash_micros=1))
+    journal.gather(EntryKind.OPENING, opening(cash_micros=2))
+    assert sink.getvalue() == b""
+    journal.write(EntryKind.OPENING, opening(cash_micros=3))
+    assert len(list(read_journal(sink.getvalue()))) == 3
+    journal.gather(EntryKind.OPENING, opening(cash_micros=4))
+    journal.hand_over()
+    assert sink.getvalue() == plain.getvalue()
+    assert sink.synced == 0
+    journal.gather(EntryKind.OPENING, opening(cash_micros=5))
+    journal.commit()
+    assert sink.synced == len(sink.getvalue()) > len(plain.getvalue()), "also what was gathered only"
+    journal.hand_over()
+    assert len(list(read_journal(sink.getvalue()))) == 5

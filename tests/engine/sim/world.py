@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from engine.catalog.catalog import Catalog
 from engine.catalog.market import FeeKind, FeeSpec, GroupKind, MarketSpec
+from engine.facts import request_facts
 from engine.ids import IdSource, order_identity
 from engine.records import (
     BOOK_UPDATE,
@@ -194,7 +195,7 @@ class Desk:
         row["direction"], row["outcome"], row["tif"] = direction, outcome, tif
         row["price_e4"], row["size_e6"], row["expire_ns"] = price_e4, size_e6, expire_ns
         if kind != RequestKind.CONVERT:
-            row["identity"] = np.frombuffer(order_identity(row), np.uint8)
+            row["identity"] = np.frombuffer(order_identity(request_facts(row)), np.uint8)
         return row
 
     def send(self, request: np.void) -> list[np.void]:
