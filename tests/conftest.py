@@ -69,8 +69,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the tests that need recorded data, so that their absence is never taken for success."""
     reports = [report for outcome in OUTCOMES for report in terminalreporter.stats.get(outcome, [])]
     needing = {report.nodeid for report in reports if "shared_data" in getattr(report, "keywords", {})}
+    left = sum("shared_data" in item.keywords for item in terminalreporter.stats.get("deselected", []))
     said = "run" if SHARED_DATA.is_dir() else "NOT run (../shared/data is absent)"
-    terminalreporter.write_line(f"{len(needing)} tests needing shared data: {said}", bold=True)
+    terminalreporter.write_line(
+        f"{len(needing)} tests needing shared data: {said}; {left} more are not selected here", bold=True
+    )
 
 
 @pytest.fixture(scope="session")

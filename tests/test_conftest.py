@@ -54,7 +54,7 @@ def test_absent_data_is_counted_aloud(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_present_data_is_used(tmp_path: Path) -> None:
     said = _run_sample(tmp_path, with_data=True, plain=False)
-    assert "2 tests needing shared data: run" in said
+    assert "2 tests needing shared data: run; 0 more are not selected here" in said
     assert "3 passed" in said
 
 

@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engine.errors import RecordingDamaged, RecordingFormat
+from engine.records import Trust
 from procs.check import BookDump, Check, CheckReport
 from procs.cli.exit_codes import EXIT_CODES, ExitCode
 from procs.cli.render_table import Column, paragraph, right, show, table
@@ -63,9 +64,20 @@ def run(args: argparse.Namespace) -> int:
         rate = f"{frames / took_s:,.0f} a second, kernels loaded on the way included"
         print(f"\n{frames:,} frames in {took_s:.2f} s: {rate}")
     for report in reports:
-        if report.damage is not None:
-            sys.stderr.write(f"pr3dict: {report.damage}\n")
+        if report.failed:
+            sys.stderr.write(f"pr3dict: {_complaint(report)}\n")
     return max(map(_exit_code, reports))
+
+
+def _complaint(report: CheckReport) -> str:
+    """What is wrong with a file that failed, in one line."""
+    if report.damage is not None:
+        return report.damage
+    if report.rejected:
+        return f"{report.path}: {report.rejected:,} frames cannot be read, the last for {report.last_error}"
+    return (
+        f"{report.path}: no rule explains {report.tob_mismatch:,} best prices that are not those of the book"
+    )
 
 
 def _exit_code(report: CheckReport) -> ExitCode:
@@ -85,8 +97,15 @@ def _check(files: Sequence[Path], books: dict[str, BookDump], *, quiet: bool) ->
             reports.append(CheckReport(str(path), kind, damage=str(error)))
             continue
         reports.append(_run_with_progress(check, quiet=quiet))
-        books.update(check.dump())
+        for name, book in check.dump().items():
+            if name not in books or _is_known(book):
+                books[name] = book
     return reports
+
+
+def _is_known(book: BookDump) -> bool:
+    """Whether a file has said what is in a book: one that only names it takes nothing from those before."""
+    return book["trust"] != Trust.UNSYNCED.name.lower() or bool(book["bids"] or book["asks"])
 
 
 def _run_with_progress(check: Check, *, quiet: bool) -> CheckReport:

@@ -47,9 +47,46 @@ def test_a_sound_file_ends_with_0_and_a_rejected_frame_with_1(
     assert (report["path"], report["frames"], report["rejected"]) == (str(good), 2, 0)
     bad = made.write(tmp_path / "bad.ndjson.zst", made.header(), _frames(rejected=True))
     assert cli.main(["check", str(good), str(bad)]) == 1
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert [line.split()[3] for line in out.splitlines() if " stream " in line] == ["0", "1"]
     assert "bad.ndjson.zst: rejected:" in out
+    [line] = err.splitlines()
+    assert line.startswith(f"pr3dict: {bad}: 1 frames cannot be read, the last for ")
+
+
+def test_a_best_price_that_nothing_explains_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book = {
+        "event_type": "book",
+        "asset_id": made.YES_TOKEN,
+        "market": "0xabc",
+        "bids": [{"price": "0.4", "size": "5"}],
+        "asks": [{"price": "0.6", "size": "5"}],
+        "timestamp": "1",
+        "hash": "",
+    }
+    declared = {
+        "event_type": "price_change",
+        "market": "0xabc",
+        "timestamp": "2",
+        "price_changes": [
+            {
+                "asset_id": made.YES_TOKEN,
+                "price": "0.1",
+                "size": "7",
+                "side": "BUY",
+                "hash": "",
+                "best_bid": "0.3",
+                "best_ask": "0.6",
+            }
+        ],
+    }
+    path = tmp_path / "differs.ndjson.zst"
+    made.write(path, made.header("polymarket"), [made.polymarket(book), made.polymarket(declared, 1)])
+    assert cli.main(["check", str(path)]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f"pr3dict: {path}: no rule explains 1 best prices that are not those of the book"
 
 
 def test_a_file_that_is_damaged_from_the_start_costs_only_itself(
@@ -113,6 +150,27 @@ def test_the_dump_has_the_books_of_every_file(
             "bids": [["0.45", "1.5"], ["0.4", "5"]],
             "asks": [["0.5", "2"]],
         }
+    }
+
+
+def test_a_file_that_only_names_a_book_takes_nothing_from_those_before(
+    good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trade = {"type": "trade", "sid": 1, "seq": 1, "msg": {"market_ticker": made.TICKER}}
+    told = made.kalshi(made.ticker("0.45", "0.50"))
+    named = made.write(tmp_path / "named.ndjson.zst", made.header(), [told, made.kalshi(trade, 1)])
+    out = tmp_path / "dump.json"
+    books = []
+    for files in ([good, named], [named, good]):
+        cli.main(["check", *map(str, files), "--dump", str(out)])
+        books.append(json.loads(out.read_bytes()))
+    assert books[0] == books[1]
+    assert books[0][f"kalshi:{made.TICKER}"]["trust"] == "live"
+    cli.main(["check", str(named), "--dump", str(out)])
+    assert json.loads(out.read_bytes())[f"kalshi:{made.TICKER}"] == {
+        "trust": "unsynced",
+        "bids": [],
+        "asks": [],
     }
 
 
