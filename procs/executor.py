@@ -18,6 +18,7 @@ compares every account.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from engine.execution.executor import Executor
 from engine.execution.outputs import restart_event
 from engine.execution.plan import PlanResult
 from engine.execution.restart import Restart
+from engine.ledger.journal import JournalBroken
 from engine.reasons import Reason
 from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
 from procs.agent import NEVER_NS
@@ -168,7 +170,8 @@ class ExecutorAgent:
         try:
             self.executor.on_plan(head, legs, now_ns)
         except BaseException:
-            self.desk.hand_over()
+            with suppress(JournalBroken):  # what broke it is raised
+                self.desk.hand_over()
             raise
 
     def _advance(self, restart: Restart, now_ns: int) -> int:

@@ -83,6 +83,8 @@ class OwnTakes:
             if not ours:
                 continue
             shown = int(row[count])
+            if not 0 <= shown <= TOP_LEVELS:
+                continue  # garbage: nobody takes levels from it
             asked = row[prices][:shown].tolist()
             seen = dict(zip(asked, row[sizes][:shown].tolist(), strict=True))
             self._follow(levels, side, ours, seen, asked[-1] if shown == TOP_LEVELS else None)

@@ -108,6 +108,8 @@ def on_grid(row: np.void, yes_e4: int) -> bool:
 def _grid_price_e4(known: MarketFacts, yes_e4: int, *, down: bool) -> int:
     found: list[int] = []
     starts, ends, sizes = map(_RANGES.unpack, (known.range_start_e4, known.range_end_e4, known.range_step_e4))
+    if not 0 <= known.n_ranges <= len(starts):
+        return NO_PRICE
     for start, end, step in zip(starts[: known.n_ranges], ends, sizes, strict=False):
         steps = (yes_e4 - start) // step if down else -((start - yes_e4) // step)
         nearest = start + min(max(steps, 0), (end - start) // step) * step
@@ -120,11 +122,6 @@ def _grid_price_e4(known: MarketFacts, yes_e4: int, *, down: bool) -> int:
     if not found:
         return NO_PRICE
     return max(found) if down else min(found)
-
-
-def order_lot_e6(row: np.void, direction: int, tif: int, price_e4: int) -> int:
-    """Smallest step of size at ``price_e4``: the market's lot, and whole cents where the venue asks."""
-    return lot_at_e6(market_facts(row), direction, tif, price_e4)
 
 
 def round_size_e6(row: np.void, direction: int, tif: int, price_e4: int, size_e6: int) -> int:
@@ -143,7 +140,7 @@ def size_within_e6(known: MarketFacts, direction: int, tif: int, price_e4: int, 
 
 
 def lot_at_e6(known: MarketFacts, direction: int, tif: int, price_e4: int) -> int:
-    """``order_lot_e6`` of a market that has been read."""
+    """Smallest step of size at ``price_e4``: the market's lot, and whole cents where the venue asks."""
     if direction == _BUY and tif in RULES[known.venue].whole_cent_buys:
         return lcm(known.lot_e6, _CENT_SIZE_E6 * (PRICE_ONE_E4 // gcd(price_e4, PRICE_ONE_E4)))
     return known.lot_e6

@@ -199,7 +199,10 @@ class Sender:
         return reason
 
     def _worst_cash_micros(self, order: TrackedOrder) -> int:
+        """FEE_UNKNOWN also for a market that there is not, which the kernel would not see."""
         asked = order.asked
+        if not 0 <= asked.slot < len(self._catalog.rows):
+            return FEE_UNKNOWN
         is_sale = asked.direction == _SELL
         return self._worst(self._catalog.rows, asked.slot, asked.price_e4, asked.size_e6, is_sale)
 

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from engine.execution.semantics import takes_bids, yes_price_e4
-from engine.records import NO_PRICE, Direction
+from engine.records import NO_PRICE, TOP_LEVELS, Direction
 
 
 def meeting_levels(row: np.void, direction: int, outcome: int) -> Iterator[tuple[int, int]]:
-    """(price, size) of the levels an order would take, best first; at most TOP_LEVELS of them."""
+    """(price, size) of the levels an order would take, best first; at most TOP_LEVELS of them.
+
+    None where their number is garbage.
+    """
     side = "bid" if takes_bids(direction, outcome) else "ask"
     shown = int(row[f"n_{side}s"])
+    if not 0 <= shown <= TOP_LEVELS:
+        return
     sizes = row[f"{side}_size_e6"][:shown].tolist()
     for price, size in zip(row[f"{side}_e4"][:shown].tolist(), sizes, strict=True):
         yield yes_price_e4(price, outcome), size

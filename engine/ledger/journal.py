@@ -26,7 +26,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from engine.errors import JournalDamaged
+from engine.errors import JournalDamaged, Pr3dictError
 from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG, VENUE_REPORT
 
 JOURNAL_VERSION: Final = 1
@@ -124,6 +124,10 @@ class JournalRead:
     torn_bytes: int = 0
 
 
+class JournalBroken(Pr3dictError):
+    """A journal whose sink has failed takes nothing any more."""
+
+
 class Journal:
     """Writer. One per engine; the only writer of its file.
 
@@ -137,6 +141,7 @@ class Journal:
         self.next_sequence = next_sequence
         self.uncommitted = 0  # entries written that may not be durable yet
         self._gathered: list[bytes] = []
+        self._is_broken = False
 
     def append(self, kind: int, record: np.void) -> None:
         """Write one entry and make it durable before returning."""
@@ -159,9 +164,16 @@ class Journal:
         self.uncommitted += 1
 
     def hand_over(self) -> None:
-        """Hand the sink what was gathered, in one piece."""
+        """Hand the sink what was gathered, in one piece.
+
+        JournalBroken once the sink has failed: how much of it is there nobody knows, so nothing may follow.
+        """
+        if self._is_broken:
+            raise JournalBroken("journal: entries could not be written, and none may follow them")
         if self._gathered:
+            self._is_broken = True
             self._sink.write(b"".join(self._gathered))
+            self._is_broken = False
             self._gathered.clear()
 
     def commit(self) -> None:

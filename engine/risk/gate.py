@@ -43,7 +43,7 @@ _LIVE: Final = int(Trust.LIVE)
 _OPEN: Final = int(MarketState.OPEN)
 _TRADABLE: Final = int(MarketFlag.IN_USE | MarketFlag.OPEN)
 
-_ALONE: Final = -1  # of no group
+ALONE: Final = -INT64_MAX - 1  # of no group: no sum of exposures is that, also not one that is wrong
 
 # kernels see plain integers
 _HALTED, _PAUSED = int(Reason.HALTED), int(Reason.PAUSED)
@@ -259,14 +259,14 @@ def admit(
 ) -> int:
     """Check the order in ``requests[0]``, and reserve it when it may leave; answers as ``check``.
 
-    Rows by slot, and one of limits and of state. ``group_micros``: exposure of the market's group;
-    below zero it is alone.
+    Rows by slot, and one of limits and of state; slot, venue and outcome must be there: nobody looks here.
+    ``group_micros``: exposure of the market's group, or ALONE; below zero it cannot be known.
     """
     request = requests[0]
     slot = int(request["slot"])
     row = held[slot]
     event = group_micros
-    if event < 0:
+    if event == ALONE:
         event = min(row["cost_micros"], INT64_MAX - row["reserved_micros"]) + row["reserved_micros"]
     code = check(
         limits[0], state[0], markets[slot], row, books[slot], request, epoch, worst_micros, event, now_ns
@@ -306,14 +306,8 @@ class Gate:
         self._group_micros: dict[int, int] = {}
         self._asked: Rows = np.zeros(1, ORDER_REQUEST)
         self._asked_bytes = self._asked.view(np.uint8).data
-        self._arrays = (
-            one_row(limits),
-            one_row(self.state),
-            market_rows,
-            self.markets,
-            book_rows,
-            self._asked,
-        )
+        ones = one_row(limits), one_row(self.state)
+        self._arrays = (*ones, market_rows, self.markets, book_rows, self._asked)
         self._state = self._arrays[1]
         self._groups, self._bursts = market_rows["group"], limits["orders_burst"]
         self._admit = direct(admit, *self._arrays, 0, 0, 0, 0)
@@ -325,16 +319,21 @@ class Gate:
         """Answer for one ORDER_REQUEST; on ``Reason.NONE`` its worst case is reserved under its order id."""
         asked = request_facts(request)
         slot = asked.slot
-        if not 0 <= slot < len(self._market_rows) or not 0 < asked.venue < VENUES:
+        if not self._is_there(asked):
             return self._denied(Reason.HALTED if self.halted else Reason.UNKNOWN_MARKET)
         group = int(self._groups[slot])
-        micros = _ALONE if group == NO_GROUP else self._group_micros.get(group, 0)
+        micros = ALONE if group == NO_GROUP else self._group_micros.get(group, 0)
         self._asked_bytes[:] = request.tobytes()
         code = self._admit(*self._arrays, epoch, worst_cash_micros, micros, now_ns)
         if code:
             return self._denied(Reason(code))
         self._open_order(asked, group, max(worst_cash_micros, 0))
         return Reason.NONE
+
+    def _is_there(self, asked: RequestFacts) -> bool:
+        """Whether there are rows of what an order names: kernels do not look."""
+        is_market = 0 <= asked.slot < len(self._market_rows) and 0 < asked.venue < VENUES
+        return is_market and 0 <= asked.outcome < len(Outcome)
 
     def orders_at_once(self, venue: int) -> int:
         """Most orders that a venue's rate ever lets leave together."""
@@ -345,8 +344,11 @@ class Gate:
         return int(rate_ready_ns(self.limits, self.state, venue, orders, now_ns))
 
     def restore(self, request: np.void, worst_cash_micros: int) -> None:
-        """Reserve for an order of an earlier run that may still fill. It is not asked for: it has left."""
+        """Reserve for an order of an earlier run, which has left; ValueError for one of nothing."""
         asked, cash = request_facts(request), max(worst_cash_micros, 0)
+        if not self._is_there(asked):
+            named = f"venue {asked.venue}, slot {asked.slot}, outcome {asked.outcome}"
+            raise ValueError(f"order {asked.order_id}: nothing is at {named}")
         buys = asked.direction == _BUY
         where = asked.order_id, asked.venue, asked.slot, asked.outcome
         reserve(self._state, self.markets, *where, buys, asked.size_e6, cash)

@@ -12,14 +12,15 @@ from engine.execution.semantics import (
     RULES,
     effective_expiry_ns,
     is_whole_cents,
+    lot_at_e6,
     on_grid,
-    order_lot_e6,
     round_price_e4,
     round_size_e6,
     stated_expiry_ns,
     takes_bids,
     yes_price_e4,
 )
+from engine.facts import market_facts
 from engine.records import NO_PRICE, Direction, Outcome, TimeInForce, Venue
 from tests.engine.sim.world import KALSHI, ONE, POLY, S, catalog_of
 
@@ -90,9 +91,13 @@ def test_on_grid_is_the_specs_grid(price: int) -> None:
 def test_whole_cents_make_lots_of_their_own(price: int, lot: int) -> None:
     fine = row(replace(POLY, price_ranges=((0, 10_000, 5),)))
     for tif in (FAK, FOK):
-        assert order_lot_e6(fine, BUY, tif, price) == lot
-    assert order_lot_e6(fine, SELL, FAK, price) == order_lot_e6(fine, BUY, GTC, price) == 10_000
-    assert order_lot_e6(row(KALSHI), BUY, FAK, price) == 10_000
+        assert lot_at_e6(market_facts(fine), BUY, tif, price) == lot
+    assert (
+        lot_at_e6(market_facts(fine), SELL, FAK, price)
+        == lot_at_e6(market_facts(fine), BUY, GTC, price)
+        == 10_000
+    )
+    assert lot_at_e6(market_facts(row(KALSHI)), BUY, FAK, price) == 10_000
     assert is_whole_cents(lot, price)
     smaller = [n * 10_000 for n in range(1, lot // 10_000)]
     assert not any(is_whole_cents(size, price) for size in smaller)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.execution.visible import covering_price_e4, depth_within_e6, is_within, meeting_levels
-from engine.records import BOOK_ROW, NO_PRICE, Direction, Outcome
+from engine.records import BOOK_ROW, NO_PRICE, TOP_LEVELS, Direction, Outcome
 from tests.engine.sim.world import ONE
 
 BUY, SELL, YES, NO = Direction.BUY, Direction.SELL, Outcome.YES, Outcome.NO
@@ -24,6 +24,13 @@ def test_levels_are_in_the_terms_of_the_order(row: np.void) -> None:
     assert list(meeting_levels(row, SELL, YES)) == [(4800, 3 * ONE), (4700, 5 * ONE)]
     assert list(meeting_levels(row, BUY, NO)) == [(5200, 3 * ONE), (5300, 5 * ONE)]
     assert list(meeting_levels(row, SELL, NO)) == [(5000, 2 * ONE), (4800, 4 * ONE)]
+
+
+@pytest.mark.parametrize("count", [-1, -15, TOP_LEVELS + 1, 100])
+def test_a_number_of_levels_that_is_garbage_shows_none(row: np.void, count: int) -> None:
+    row["n_asks"] = count
+    assert list(meeting_levels(row, BUY, YES)) == []
+    assert list(meeting_levels(row, SELL, YES)) == [(4800, 3 * ONE), (4700, 5 * ONE)]
 
 
 def test_depth_counts_levels_at_the_limit_or_better(row: np.void) -> None:

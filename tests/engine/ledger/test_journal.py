@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import zlib
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from engine.ledger.journal import (
     PAYLOAD_BYTES_MAX,
     EntryKind,
     Journal,
+    JournalBroken,
     JournalRead,
     encode,
     read_journal,
@@ -232,3 +234,33 @@ def test_what_is_gathered_comes_with_the_next_that_is_written_and_is_the_same_jo
     assert sink.synced == len(sink.getvalue()) > len(plain.getvalue()), "also what was gathered only"
     journal.hand_over()
     assert len(list(read_journal(sink.getvalue()))) == 5
+
+
+class FullSink(io.BytesIO):
+    """Takes what it is given, and fails all the same the first time."""
+
+    failures = 1
+
+    def write(self, data: Any, /) -> int:
+        """Keep it."""
+        written = super().write(data)
+        if self.failures:
+            self.failures -= 1
+            raise OSError("no room behind it")
+        return written
+
+
+def test_nothing_follows_entries_that_could_not_be_written() -> None:
+    """They may be there, and then a second time would be damage; or not, and then what follows is a hole."""
+    sink = FullSink()
+    journal = Journal(sink, lambda: None)
+    with pytest.raises(OSError, match="no room"):
+        journal.write(EntryKind.OPENING, opening(cash_micros=1))
+    whole = sink.getvalue()
+    for attempt in (journal.hand_over, journal.commit):
+        with pytest.raises(JournalBroken):
+            attempt()
+    with pytest.raises(JournalBroken):
+        journal.append(EntryKind.OPENING, opening(cash_micros=2))
+    assert sink.getvalue() == whole
+    assert [int(entry.record["cash_micros"]) for entry in read_journal(whole)] == [1]

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from engine.risk.gate import admit
+from engine.reasons import Reason
+from engine.records import Direction, Venue
+from engine.risk.gate import ALONE, admit
 from engine.risk.reservations import one_row
 from tests.engine.risk.test_gate import DOLLAR, EPOCH, NOW, Desk
 from tests.plain_twin import PlainTwin
@@ -23,7 +25,7 @@ def test_an_admitted_order_is_reserved_the_same_in_plain_python(plain_twin: Plai
                 chance.randrange(3), price_e4=100 * chance.randrange(1, 99), direction=number % 7 == 0
             ),
             chance.randrange(-5, 40 * DOLLAR),
-            chance.choice((-1, 0, 850 * DOLLAR, 899 * DOLLAR)),
+            chance.choice((ALONE, -1, 0, 850 * DOLLAR, 899 * DOLLAR)),
         )
         for number in range(60)
     ]
@@ -37,3 +39,31 @@ def test_an_admitted_order_is_reserved_the_same_in_plain_python(plain_twin: Plai
     assert len(set(answers[0])) > 2
     assert gates[0].state.tobytes() == gates[1].state.tobytes()
     assert gates[0].markets.tobytes() == gates[1].markets.tobytes()
+
+
+def test_a_group_whose_exposure_cannot_be_known_buys_nothing() -> None:
+    """A cost that was booked in another group than it is taken out of leaves a sum below zero."""
+    desk = Desk()
+    desk.gate.set_position(desk.refs[2].slot, 0, 0, 100 * DOLLAR)  # of no group when it was bought
+    desk.catalog.rows[desk.refs[2].slot]["group"] = desk.catalog.rows[desk.refs[0].slot]["group"]
+    desk.gate.set_position(desk.refs[2].slot, 0, 0, 0)
+    assert desk.gate.check(desk.order(0), EPOCH, 50 * DOLLAR, NOW) is Reason.EVENT_EXPOSURE_LIMIT
+    assert desk.gate.state["open_orders"] == 0
+
+
+@pytest.mark.parametrize("wrong", [{"outcome": 2}, {"outcome": 255}, {"slot": 4}, {"slot": -1}, {"venue": 0}])
+@pytest.mark.parametrize("direction", list(Direction))
+def test_what_is_not_there_is_denied_and_nothing_written(wrong: dict[str, int], direction: Direction) -> None:
+    desk = Desk()
+    before = desk.gate.markets.tobytes(), desk.gate.state.tobytes()
+    order = desk.order(direction=direction, **wrong)
+    assert desk.gate.check(order, EPOCH, 50 * DOLLAR, NOW) is Reason.UNKNOWN_MARKET
+    with pytest.raises(ValueError, match=r"nothing is at venue \d, slot -?\d, outcome \d"):
+        desk.gate.restore(order, 50 * DOLLAR)
+    assert (desk.gate.markets.tobytes(), desk.gate.state.tobytes()) == before
+
+
+def test_an_order_of_an_earlier_run_is_reserved_at_its_venue() -> None:
+    desk = Desk()
+    desk.gate.restore(desk.order(), 50 * DOLLAR)
+    assert desk.gate.state["reserved_micros"][Venue.POLYMARKET] == 50 * DOLLAR

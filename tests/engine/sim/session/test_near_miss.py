@@ -31,7 +31,7 @@ def worth(scenario: Scenario) -> tuple[int, int]:
     ("name", "contracts"),
     [
         ("miss-fees", 0),
-        ("miss-depth", 0.5),
+        ("miss-depth", 0),
         ("miss-minimum-size", 2),
         ("miss-stale", 100),
         ("miss-unapproved", 100),
@@ -41,7 +41,7 @@ def worth(scenario: Scenario) -> tuple[int, int]:
         ("miss-untrusted", 100),
     ],
 )
-def test_each_fails_for_its_reason_only(name: str, contracts: float) -> None:
+def test_each_fails_for_its_reason_only(name: str, contracts: int) -> None:
     size, profit = worth(MISSES[name])
     assert len(MISSES[name].expected.reasons) <= 1, (
         "a planting that may fail for another reason proves nothing"
