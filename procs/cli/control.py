@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 
-from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
+from procs.cli.engine_arguments import EngineDirs, add_engine_arguments, engine_dirs
 from procs.cli.exit_codes import ExitCode
 from procs.cli.until_told import until_told
 from procs.control import ControlServer
@@ -24,11 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; say on stdout, as one JSON line, where."""
     dirs = engine_dirs(args)
-    server = ControlServer(make_private(dirs.run_dir), dirs.state_dir, args.epoch)
-    try:
+    with until_told() as is_told, closing(_server(dirs, args.epoch)) as server:
         names = {"control": CONTROL_SOCKET, "events": EVENTS_SOCKET}
-        where = json.dumps({what: str(dirs.run_dir / name) for what, name in names.items()})
-        until_told(lambda: print(where, flush=True), lambda: server.poll(POLL_MS))
-    finally:
-        server.close()
+        print(json.dumps({what: str(dirs.run_dir / name) for what, name in names.items()}), flush=True)
+        while not is_told():
+            server.poll(POLL_MS)
     return ExitCode.OK
+
+
+def _server(dirs: EngineDirs, epoch: int) -> ControlServer:
+    return ControlServer(make_private(dirs.run_dir), dirs.state_dir, epoch)

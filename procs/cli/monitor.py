@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
 from procs.cli.exit_codes import ExitCode
@@ -23,10 +24,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve; say on stdout, as one JSON line, where."""
     dirs = engine_dirs(args)
     port = dirs.config.monitor.port if args.port is None else args.port
-    monitor = Monitor(dirs.run_dir, dirs.state_dir, port)
-    try:
-        where = json.dumps({"metrics": f"http://{HOST}:{monitor.port}{PATH}"})
-        until_told(lambda: print(where, flush=True), lambda: monitor.poll(WAIT_S))
-    finally:
-        monitor.close()
+    with until_told() as is_told, closing(Monitor(dirs.run_dir, dirs.state_dir, port)) as monitor:
+        print(json.dumps({"metrics": f"http://{HOST}:{monitor.port}{PATH}"}), flush=True)
+        while not is_told():
+            monitor.poll(WAIT_S)
     return ExitCode.OK

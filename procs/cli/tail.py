@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import closing
 
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
 from procs.cli.exit_codes import ExitCode
@@ -20,11 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each event as one JSON line; ``lost`` is how many never came, so far."""
-    stream = EventStream(engine_dirs(args).run_dir)
-    try:
-        until_told(lambda: None, lambda: _print_next(stream))
-    finally:
-        stream.close()
+    with until_told() as is_told, closing(EventStream(engine_dirs(args).run_dir)) as stream:
+        while not is_told():
+            _print_next(stream)
     return ExitCode.OK
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
-def until_told(ready: Callable[[], object], step: Callable[[], object]) -> None:
-    """Say that we are ready, then call ``step`` until SIGTERM or SIGINT has come.
+@contextmanager
+def until_told() -> Iterator[Callable[[], bool]]:
+    """Hand out what says whether SIGTERM or SIGINT has come; the handlers that were there are put back.
 
-    Whoever has heard that we are ready may signal. The handlers that were there are put back.
+    Entered before anybody can see that we serve: whoever does may signal.
     """
     told: list[int] = []
 
@@ -19,9 +21,7 @@ def until_told(ready: Callable[[], object], step: Callable[[], object]) -> None:
 
     before = {number: signal.signal(number, tell) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        ready()
-        while not told:
-            step()
+        yield lambda: bool(told)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
