@@ -250,6 +250,7 @@ def test_a_resume_lifts_the_halt_and_leaves_the_stop() -> None:
         (0, 2, 2, NOW),  # what has gathered may leave
         (0, 2, 3, INT64_MAX),
         (10, 0, 3, INT64_MAX),
+        (10, 1, 2, NOW + NS_PER_S // 10),
         (10, 2, 2, NOW),
         (10, 2, 3, NOW + NS_PER_S // 10),
         (10, 2, 5, NOW + 3 * NS_PER_S // 10),
