@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from shm.atomics import address_of, load_acquire, load_relaxed, pause
+from shm.atomics import address_of, load_relaxed, pause
 from shm.cells import CELL_SHIFT_AT, CELLS_AT, SUMS_AT
 from shm.gating import CAPACITY_AT, FENCED, HEAD_AT, POSITION_AT, STATE_AT
 from shm.jit import kernel
@@ -28,15 +28,16 @@ _ROW_BYTES: Final = _COLUMNS * WORD_BYTES
 def is_waiting(ring: int, place: int, shared: int) -> bool:
     """Whether a poll of the reader at ``place`` would bring something, or say that it was fenced.
 
-    A checked ring is asked for its head, because the sequence of a garbled cell may be anything.
+    A checked ring is asked for its head, because the sequence of a garbled cell may be anything. Relaxed
+    loads do: what there is to read the poll acquires.
     """
     if load_relaxed(shared + STATE_AT) == FENCED:
         return True
     position = load_relaxed(place + POSITION_AT)
     if load_relaxed(ring + SUMS_AT) != 0:
-        return load_acquire(ring + HEAD_AT) > position
+        return load_relaxed(ring + HEAD_AT) > position
     mask, shift = load_relaxed(ring + CAPACITY_AT) - 1, load_relaxed(ring + CELL_SHIFT_AT)
-    return load_acquire(ring + CELLS_AT + ((position & mask) << shift)) >= 2 * position + 2
+    return load_relaxed(ring + CELLS_AT + ((position & mask) << shift)) >= 2 * position + 2
 
 
 @kernel
