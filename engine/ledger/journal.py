@@ -177,11 +177,16 @@ class Journal:
             self._gathered.clear()
 
     def commit(self) -> None:
-        """Make everything written so far durable; nothing to do when it is."""
+        """Make everything written so far durable; nothing to do when it is.
+
+        JournalBroken once that has failed: a second ``sync`` may succeed for bytes the first one has lost.
+        """
         if self.uncommitted:
             self.hand_over()
+            self._is_broken = True
             self._sink.flush()
             self._sync()
+            self._is_broken = False
             self.uncommitted = 0
 
 

@@ -264,3 +264,21 @@ def test_nothing_follows_entries_that_could_not_be_written() -> None:
         journal.append(EntryKind.OPENING, opening(cash_micros=2))
     assert sink.getvalue() == whole
     assert [int(entry.record["cash_micros"]) for entry in read_journal(whole)] == [1]
+
+
+def test_what_could_not_be_made_durable_is_never_taken_for_durable() -> None:
+    """The operating system may answer a second sync well, for bytes that it has given up after the first."""
+    sink, answers = Sink(), [OSError("lost")]
+
+    def sync() -> None:
+        if answers:
+            raise answers.pop()
+        sink.sync()
+
+    journal = Journal(sink, sync)
+    with pytest.raises(OSError, match="lost"):
+        journal.append(EntryKind.OPENING, opening(cash_micros=1))
+    for _ in range(2):
+        with pytest.raises(JournalBroken):
+            journal.commit()
+    assert (sink.synced, journal.uncommitted) == (0, 1)
