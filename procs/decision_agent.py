@@ -1,4 +1,4 @@
-"""Decision log stage: every stage's decisions into one log, in the order the pipeline made them."""
+"""Decision log stage: the decisions of all stages into one log, those of each in the order it made them."""
 
 from __future__ import annotations
 

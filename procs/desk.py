@@ -31,30 +31,23 @@ from procs.wires import Wires
 from shm.ring import Records
 
 # Members by names of their own: to find one in its enum takes as long as to read a field of a record.
-_BOOT, _EVENT, _INTENT, _MARKET = EntryKind.BOOT, EntryKind.EVENT, EntryKind.INTENT, EntryKind.MARKET
-_OPENING, _PLAN, _PLAN_LEG, _REPORT = EntryKind.OPENING, EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.REPORT
-_RISK, _SENT = EntryKind.RISK, EntryKind.SENT
-_JOURNAL_FULL, _SETTLEMENT_DIFFERS = Reason.JOURNAL_FULL, Reason.SETTLEMENT_DIFFERS
-_CONVERTED, _FAILED, _FILLED, _SETTLED = (
-    ReportKind.CONVERTED,
-    ReportKind.FAILED,
-    ReportKind.FILLED,
-    ReportKind.SETTLED,
-)
+_MARKET, _REPORT = EntryKind.MARKET, EntryKind.REPORT
 
 MARK_EVERY_NS: Final = NS_PER_S
 _SEEN_LATER: Final = frozenset(
     {
-        _MARKET,
-        _PLAN,
-        _PLAN_LEG,
-        _INTENT,
-        _SENT,
-        _EVENT,
+        EntryKind.MARKET,
+        EntryKind.PLAN,
+        EntryKind.PLAN_LEG,
+        EntryKind.INTENT,
+        EntryKind.SENT,
+        EntryKind.EVENT,
     }
 )
 _POSITION: Final = packing_of(POSITION_ROW)
-_MOVES_CASH: Final = frozenset({_FILLED, _FAILED, _CONVERTED, _SETTLED})
+_MOVES_CASH: Final = frozenset(
+    {ReportKind.FILLED, ReportKind.FAILED, ReportKind.CONVERTED, ReportKind.SETTLED}
+)
 
 
 class FreshGate:
@@ -150,7 +143,7 @@ class Desk:
         """Journal the start of an executor and take over its past; with none, open with ``cash_micros``."""
         record: np.void = np.zeros(1, BOOT)[0]
         record["boot_epoch"], record["at_ns"] = boot_epoch, now_ns
-        self.journal.append(_BOOT, record)
+        self.journal.append(EntryKind.BOOT, record)
         if past.ledger.accounts:
             self._take_over(past)
         else:
@@ -184,7 +177,7 @@ class Desk:
         for key in self.ledger.disputes():
             line = self._show_dispute(key)
             if key in past.unheard:
-                self.halt(_SETTLEMENT_DIFFERS, line)
+                self.halt(Reason.SETTLEMENT_DIFFERS, line)
 
     def halt(self, reason: Reason, line: str) -> None:
         """Send nothing any more, for what was found here."""
@@ -197,7 +190,7 @@ class Desk:
         for venue, cash in cash_micros.items():
             record: np.void = np.zeros(1, OPENING)[0]
             record["venue"], record["cash_micros"], record["at_ns"] = venue, cash, now_ns
-            self.journal.append(_OPENING, record)
+            self.journal.append(EntryKind.OPENING, record)
             self.ledger.open_account(int(venue), cash)
             self._tell_account(int(venue))
         self._day = now_ns // NS_PER_DAY
@@ -237,7 +230,7 @@ class Desk:
             self._keep_risk()
         self.journal.commit()
         if self._is_full() and not self.gate.halted:
-            self.gate.halt(_JOURNAL_FULL)
+            self.gate.halt(Reason.JOURNAL_FULL)
 
     def _keep_risk(self) -> None:
         """Journal halt, stop and what the limits count from, when they changed; durable at once."""
@@ -249,7 +242,7 @@ class Desk:
         for name, value in words._asdict().items():
             record[name] = value
         self._kept = words
-        self.append(_RISK, record)
+        self.append(EntryKind.RISK, record)
         self.commit()
 
     def on_event(self, event: np.void) -> None:
@@ -274,7 +267,7 @@ class Desk:
         self._stale = True
         if position.dispute is not None and not knew_it:
             line = self._show_dispute((venue, slot, int(report["generation"])))
-            self.halt(_SETTLEMENT_DIFFERS, line)
+            self.halt(Reason.SETTLEMENT_DIFFERS, line)
 
     def _show_dispute(self, key: Key) -> str:
         """Put a settlement in dispute where everybody sees it; the line that says what it is."""

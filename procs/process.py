@@ -66,7 +66,7 @@ from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Idler, Policy
 
 BEAT_EVERY_NS: Final = 100_000_000
 LOOK_EVERY_NS: Final = 1_000_000_000
-LOG_AT_ONCE: Final = 4  # of some 30 us each: no message on the way to an order waits longer for the log
+LOG_AT_ONCE: Final = 4  # of some 80 us each on a slow core: so long a message on its way waits for the log
 STEPS_MAX: Final = 64  # of a replay between two looks at the sockets
 
 
