@@ -39,7 +39,7 @@ KILLS: Final = 12
 KILLS_LONG: Final = 1_000
 RUNS_MAX: Final = 100
 ONE_IN: Final = 6  # times with work to do
-DELAY_NS_MAX: Final = 600_000
+DELAY_NS_MAX: Final = 300_000  # work takes about as long
 
 _TIME: Final = struct.Struct("<q")
 _STATE: Final = struct.Struct("<qqq")  # work, next_due_ns, is_ready
@@ -200,14 +200,17 @@ def assert_equal(engine: InlineEngine, path: Path, accepted: list[int]) -> None:
 
 
 def kill(session: Session, folder: Path, kills_min: int) -> int:
-    """Runs with kills until there were enough of them; how many were in the middle of work."""
+    """Runs with kills until there were enough, one of them in the middle of work at least; how many were.
+
+    Which moment of its work a kill meets is the machine's affair.
+    """
     kills = mid_work = 0
     for seed in range(RUNS_MAX):
         run = run_with_kills(session, folder / f"journal-{seed}", seed)
         kills, mid_work = kills + run.kills, mid_work + run.mid_work
-        if kills >= kills_min:
+        if kills >= kills_min and mid_work:
             return mid_work
-    raise AssertionError(f"{kills} kills in {RUNS_MAX} runs")
+    raise AssertionError(f"{kills} kills in {RUNS_MAX} runs, {mid_work} in the middle of work")
 
 
 @pytest.fixture(scope="module")
