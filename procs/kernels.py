@@ -78,7 +78,9 @@ _DIRECTORY_PREFIX: Final = "kernels-"
 STAMP: Final = "warm.json"
 _LOCK: Final = "lock"
 
-_DEFINES_KERNEL: Final = re.compile(r"^[ \t]*@(?:\w+\.)*(?:kernel|n?jit|intrinsic|overload)\b", re.MULTILINE)
+_DEFINES_KERNEL: Final = re.compile(
+    r"^[ \t]*@(?:\w+\.)*(?:kernel|inlined|n?jit|intrinsic|overload)\b", re.MULTILINE
+)
 _KERNEL: Final = re.compile(r"^@kernel\b.*\n(?:@.*\n)*def[ \t]+(\w+)", re.MULTILINE)
 _NAME: Final = r"(?:engine|shm|procs|bench)(?:\.\w+)*"
 _FROM_IMPORT: Final = re.compile(

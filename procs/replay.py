@@ -19,6 +19,7 @@ from engine.book.store import BookStore
 from engine.catalog.market import MarketSpec
 from engine.records import Outcome, Side, Trust, Venue
 from engine.venues.codec import MarketDataCodec
+from engine.venues.counts import Count
 from engine.venues.kalshi.codec import KalshiCodec
 from engine.venues.polymarket.codec import PolymarketCodec
 from engine.venues.symbols import SymbolTable
@@ -103,6 +104,11 @@ class Replay:
         for slot, book in enumerate(self.books):
             self.store.open_market(slot, 0, book.venue, book.ranges, mirrored)
             self._register(slot, book, mirrored)
+
+    @property
+    def rejected(self) -> int:
+        """Frames that a codec could not read."""
+        return sum(int(codec.counts[Count.REJECTED]) for codec in self.codecs.values())
 
     def _codec(self, venue: Venue) -> MarketDataCodec:
         """The venue's codec, made for its first frame: each has some ten MiB of memory to clear."""

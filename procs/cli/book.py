@@ -19,8 +19,9 @@ from engine.records import Trust
 from engine.units import NS_PER_S, units_to_decimal
 from procs.cli.arguments import positive
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
-from procs.cli.exit_codes import ExitCode
+from procs.cli.exit_codes import ExitCode, tell
 from procs.cli.render_table import right, show, table
+from procs.cli.render_values import unreadable
 from procs.importers import Source, open_source
 from procs.live_view import LiveMarket, LiveView
 from procs.recording import RECV_NS_MAX, VENUE_NAMES
@@ -71,13 +72,14 @@ def run(args: argparse.Namespace) -> int:
     until_ns = RECV_NS_MAX if args.at is None else moment_ns(args.at, source.header.start_ns)
     replay = Replay(source.header.markets)
     damage = _feed(replay, source, until_ns)
-    if damage is not None:
-        sys.stderr.write(f"pr3dict: {damage}\n")
+    wrong = [] if damage is None else [str(damage)]
+    if replay.rejected:
+        wrong.append(f"{args.file}: {unreadable(replay.rejected)}")
     slot = find_book(replay, args.market, args.file)
     levels = replay.levels(slot)
     trust = replay.trust(slot).name.lower()
     _show(args, ShownBook(replay.books[slot].name, replay.clock_ns, trust, *levels))
-    return ExitCode.OK if damage is None else ExitCode.FAILURE
+    return tell(wrong)
 
 
 def _run_live(args: argparse.Namespace) -> int:

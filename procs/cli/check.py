@@ -19,6 +19,7 @@ from engine.records import Trust
 from procs.check import BookDump, Check, CheckReport
 from procs.cli.exit_codes import EXIT_CODES, ExitCode
 from procs.cli.render_table import Column, paragraph, right, show, table
+from procs.cli.render_values import unreadable
 from procs.whole_file import refuse_overwriting, whole_file
 
 UNREADABLE: Final = "unreadable"  # kind of a file that is damaged from the start
@@ -74,7 +75,7 @@ def _complaint(report: CheckReport) -> str:
     if report.damage is not None:
         return report.damage
     if report.rejected:
-        return f"{report.path}: {report.rejected:,} frames cannot be read, the last for {report.last_error}"
+        return f"{report.path}: {unreadable(report.rejected)}, the last for {report.last_error}"
     return (
         f"{report.path}: no rule explains {report.tob_mismatch:,} best prices that are not those of the book"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from enum import IntEnum, unique
 from typing import Final
 
@@ -59,6 +61,13 @@ EXIT_CODES: Final[dict[type[BaseException], ExitCode]] = {
     OSError: ExitCode.FAILURE,
     TimeoutError: ExitCode.TIMEOUT,
 }
+
+
+def tell(found: Sequence[str]) -> ExitCode:
+    """One line on stderr for each fault; the exit code they amount to."""
+    for fault in found:
+        sys.stderr.write(f"pr3dict: {fault}\n")
+    return ExitCode.FAILURE if found else ExitCode.OK
 
 
 def exit_code_of(error: BaseException) -> ExitCode | None:

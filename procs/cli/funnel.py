@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.errors import ConfigError
 from procs import config_files
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
-from procs.cli.paper import tell
+from procs.cli.exit_codes import tell
 from procs.cli.render_funnel import funnel_sections
 from procs.cli.render_json import funnel_document
 from procs.cli.render_paper import faults

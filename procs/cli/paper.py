@@ -19,7 +19,7 @@ from engine.config import Config
 from engine.errors import ConfigError
 from procs import config_files, places
 from procs.cli.arguments import add_config_arguments, add_record_inputs, speed
-from procs.cli.exit_codes import ExitCode
+from procs.cli.exit_codes import tell
 from procs.cli.render_json import paper_document
 from procs.cli.render_paper import closing as closing_words
 from procs.cli.render_paper import faults, summary
@@ -105,13 +105,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         show([*_written(inputs), *closing_words(results)], sys.stdout)
     return tell(found)
-
-
-def tell(found: Sequence[str]) -> int:
-    """One line on stderr for each fault; the exit code they amount to."""
-    for fault in found:
-        sys.stderr.write(f"pr3dict: {fault}\n")
-    return ExitCode.FAILURE if found else ExitCode.OK
 
 
 def _config(args: argparse.Namespace) -> Config:

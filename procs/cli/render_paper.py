@@ -280,6 +280,8 @@ def faults(results: Iterable[PaperResult]) -> list[str]:
 def _faults_of(result: PaperResult) -> Iterable[str]:
     if result.damage is not None:
         yield result.damage
+    if result.data.rejected_frames:
+        yield f"{result.name}: {show.unreadable(result.data.rejected_frames)}"
     for outcome in result.outcomes:
         for venue, account in outcome.accounts.items():
             difference = account.closing_micros - account.venue_says_micros
@@ -310,7 +312,8 @@ def closing(results: Sequence[PaperResult]) -> list[RenderableType]:
 def _verdict(result: PaperResult) -> Text:
     if not any(True for _ in _faults_of(result)):
         return verdict("ok", good=True)
-    only_damage = not any(True for _ in _faults_of(replace(result, damage=None)))
+    sound = replace(result, damage=None, data=replace(result.data, rejected_frames=0))
+    only_damage = not any(True for _ in _faults_of(sound))
     return verdict("DAMAGED" if only_damage else "NOT AS EXPECTED", good=False)
 
 

@@ -94,3 +94,8 @@ def memory(n_bytes: int) -> str:
 def plural(number: int, one: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{number:,} {one}{'' if number == 1 else 's'}"
+
+
+def unreadable(frames: int) -> str:
+    """What is said of frames that a codec rejected."""
+    return f"{plural(frames, 'frame')} cannot be read"

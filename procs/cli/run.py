@@ -17,7 +17,7 @@ from engine.errors import ConfigError
 from procs import config_files
 from procs.cli.arguments import add_record_inputs
 from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
-from procs.cli.paper import tell
+from procs.cli.exit_codes import tell
 from procs.cli.record import seconds
 from procs.cli.render_json import paper_document
 from procs.cli.render_paper import faults, summary

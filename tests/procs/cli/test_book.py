@@ -64,6 +64,19 @@ def test_a_table_for_people_has_the_best_first_and_so_many_levels(
     assert lines[-1].split() == ["5", "0.4", "0.5", "2"]
 
 
+def test_a_book_behind_frames_that_cannot_be_read_is_shown_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = made.kalshi(made.snapshot(1, [["0.40", "5.00"]], [["0.50", "2.00"]]))
+    frames = [whole, made.kalshi(b'{"type":"orderbook_delta"', 1_000)]
+    path = made.write(tmp_path / "r.ndjson.zst", made.header(), frames)
+    assert cli.main(["book", str(path), made.TICKER, "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["bids"] == [["0.4", "5"]]
+    assert err == f"pr3dict: {path}: 1 frame cannot be read\n"
+    assert cli.main(["book", str(path), made.TICKER, "--at", "+0.5"]) == 0
+
+
 @pytest.mark.parametrize(
     "name", ["111", "polymarket:111", "0xabc", "polymarket:0xabc"], ids=["token", "full", "market", "log"]
 )

@@ -51,7 +51,7 @@ def test_a_sound_file_ends_with_0_and_a_rejected_frame_with_1(
     assert [line.split()[3] for line in out.splitlines() if " stream " in line] == ["0", "1"]
     assert "bad.ndjson.zst: rejected:" in out
     [line] = err.splitlines()
-    assert line.startswith(f"pr3dict: {bad}: 1 frames cannot be read, the last for ")
+    assert line.startswith(f"pr3dict: {bad}: 1 frame cannot be read, the last for ")
 
 
 def test_a_best_price_that_nothing_explains_is_one_line(

@@ -98,7 +98,7 @@ def test_recordings_that_are_named_are_the_only_input(runs: Runs, recordings: li
     assert (options.align_start, options.speed, options.decisions) == (False, None, None)
     assert options.latency_scales == (1, 2, 5)
     out, err = said()
-    assert "1,234,567 (2 rejected" in out
+    assert "1,234,567 (0 rejected" in out
     assert "No trades" in out
     assert out.rstrip().endswith("ok  0 fills, $0.0000 after fees")
     assert err == (

@@ -10,6 +10,7 @@ import pytest
 from engine.sim.session.build import build_session
 from procs.cli import main as cli
 from procs.recording import BOTH, Provenance, RecordingHeader, RecordingWriter
+from tests.data import recordings as made
 
 FRAMES = 600
 
@@ -39,6 +40,20 @@ def test_a_recording_runs_to_its_summary(recording: Path, capsys: pytest.Capture
     assert f"{FRAMES} (0 rejected" in " ".join(out.split())
     assert "SYNTHETIC" in out.splitlines()[1]
     assert "5x latency" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["paper", "--topology", "inline", "--replay"], ["funnel"]], ids=lambda c: c[0]
+)
+def test_frames_that_cannot_be_read_end_a_run_with_1_behind_its_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    frames = [made.kalshi(made.snapshot(1, [], [])), made.kalshi(b'{"type":"orderbook_delta"', 1_000)]
+    path = made.write(tmp_path / "r.ndjson.zst", made.header(), frames)
+    assert cli.main([*command, str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out
+    assert err.splitlines()[-1].endswith(": 1 frame cannot be read")
 
 
 def test_the_decision_log_is_the_same_twice_and_the_funnel_says_what_it_says(

@@ -52,7 +52,7 @@ def test_real_and_synthetic_cannot_be_confused() -> None:
 def test_what_went_in_and_what_it_never_had() -> None:
     text = _shown(RECORDED)
     _row(text, "files", "kalshi-2026-04-28.ndjson.zst, polymarket-2026-04-28.ndjson.zst")
-    _row(text, "frames", "1,234,567 (2 rejected, 12,345 of types without book content)")
+    _row(text, "frames", "1,234,567 (0 rejected, 12,345 of types without book content)")
     _row(text, "level writes", "3,456,789")
     _row(text, "markets", "312")
     _row(text, "time", "2026-04-28 12:00:00 UTC to 2026-04-28 13:12:01 UTC (1 h 12 min)")
@@ -225,6 +225,15 @@ def test_faults_are_one_line_each() -> None:
         "seeded session 7 at 5x latency: 1 of 2 plantings not as expected: fleeting-deep"
     ]
     assert not replace(SESSION, outcomes=late).as_expected
+
+
+def test_frames_that_cannot_be_read_are_a_fault() -> None:
+    unread = replace(RECORDED, data=replace(RECORDED.data, rejected_frames=1_002))
+    _row(_shown(unread), "frames", "1,234,567 (1,002 rejected, 12,345 of types without book content)")
+    assert faults([unread]) == ["packaged sample: 1,002 frames cannot be read"]
+    stream = io.StringIO()
+    show(closing([unread]), stream)
+    _row(stream.getvalue(), "packaged sample", "DAMAGED", "0 fills")
 
 
 def test_the_last_lines_judge_every_input() -> None:
