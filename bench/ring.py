@@ -49,7 +49,7 @@ PYTHON_CALLS: Final = 50_000
 WARM_SHARE: Final = 100  # one in so many is not counted
 POLLS_IN_KERNEL: Final = 100_000
 DEADLINE_S: Final = 60.0
-MULTIPLIER: Final = 0x5851_F42D_4C95_7F2D
+MULTIPLIER: Final = 1_000_000_007  # no product of a run passes 2**63
 # The claims, of the best run, for records of one line; of peers, median of the pairs.
 P50_NS_MAX: Final = {"overwriting": 75, "refusing": 100}
 P99_NS_MAX: Final = 200

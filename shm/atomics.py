@@ -50,6 +50,7 @@ __all__ = [
     "store_release",
     "store_seq_cst",
     "warm",
+    "wrapped_product",
     "write_word",
 ]
 
@@ -75,6 +76,11 @@ fence_seq_cst: Final[Fence] = plain.no_fence if PLAIN else compiled.fence_seq_cs
 pause: Final[Fence] = plain.no_fence if PLAIN else compiled.pause
 read_tsc: Final[Callable[[], int]] = plain.read_tsc if PLAIN else compiled.read_tsc
 bit_length: Final[Load] = plain.bit_length if PLAIN else compiled.bit_length
+# numba tells LLVM that no product of signed integers overflows. What LLVM makes of that depends on the
+# code around it: where one may overflow, it has to be this one.
+wrapped_product: Final[Callable[[int, int], int]] = (
+    plain.wrapped_product if PLAIN else compiled.wrapped_product
+)
 
 
 @kernel

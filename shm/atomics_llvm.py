@@ -90,6 +90,11 @@ def emit_bit_length(builder: Builder, args: list[Value]) -> Value:
     return builder.sub(ir.Constant(_WORD, WORD_BITS), leading)
 
 
+def emit_product(builder: Builder, args: list[Value]) -> Value:
+    """Emit a product modulo 2**64; arguments: both factors."""
+    return builder.mul(args[0], args[1])
+
+
 def _declare(builder: Builder, name: str, result: Value) -> Value:
     return builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(result, []), name)
 
@@ -126,3 +131,4 @@ fence_seq_cst: Final = _intrinsic(emit_fence("seq_cst"), 0, answers=False)
 pause: Final = _intrinsic(emit_pause, 0, answers=False)
 read_tsc: Final = _intrinsic(emit_read_tsc, 0, answers=True)
 bit_length: Final = _intrinsic(emit_bit_length, 1, answers=True)
+wrapped_product: Final = _intrinsic(emit_product, 2, answers=True)

@@ -51,6 +51,11 @@ def read_tsc() -> int:
     return time.perf_counter_ns()
 
 
+def wrapped_product(one: int, other: int) -> int:
+    """Product modulo 2**64, as a signed word."""
+    return ctypes.c_int64(int(one) * int(other)).value
+
+
 def bit_length(value: int) -> int:
     """Bits a non-negative word needs."""
     return int(value).bit_length()

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from shm.atomics import address_of, load_relaxed, store_relaxed
+from shm.atomics import address_of, load_relaxed, store_relaxed, wrapped_product
 from shm.jit import kernel
 from shm.layout import WORD_BYTES
 
@@ -37,15 +37,15 @@ def copy_summed(into: int, source: int, n_words: int, even: int, odd: int) -> tu
         second = load_relaxed(source + at + WORD_BYTES)
         store_relaxed(into + at, first)
         store_relaxed(into + at + WORD_BYTES, second)
-        even = (even ^ first ^ ((first >> FOLD) & HALF_MASK)) * EVEN
-        odd = (odd ^ second ^ ((second >> FOLD) & HALF_MASK)) * ODD
+        even = wrapped_product(even ^ first ^ ((first >> FOLD) & HALF_MASK), EVEN)
+        odd = wrapped_product(odd ^ second ^ ((second >> FOLD) & HALF_MASK), ODD)
     return even & SUM_MASK, odd & SUM_MASK
 
 
 @kernel
 def sum_of(even: int, odd: int) -> int:
     """The sum that two lanes come to."""
-    return (even ^ odd * EVEN) & SUM_MASK
+    return (even ^ wrapped_product(odd, EVEN)) & SUM_MASK
 
 
 def warm() -> None:

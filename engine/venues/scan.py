@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.jit import inlined, kernel
 from engine.venues.workspace import SENTINEL_WORDS, FrameBytes, Words
+from engine.wrapping import wrapped_product, wrapped_sum
 
 UNSURE: Final = -1
 BAD: Final = -(1 << 62)  # a number that is not sure; no price, size or time comes near
@@ -125,7 +126,7 @@ def _lowest(flags: int) -> int:
     The bytes below it are counted, without a branch: lengths of values are what no processor can foretell.
     """
     below = ((flags & -flags) >> 7) - 1
-    return (((below & _ONES) * _ONES) >> 56) & 0xFF
+    return (wrapped_product(below & _ONES, _ONES) >> 56) & 0xFF
 
 
 @inlined
@@ -214,7 +215,7 @@ def after_key(words: Words, end: int) -> int:
 def _not_digits(text: int) -> int:
     """Top bit of each ASCII byte that is no digit; exact, for no sum passes its byte."""
     text ^= _ZEROS
-    return ((text + _TO_TOP) | text) & _HIGHS
+    return (wrapped_sum(text, _TO_TOP) | text) & _HIGHS
 
 
 @inlined
@@ -291,9 +292,9 @@ def _eight_digits(text: int, count: int) -> int:
     text = (text << ((8 - count) << 3)) | ((_ZEROS >> 8) >> ((count - 1) << 3))
     if text & _HIGH_NIBBLES != _ZEROS or (text + _SIXES) & _HIGH_NIBBLES != _ZEROS:
         return BAD
-    text = ((text & _LOW_NIBBLES) * 2561) >> 8
-    text = ((text & _EVEN_BYTES) * 6553601) >> 16
-    return (((text & _EVEN_PAIRS) * 42949672960001) >> 32) & 0xFFFFFFFF
+    text = wrapped_product(text & _LOW_NIBBLES, 2561) >> 8
+    text = wrapped_product(text & _EVEN_BYTES, 6553601) >> 16
+    return (wrapped_product(text & _EVEN_PAIRS, 42949672960001) >> 32) & 0xFFFFFFFF
 
 
 @kernel

@@ -27,6 +27,7 @@ EMITTED = [
     ("fence_seq_cst", llvm.emit_fence("seq_cst"), 0, "fence seq_cst", ""),
     ("read_tsc", llvm.emit_read_tsc, 0, "llvm.readcyclecounter", "()"),
     ("bit_length", llvm.emit_bit_length, 1, "llvm.ctlz", "i1 0"),
+    ("wrapped_product", llvm.emit_product, 2, "mul i64 %", ""),  # and not "mul nsw"
     *(
         [("pause", llvm.emit_pause, 0, "llvm.x86.sse2.pause", "()")]
         if platform.machine() in llvm.X86_NAMES

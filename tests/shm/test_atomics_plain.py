@@ -80,3 +80,8 @@ def test_bit_length(value: int, bits: int) -> None:
 
 def test_fences_are_nothing() -> None:
     plain.no_fence()
+
+
+def test_a_product_wraps() -> None:
+    assert plain.wrapped_product(2**62, 2) == -(2**63)
+    assert plain.wrapped_product(np.int64(2**62 + 1), 4) == 4  # type: ignore[arg-type]
