@@ -54,6 +54,7 @@ from procs.replay import SPARE_SLOTS, Book, Replay
 TRUST_ORDER: Final = (Trust.DEAD, Trust.SUSPECT, Trust.RESYNC, Trust.UNSYNCED, Trust.LIVE)
 PRICE_DECIMALS: Final = 4
 SIZE_DECIMALS: Final = 6
+HEADER_LINES: Final = 1  # of a recording, before its first frame
 
 OnProgress = Callable[[int], None]  # frames so far
 BookDump = dict[str, str | list[list[str | None]]]
@@ -63,7 +64,8 @@ BookDump = dict[str, str | list[list[str | None]]]
 class SequenceBreak:
     """Where a subscription's numbers do not follow each other."""
 
-    line: int  # of the recording; 0 when it could not be told
+    frame: int  # its number in the file, from 1; 0 when it could not be told
+    line: int  # of a recording of ours; 0 for the files of others, whose frames are rebuilt from their lines
     recv_ns: int
     market: str
     seq: int
@@ -156,13 +158,15 @@ class Check:
         self._collect_breaks(batch, clock_ns)
 
     def _collect_breaks(self, batch: FrameBatch, clock_ns: Longs) -> None:
-        """Find the lines of the breaks that this batch brought."""
+        """Find the places of the breaks that this batch brought."""
         known = len(self.report.breaks)
         for row in self._tally.breaks[known : int(self._tally.numbers[N_BREAKS])]:
             recv_ns, seq = int(row[B_RECV]), int(row[B_SEQ])
+            frame = _frame_of(batch, clock_ns, recv_ns, seq)
             self.report.breaks.append(
                 SequenceBreak(
-                    _line_of(batch, clock_ns, recv_ns, seq),
+                    frame,
+                    frame + HEADER_LINES if frame and isinstance(self._source, RecordingReader) else 0,
                     recv_ns,
                     self._replay.books[int(row[B_SLOT])].name,
                     seq,
@@ -252,10 +256,10 @@ def _dump_level(price_e4: int, size_e6: int) -> list[str | None]:
     return [price, units_to_decimal(size_e6, SIZE_DECIMALS) if size_e6 else None]
 
 
-def _line_of(batch: FrameBatch, clock_ns: Longs, recv_ns: int, seq: int) -> int:
-    """Line of the frame received at ``recv_ns`` that carries ``seq``; 0 when no frame of the batch does."""
+def _frame_of(batch: FrameBatch, clock_ns: Longs, recv_ns: int, seq: int) -> int:
+    """Number of the frame received at ``recv_ns`` that carries ``seq``; 0 when none of the batch does."""
     pattern = re.compile(rb'"seq"\s*:\s*%d\b' % seq)
     for index in np.flatnonzero(clock_ns == recv_ns):
         if pattern.search(batch.raw(int(index))):
-            return batch.first_line + int(index)
+            return batch.first_line - HEADER_LINES + int(index)
     return 0

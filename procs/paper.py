@@ -195,6 +195,7 @@ def _processes_pass(
         options.config, given, scale, options.decisions, on_look, options.where, is_over, options.speed
     )
     source = run.found.source or _heard(run, given)
+    on_look(_whole(run, source))
     if options.journal is not None:
         options.journal.write(run.journal)
         options.journal.sync()
@@ -209,6 +210,13 @@ def _processes_pass(
         wall_s=run.wall_s,
         damage=source.damage or None,
     )
+
+
+def _whole(run: ProcessesRun, source: SourceFound) -> Seen:
+    """How far they had come when all were done: the last look may have been before that."""
+    desk = run.found.desk
+    assert desk is not None
+    return Seen(source.frames, source.last_ns, desk.plans, desk.fills, desk.realised_micros)
 
 
 def _heard(run: ProcessesRun, given: Input) -> SourceFound:

@@ -16,7 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from engine.errors import RecordingDamaged, RecordingFormat
 from engine.records import Trust
-from procs.check import BookDump, Check, CheckReport
+from procs.check import BookDump, Check, CheckReport, SequenceBreak
 from procs.cli.exit_codes import EXIT_CODES, ExitCode
 from procs.cli.render_table import Column, paragraph, right, show, table
 from procs.cli.render_values import unreadable
@@ -128,9 +128,9 @@ def _print(reports: Sequence[CheckReport]) -> None:
         "",
         table([Column("best prices"), *word_heads, Column("trust")], map(_word_row, reports)),
     ]
-    notes = [f"{_name(report)}: {line}" for report in reports for line in _notes(report)]
-    if notes:
-        parts += ["", *map(paragraph, notes)]
+    said = [f"{_name(report)}: {line}" for report in reports for line in notes(report)]
+    if said:
+        parts += ["", *map(paragraph, said)]
     show(parts, sys.stdout)
 
 
@@ -163,7 +163,13 @@ def _word_row(report: CheckReport) -> list[str]:
     return [_name(report), *(f"{number:,}" for number in (*numbers, *tickers)), trust]
 
 
-def _notes(report: CheckReport) -> Iterator[str]:
+def _place(found: SequenceBreak) -> str:
+    if found.line:
+        return f"at line {found.line:,}"
+    return f"at frame {found.frame:,}" if found.frame else "at a frame that cannot be told"
+
+
+def notes(report: CheckReport) -> Iterator[str]:
     """What does not fit into the table."""
     for rule, count in report.tob_explained.items():
         yield f"{count:,} declarations explained: {rule}"
@@ -171,7 +177,7 @@ def _notes(report: CheckReport) -> Iterator[str]:
         share = report.tob_unsynced_agree / report.tob_unsynced
         yield f"without an opening snapshot {share:.1%} of {report.tob_unsynced:,} declarations agree"
     for found in report.breaks[:_BREAKS_SHOWN]:
-        yield f"{found.reason} at line {found.line}, seq {found.seq}, {found.market}"
+        yield f"{found.reason} {_place(found)}, seq {found.seq}, {found.market}"
     if len(report.breaks) > _BREAKS_SHOWN:
         yield f"and {len(report.breaks) - _BREAKS_SHOWN:,} more sequence breaks"
     if report.mirror_broken:

@@ -73,9 +73,10 @@ def test_gap_restart_and_duplicate_are_where_they_are(tmp_path: Path) -> None:
     ]
     report = run(tmp_path, frames).report
     assert (report.seq_gaps, report.seq_restarts, report.duplicates, report.resyncs) == (1, 1, 1, 1)
-    assert [(found.line, found.seq, found.reason, found.market) for found in report.breaks] == [
-        (5, 5, "sequence_gap", KALSHI_NAME),
-        (7, 3, "sequence_restart", KALSHI_NAME),
+    places = [(found.frame, found.line, found.seq, found.reason, found.market) for found in report.breaks]
+    assert places == [
+        (4, 5, 5, "sequence_gap", KALSHI_NAME),
+        (6, 7, 3, "sequence_restart", KALSHI_NAME),
     ]
     assert report.trust["suspect"] == 1
 

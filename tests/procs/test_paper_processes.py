@@ -22,7 +22,7 @@ from procs.config_files import load_config
 from procs.paper import PaperOptions, run_recordings
 from procs.paper_processes import Where
 from procs.paper_result import PaperResult
-from procs.progress import ignore
+from procs.progress import OnProgress, Progress, ignore
 from procs.recording import Provenance, RecordingHeader, RecordingWriter
 from procs.replay_inputs import logs_of, play_log
 from procs.run_directory import RunDirectory
@@ -68,7 +68,9 @@ IMPATIENT = [
 ]
 
 
-def run(recording: Path, topology: str, where: Where | None = None) -> tuple[PaperResult, bytes]:
+def run(
+    recording: Path, topology: str, where: Where | None = None, on_progress: OnProgress = ignore
+) -> tuple[PaperResult, bytes]:
     decisions = io.BytesIO()
     options = PaperOptions(
         config=load_config(assignments=[f"engine.topology={topology}", "engine.market_slots=64", *IMPATIENT]),
@@ -77,7 +79,7 @@ def run(recording: Path, topology: str, where: Where | None = None) -> tuple[Pap
         latency_scales=(1,),
         where=where or Where(),
     )
-    return run_recordings("made", options, ignore), decisions.getvalue()
+    return run_recordings("made", options, on_progress), decisions.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +102,14 @@ def test_feeds_and_books_that_are_one_decide_and_trade_as_two(
 ) -> None:
     """Without a log of inputs the two are one compiled call, in topology ``two``."""
     expected, log = inline
-    result, lines = run(recording, "two")
-    assert expected.outcomes[0].fills > 0
+    told: list[Progress] = []
+    result, lines = run(recording, "two", on_progress=told.append)
+    outcome = expected.outcomes[0]
+    assert outcome.fills > 0
     assert decided(lines) == decided(log)
     assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
+    last = told[-1]
+    assert (last.frames, last.now_ns, last.fills) == (result.data.frames, result.data.last_ns, outcome.fills)
 
 
 @pytest.mark.soak

@@ -114,7 +114,7 @@ def _assert_words(report: CheckReport, stem: str) -> None:
         gaps, restarts, resyncs, crossed, tickers = KALSHI[stem]
         assert (report.seq_gaps, report.seq_restarts, report.resyncs) == (gaps, restarts, resyncs)
         assert len(report.breaks) == gaps + restarts
-        assert all(found.line > 0 for found in report.breaks)
+        assert all(found.frame > 0 and not found.line for found in report.breaks)
         assert report.crossed == crossed
         assert (report.ticker_agree, report.ticker_late, report.ticker_never) == tickers
         assert report.trust["live"] == report.markets
@@ -126,11 +126,11 @@ def test_the_folders_are_complete() -> None:
 
 
 @pytest.mark.soak
-def test_lines_of_the_restarts(shared_data: Path) -> None:
+def test_places_of_the_restarts(shared_data: Path) -> None:
     report = Check(shared_data / "kalshi_ws/kxbtcmaxy_2025-11-05.parquet").run()
-    assert [(found.line, found.seq, found.reason) for found in report.breaks] == [
-        (6064, 2, "sequence_restart"),
-        (6209, 2, "sequence_restart"),
+    assert [(found.frame, found.seq, found.reason) for found in report.breaks] == [
+        (6063, 2, "sequence_restart"),
+        (6208, 2, "sequence_restart"),
     ]
 
 

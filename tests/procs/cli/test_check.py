@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from procs.check import CheckReport, SequenceBreak
 from procs.cli import main as cli
-from procs.cli.check import UNKNOWN, UNREADABLE
+from procs.cli.check import UNKNOWN, UNREADABLE, notes
 from procs.recording_frames import Frame
 from tests.data import recordings as made
 
@@ -192,3 +194,15 @@ def test_a_dump_that_cannot_be_written_is_one_line_with_its_name(
     assert out == ""
     assert err.startswith(f"pr3dict: {tmp_path / where}: ")
     assert err.count("\n") == 1
+
+
+def test_a_break_has_the_line_of_a_recording_and_the_frame_of_anything_else() -> None:
+    found = SequenceBreak(4, 5, made.START_NS, "kalshi:KXA", 7, "sequence_gap")
+    report = CheckReport(
+        "a", "stream", breaks=[found, replace(found, line=0), replace(found, line=0, frame=0)]
+    )
+    assert list(notes(report)) == [
+        "sequence_gap at line 5, seq 7, kalshi:KXA",
+        "sequence_gap at frame 4, seq 7, kalshi:KXA",
+        "sequence_gap at a frame that cannot be told, seq 7, kalshi:KXA",
+    ]
