@@ -27,6 +27,8 @@ NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 NS_PER_DAY: Final = 86_400 * NS_PER_S
 
+TIME_MAX_NS: Final = 2**62  # the year 2116: whatever is added to a time still fits
+
 MULDIV_OVERFLOW: Final = -1  # muldiv answers this when the quotient does not fit in int64
 
 _PRODUCT_MAX: Final = 9.2e18  # below 2**63 by more than what a float of it can be off

@@ -43,6 +43,9 @@ from shm.ring import OverwritingRing
 from shm.table import Table, write_row
 
 NS_PER_TICK_SHIFT: Final = 24  # fraction bits of Place.NS_PER_TICK
+SPENT_TICKS_MAX: Final = (
+    1 << 36
+)  # half a minute: a longer time, of a process that was stopped, is cut off to it
 REFUSED: Final = 1 << 32  # added to the records of a frame that was too large for the updates ring
 _OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 _LISTS: Final = 2
@@ -117,6 +120,12 @@ def _state_at(places: Words) -> BookState:
 
 
 @inlined
+def spent_ns(began: int, rate: int) -> int:
+    """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is (rate 0)."""
+    return (min(read_ticks() - began, SPENT_TICKS_MAX) * rate) >> NS_PER_TICK_SHIFT
+
+
+@inlined
 def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -> int:
     """What a frame said, to the updates ring, the books, their rows, and the tops ring; 0, or REFUSED."""
     refused = 0 if publish(int(places[_UPDATES_RING]), int(places[_OUT]), found, 0) > 0 else REFUSED
@@ -127,8 +136,8 @@ def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -
         write_row(int(places[_ROWS_TABLE]), slot, int(places[_ROWS]) + slot * _ROW_BYTES)
     tops = int(places[_TOPS])
     if places[_HISTOGRAM] != 0:
-        spent_ns = ((read_ticks() - began) * int(places[_RATE])) >> NS_PER_TICK_SHIFT
-        stamp(int(places[_HISTOGRAM]), tops, _TOP_BYTES, _RECV_AT, _BOOK_AT, written, now_ns + spent_ns)
+        now_ns += spent_ns(began, int(places[_RATE]))
+        stamp(int(places[_HISTOGRAM]), tops, _TOP_BYTES, _RECV_AT, _BOOK_AT, written, now_ns)
     publish_each(int(places[_TOPS_RING]), tops, written, 0)
     return refused
 

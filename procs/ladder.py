@@ -32,7 +32,7 @@ from engine.config import Role
 from engine.facts import head_facts, packing_of
 from engine.records import PLAN_HEAD, SIGNAL_HEAD, TOP, RequestKind
 from shm.atomics import address_of, load_relaxed, store_relaxed
-from shm.histogram import Histogram, Histograms, record
+from shm.histogram import Histogram, Histograms, record_since
 from shm.jit import kernel
 from shm.layout import offset_of
 from shm.ring import Records
@@ -92,7 +92,7 @@ def stamp(
     for index in range(n_records):
         place = first + index * stride
         store_relaxed(place + stamp_at, now_ns)
-        record(histogram, now_ns - load_relaxed(place + since_at))
+        record_since(histogram, load_relaxed(place + since_at), now_ns)
 
 
 class _Stamps(NamedTuple):

@@ -30,7 +30,7 @@ from procs.top_kernel import is_row
 from shm.arrays import array_at
 from shm.atomics import load_relaxed
 from shm.cells import copy_words, poll, publish_each, publish_parts
-from shm.histogram import record
+from shm.histogram import record_since
 from shm.layout import COUNT_MASK, INDEX_SHIFT, WORD_BYTES, WORD_SHIFT
 from shm.table import read_row
 
@@ -185,7 +185,7 @@ def send_plans(
         n_legs = int(plan["n_legs"])
         if places[_HISTOGRAM] != 0:
             plan["plan_ns"] = stamp_ns
-            record(int(places[_HISTOGRAM]), stamp_ns - int(plan["signal_ns"]))
+            record_since(int(places[_HISTOGRAM]), int(plan["signal_ns"]), stamp_ns)
         head_at = int(places[_PLAN_HEADS]) + number * WIDE_BYTES
         legs_at = int(places[_PLAN_LEGS]) + first * WIDE_BYTES
         if publish_parts(int(places[_PLANS_RING]), head_at, 1, legs_at, n_legs, 0) <= 0:

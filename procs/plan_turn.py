@@ -37,7 +37,7 @@ from engine.records import (
     TOP_LEVELS,
 )
 from engine.venues.workspace import Words
-from procs.frame_kernels import NS_PER_TICK_SHIFT
+from procs.frame_kernels import spent_ns
 from procs.plan_kernel import Place, Sent, send_plans, take_signals
 from shm.arrays import array_at
 from shm.atomics import read_ticks
@@ -210,7 +210,7 @@ def take_turn(now_ns: int, stamp_ns: int, begin: int, places: Words) -> int:
         if n_plans == NOT_ALONE:
             return _TOGETHER
         places[_ALL_PLANS] += n_plans
-        spent_ns = ((read_ticks() - began) * int(places[_NS_PER_TICK])) >> NS_PER_TICK_SHIFT
-        sent = send_plans(n_plans, int(np.int64(0)), n_signals, now_ns, stamp_ns + spent_ns, places)
+        sent_ns = stamp_ns + spent_ns(began, int(places[_NS_PER_TICK]))
+        sent = send_plans(n_plans, int(np.int64(0)), n_signals, now_ns, sent_ns, places)
         if sent != _ALL_SENT:
             return _PLANS_FULL if sent == _NO_PLANS_SENT else _DECISIONS_FULL

@@ -26,6 +26,7 @@ from engine import typed_tree
 from engine.catalog.market import MarketSpec
 from engine.errors import ConfigError, RecordingDamaged, RecordingFormat
 from engine.records import Venue
+from engine.units import TIME_MAX_NS
 from engine.venues.workspace import CONNS_MAX
 
 VERSION: Final = 1
@@ -34,7 +35,7 @@ SUFFIX: Final = ".ndjson.zst"
 BLOCK_BYTES: Final = 4 << 20
 LINE_BYTES_MAX: Final = 32 << 20  # one frame of text; an array of every book of a socket stays far below
 CONN_MAX: Final = CONNS_MAX - 1  # what codecs have room for
-RECV_NS_MAX: Final = 2**63 - 1
+RECV_NS_MAX: Final = TIME_MAX_NS
 LEVEL_DEFAULT: Final = 12
 
 VENUE_NAMES: Final[Mapping[Venue, str]] = {Venue.POLYMARKET: "polymarket", Venue.KALSHI: "kalshi"}

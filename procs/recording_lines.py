@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from engine.jit import kernel
 from engine.records import Venue
+from engine.units import TIME_MAX_NS
 from engine.venues.workspace import CONNS_MAX
 
 Bytes = npt.NDArray[np.uint8]
@@ -33,7 +34,7 @@ _BACKSLASH: Final = 92
 _ZERO: Final = 48
 _NINE: Final = 57
 _CONN_MAX: Final = CONNS_MAX - 1
-_INTEGER_MAX: Final = (2**63 - 1) // 10 - 1  # one more digit cannot pass 2**63
+_INTEGER_MAX: Final = TIME_MAX_NS // 10 - 1  # one more digit cannot pass it; the rest is read the other way
 _MISMATCH: Final = -1
 _SHORT: Final = -2  # ran out of bytes before anything contradicted
 
@@ -74,7 +75,7 @@ def _integer(source: Bytes, at: int, end: int) -> tuple[int, int]:
     while at < end and _ZERO <= source[at] <= _NINE:
         if value > _INTEGER_MAX:
             return 0, _MISMATCH
-        value = value * 10 + int(np.int64(source[at])) - _ZERO  # int64 first: an unsigned one would spread
+        value = value * 10 + (int(np.int64(source[at])) - _ZERO)  # int64 first: an unsigned one would spread
         at += 1
     if at >= end:
         return 0, _SHORT

@@ -40,12 +40,12 @@ from engine.strategies.scanner import (
     scan,
 )
 from engine.venues.workspace import Words
-from procs.frame_kernels import NS_PER_TICK_SHIFT
+from procs.frame_kernels import spent_ns
 from shm.arrays import array_at
 from shm.atomics import load_relaxed, read_ticks
 from shm.barrier import announced
 from shm.cells import LAPS_AT, poll, publish_each, publish_parts
-from shm.histogram import record
+from shm.histogram import record_since
 from shm.reader import EVERY_MESSAGE
 from shm.table import read_row
 
@@ -242,12 +242,6 @@ def is_row(slot: int, venue: int, n_markets: int) -> bool:
     return 0 <= slot < n_markets and 0 < venue <= RINGS_MAX
 
 
-@inlined
-def _spent_ns(began: int, places: Words) -> int:
-    """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is."""
-    return ((read_ticks() - began) * int(places[_RATE])) >> NS_PER_TICK_SHIFT
-
-
 @kernel
 def _publish_signals(places: Words, out: Output, now_ns: int) -> bool:
     """Stamp the signals of a top and publish each with its legs; whether there was room for all."""
@@ -257,7 +251,7 @@ def _publish_signals(places: Words, out: Output, now_ns: int) -> bool:
         n_legs = int(head["n_legs"])
         if places[_SIGNALLED] != 0:
             head["signal_ns"] = now_ns
-            record(int(places[_SIGNALLED]), now_ns - int(head["book_ns"]))
+            record_since(int(places[_SIGNALLED]), int(head["book_ns"]), now_ns)
         address = int(places[_HEADS]) + number * _HEAD_BYTES
         if publish_parts(int(places[_SIGNALS_RING]), address, 1, legs, n_legs, 0) <= 0:
             return False
@@ -317,7 +311,7 @@ def take_turn(now_ns: int, is_new: int, places: Words) -> int:
             stop = _read_next_ring(places)
             if stop != 0:
                 return stop
-            now_ns += _spent_ns(began, places)
+            now_ns += spent_ns(began, int(places[_RATE]))
             began = read_ticks()
             continue
         tops = array_at(places[_TOPS], (places[_N_TOPS],), TOP)
@@ -333,11 +327,11 @@ def take_turn(now_ns: int, is_new: int, places: Words) -> int:
         decisions = int(places[_DECISIONS])
         if publish_each(int(places[_DECISIONS_RING]), decisions, n_decisions, 0) != n_decisions:
             return _FULL
-        stamp_ns = now_ns + _spent_ns(began, places)
+        stamp_ns = now_ns + spent_ns(began, int(places[_RATE]))
         if n_signals > 0 and places[_QUIET] == 0:
             if not _publish_signals(places, out, stamp_ns):
                 return _FULL
             places[_GIVEN] += n_signals
         if places[_DECIDED] != 0:
-            record(int(places[_DECIDED]), stamp_ns - int(top["book_ns"]))
+            record_since(int(places[_DECIDED]), int(top["book_ns"]), stamp_ns)
         places[_NEXT] = index + 1

@@ -284,7 +284,7 @@ def _pass_over(ring: int, cursor: int, status: int) -> int:
     if status == OUT_TOO_SMALL and n_cells <= load_relaxed(ring + MESSAGE_CELLS_MAX_AT):
         return status
     start, ordinal = head, load_relaxed(cursor + ORDINAL_AT) + 1
-    for at in range(position + 1, head):
+    for at in range(position + 1, min(head, position + load_relaxed(ring + CAPACITY_AT))):
         found, number = resolve(ring, at)
         if found == at:
             start, ordinal = found, number

@@ -59,6 +59,15 @@ def record(histogram: int, value: int) -> None:
     store_release(count, load_relaxed(count) + 1)
 
 
+@kernel
+def record_since(histogram: int, since: int, now: int) -> None:
+    """Count the time from ``since``, which may be garbage, to ``now``: as below zero where there is none.
+
+    The two are compared before they are subtracted: a difference that passes 2**63 has any sign.
+    """
+    record(histogram, now - since if 0 <= since <= now else -1)
+
+
 def bucket_top(bucket: int) -> int:
     """Largest value that falls into ``bucket``."""
     exponent = max((bucket >> HISTOGRAM_SUB_BITS) - 1, 0)
@@ -162,4 +171,6 @@ class Histograms:
 
 def warm() -> None:
     """Compile the kernels of this module."""
-    Histogram().record(0)
+    empty = Histogram()
+    empty.record(0)
+    record_since(empty.address, 0, 0)

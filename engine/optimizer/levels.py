@@ -21,7 +21,7 @@ from engine.execution.semantics import RULES
 from engine.fees import FEE_UNKNOWN, estimate_taker_fee_micros
 from engine.jit import kernel
 from engine.records import TOP_LEVELS, Direction, Outcome, Side, TimeInForce, Venue
-from engine.units import PRICE_ONE_E4, SIDE_SIZE_MAX_E6
+from engine.units import LEVEL_SIZE_MAX_E6, PRICE_ONE_E4, SIDE_SIZE_MAX_E6
 
 Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.void]
@@ -83,14 +83,22 @@ def unit_fee_floor_nano(market: np.void, price_e4: int) -> int:
 def gather_leg(
     book: np.void, market: np.void, direction: int, outcome: int, leg: int, levels: Ints, count: Ints
 ) -> None:
-    """Fill row ``leg`` of the level arrays from a BOOK_ROW and a MARKET_ROW."""
+    """Fill row ``leg`` of the level arrays from a BOOK_ROW and a MARKET_ROW.
+
+    Nothing vouches for what a row of shared memory says: the book ends before a level that cannot be one.
+    """
     asks = side_taken(direction, outcome) == _ASK
-    count[leg] = book["n_asks"] if asks else book["n_bids"]
-    for level in range(count[leg]):
+    offered = min(max(int(book["n_asks"] if asks else book["n_bids"]), 0), TOP_LEVELS)
+    count[leg] = offered
+    for level in range(offered):
         own = own_price(outcome, int(np.int64(book["ask_e4"][level] if asks else book["bid_e4"][level])))
+        size = int(book["ask_size_e6"][level] if asks else book["bid_size_e6"][level])
+        if not (0 <= own <= PRICE_ONE_E4 and 0 <= size <= LEVEL_SIZE_MAX_E6):
+            count[leg] = level
+            break
         fee = unit_fee_floor_nano(market, own)
         levels[PRICE, leg, level] = own
-        levels[SIZE, leg, level] = book["ask_size_e6"][level] if asks else book["bid_size_e6"][level]
+        levels[SIZE, leg, level] = size
         levels[UNIT, leg, level] = (
             own * NANO_PER_PRICE + fee if direction == _BUY else fee - own * NANO_PER_PRICE
         )

@@ -99,7 +99,8 @@ def _check_book(limits: np.void, book: np.void, generation: int, epoch: int, now
         return _DISAGREES
     if book["epoch"] != epoch:
         return _STALE_EPOCH
-    if now_ns - book["recv_ns"] > limits["book_age_max_ns"]:
+    heard_ns, age_max_ns = int(book["recv_ns"]), int(limits["book_age_max_ns"])
+    if heard_ns < now_ns - age_max_ns or heard_ns > now_ns + age_max_ns:  # one from the future is garbage
         return _STALE
     return 0
 

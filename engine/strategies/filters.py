@@ -100,9 +100,10 @@ def staleness(legs: Rows, n_legs: int, state: State, now_ns: int) -> int:
         heard = int(state.books[legs[leg]["slot"]]["recv_ns"])
         oldest = min(oldest, heard)
         newest = max(newest, heard)
-    if now_ns - oldest > terms["book_age_max_ns"]:
+    # the limits are taken from the times: a difference of times that are garbage may pass 2**63
+    if oldest < now_ns - int(terms["book_age_max_ns"]):
         return STALE
-    return APART if newest - oldest > terms["leg_skew_max_ns"] else 0
+    return APART if oldest < newest - int(terms["leg_skew_max_ns"]) else 0
 
 
 @kernel

@@ -79,7 +79,7 @@ def test_a_writer_that_failed_writes_no_end() -> None:
     assert out.getvalue() == b""
 
 
-@pytest.mark.parametrize(("recv_ns", "conn"), [(-1, 0), (2**63, 0), (0, -1), (0, 1024)])
+@pytest.mark.parametrize(("recv_ns", "conn"), [(-1, 0), (2**62 + 1, 0), (0, -1), (0, 1024)])
 def test_writer_refuses_what_a_reader_could_not_hold(recv_ns: int, conn: int) -> None:
     with pytest.raises(ValueError, match="out of range"):
         RecordingWriter(io.BytesIO(), made.header()).write(recv_ns, Venue.KALSHI, conn, "x")

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shm.errors import LayoutMismatch
-from shm.histogram import Histogram, Histograms, bucket_of, bucket_top, record
+from shm.histogram import Histogram, Histograms, bucket_of, bucket_top, record, record_since
 from shm.jit import kernel
 from shm.layout import HISTOGRAM_BUCKETS
 from tests.plain_twin import PlainTwin
@@ -70,6 +70,17 @@ def test_percentiles_against_a_sorted_list(values: list[int]) -> None:
 def test_known_percentiles() -> None:
     summary = filled(list(range(1, 101))).summary()
     assert summary == {"count": 100, "p50": 50, "p99": 99, "p99.9": 100, "max": 100}
+
+
+@pytest.mark.parametrize(
+    ("since", "now", "value"),
+    [(5, 12, 7), (5, 5, 0), (6, 5, None), (-1, 5, None), (-(2**63) + 5, 2**62, None), (2**62, 5, None)],
+)
+def test_the_time_since_a_stamp_that_may_be_garbage(since: int, now: int, value: int | None) -> None:
+    histogram = Histogram()
+    record_since(histogram.address, since, now)
+    assert (histogram.count, histogram.below_zero) == (1, int(value is None))
+    assert histogram.max == (value or 0)
 
 
 def test_an_empty_histogram() -> None:

@@ -138,6 +138,17 @@ def test_a_garbled_message_is_passed_over_counted_and_the_rest_comes(part: str) 
         assert list(messages(reader)) == [more.tobytes()], f"seed {SEED}, ring {number}"
 
 
+def test_a_garbled_head_is_no_way_to_walk() -> None:
+    """What was published lies within one ring-full; a head of 2**40 would take a poll minutes to reach."""
+    ring = RefusingRing.create(CAPACITY, WIDTH, ("it",), checked=True)
+    reader = ring.reader("it", 0)
+    ring.publish(records(random.Random(SEED), 2))
+    spoil(ring, 0, 16, b"\xff" * 8)
+    ring.header["head"] = 1 << 40
+    assert reader.poll() == GARBLED
+    assert reader.garbled == 1
+
+
 def test_the_place_in_the_segment_counts_it_for_everybody() -> None:
     ring = RefusingRing.create(CAPACITY, WIDTH, ("one", "two"), checked=True)
     one = ring.reader("one", 0)

@@ -24,7 +24,7 @@ from engine.optimizer.levels import (
     unit_fee_nano,
 )
 from engine.records import TOP_LEVELS, Direction, Outcome, Side, Venue
-from engine.units import SIDE_SIZE_MAX_E6
+from engine.units import LEVEL_SIZE_MAX_E6, SIDE_SIZE_MAX_E6
 from tests.engine.optimizer.desk import BUY, CENTS, CONTRACT, NO, POLITICS, SELL, YES, Desk
 from tests.plain_twin import PlainTwin
 
@@ -79,6 +79,38 @@ def test_only_the_legs_asked_for_are_gathered() -> None:
     assert (levels[:, 0] == -5).all()
     assert (levels[:, 2] == -5).all()
     assert levels[PRICE, 1, 0] == 4_800
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "value", "kept"),
+    [
+        ("ask_size_e6", 1, 2**63 - 1, 1),
+        ("ask_size_e6", 0, -1, 0),
+        ("ask_size_e6", 2, LEVEL_SIZE_MAX_E6 + 1, 2),
+        ("ask_e4", 1, 10_001, 1),
+        ("ask_e4", 0, -1, 0),
+        ("n_asks", None, 32_767, TOP_LEVELS),
+        ("n_asks", None, -1, 0),
+    ],
+)
+def test_a_book_ends_before_a_level_that_cannot_be_one(
+    name: str, level: int | None, value: int, kept: int
+) -> None:
+    """Rows of shared memory have no checksum."""
+    desk = Desk()
+    desk.offer(0, [(4_800, 10), (4_900, 10), (5_000, 10)])
+    row = desk.books[0]
+    if level is None:
+        row["ask_e4"][3:] = 5_100
+        row[name] = value
+    else:
+        row[name][level] = value
+    levels, count = level_arrays(2)
+    levels[:] = -5
+    gather(desk.legs((0, BUY, YES)), 0, 1, desk.books, desk.markets, levels, count)
+    assert count.tolist() == [kept, 0]
+    assert (levels[:, 1] == -5).all()
+    assert (levels[SIZE, 0, :kept] >= 0).all()
 
 
 @pytest.mark.parametrize("exponent", [0, 500, 1_000, 2_000])

@@ -174,6 +174,9 @@ REFUSALS: list[tuple[Reason, Change, dict[str, int], dict[str, int]]] = [
     (Reason.MARKET_CLOSED, book("market_state", MarketState.SETTLED), {}, {}),
     (Reason.STALE_EPOCH, book("epoch", EPOCH + 1), {}, {}),
     (Reason.BOOK_STALE, book("recv_ns", NOW - 5 * NS_PER_S - 1), {}, {}),
+    (Reason.BOOK_STALE, book("recv_ns", NOW + 5 * NS_PER_S + 1), {}, {}),
+    (Reason.BOOK_STALE, book("recv_ns", NOW - 2**63), {}, {}),  # one bit is another: the age passes 2**63
+    (Reason.BOOK_STALE, book("recv_ns", NOW | 2**62), {}, {}),
     (Reason.PRICE_OFF_GRID, nothing, {"price_e4": 5_050}, {}),
     (Reason.PRICE_OFF_GRID, nothing, {"price_e4": 0}, {}),
     (Reason.PRICE_OFF_GRID, nothing, {"price_e4": 10_000}, {}),

@@ -62,6 +62,10 @@ def test_distrust_in_its_order() -> None:
         (0, 2 * NS_PER_S + 1, Reason.BOOK_STALE),
         (0, NS_PER_S, 0),
         (NS_PER_S + 1, 0, Reason.LEGS_TOO_FAR_APART),
+        (2**63, 0, Reason.BOOK_STALE),  # one bit of a time is another: its age passes 2**63
+        (0, 2**63, Reason.BOOK_STALE),
+        (2**63, 2**63, Reason.BOOK_STALE),
+        (0, -(2**62), Reason.LEGS_TOO_FAR_APART),
     ],
 )
 def test_staleness_of_the_oldest_and_of_the_pair(age_a: int, age_b: int, reason: int) -> None:
