@@ -28,7 +28,7 @@ from engine.execution.plan import PlanResult
 from engine.execution.restart import Restart
 from engine.ledger.journal import JournalBroken
 from engine.reasons import Reason
-from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, Venue
+from engine.records import PLAN_HEAD, PLAN_LEG, VENUE_REPORT, DecisionStage, RequestKind, Venue
 from procs.agent import NEVER_NS
 from procs.catalog_segment import CatalogView
 from procs.desk import Desk
@@ -38,6 +38,8 @@ from procs.wires import Outlet, ReaderFenced, Wires, publish_each
 from shm.layout import ReaderState, Status
 from shm.ring import Reader, Records, RefusingRing
 
+_NO_ORDERS = frozenset((int(RequestKind.CANCEL), int(RequestKind.QUERY)))
+
 
 class ExecutorAgent:
     """Runs ``executor`` over the wires. ``results`` collects how each plan ended.
@@ -45,7 +47,7 @@ class ExecutorAgent:
     ``markets`` is the view whose rows the desk's gate reads. ``restart`` drives ``executor`` until it may
     trade; ``retold``: ORDER_EVENT records of plans that ended, to be told again then. ``differences``: what
     venues said otherwise at the end of the restart, for which the gate is halted. ``rung`` counts how long
-    orders took.
+    orders took. ``orders`` were sent to venues, without cancels and questions.
     """
 
     role = "executor"
@@ -80,6 +82,7 @@ class ExecutorAgent:
         self._wires = wires
         out = executor.out
         self._venues = out.requests["venue"]
+        self._kinds = out.requests["kind"]
         self._requests, self._events = Outlet(out.requests, "requests"), Outlet(out.events, "events")
         self._decisions = Outlet(out.decisions, "decisions")
 
@@ -235,8 +238,9 @@ class ExecutorAgent:
         for end in range(1, n_requests + 1):
             if end == n_requests or venues[end] != venues[start]:
                 ring = self._wires.requests[Venue(venues[start])]
-                self.orders += self._requests.publish(ring, start, end)
+                self._requests.publish(ring, start, end)
                 start = end
+        self.orders += sum(kind not in _NO_ORDERS for kind in self._kinds[:n_requests].tolist())
 
     def _make_durable(self) -> None:
         if self._rung is None:

@@ -214,6 +214,7 @@ def test_ids_never_repeat_over_lives() -> None:
             [query] = life.asked(venue)
             assert int(query["kind"]) == RequestKind.QUERY
             seen.append(int(query["order_id"]))
+        assert agent.orders == 0, "a question is no order"
     assert len(set(seen)) == len(seen)
     assert [boot_epoch_of(number) for number in seen] == [1, 1, 2, 2, 3, 3, 4, 4]
 
