@@ -206,6 +206,12 @@ def test_default_grids(venue: Venue, day: str, grid: object) -> None:
     [
         ({"valid_from": "soon"}, r"fees.toml: schedule\[0\]: Invalid isoformat"),
         ({"rate_ppm": 2_000_000}, r"fees.toml: schedule\[0\].rate_ppm: 2000000 is out of range"),
+        (
+            {"direct_precision_micros": 10_001},
+            r"schedule\[0\].direct_precision_micros: 10001 is out of range",
+        ),
+        ({"customer_precision_micros": 10_001}, r"customer_precision_micros: 10001 is out of range"),
+        ({"unit_micros": 0}, r"unit_micros: 0 is out of range"),
         ({"exponent_e3": 700}, r"fee exponent 700/1000"),
         ({"venue": "kalshi"}, r"a Kalshi fee needs a balance precision"),
         ({"source": 1}, r"schedule\[0\].source: expected a text"),

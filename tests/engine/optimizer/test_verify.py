@@ -97,6 +97,17 @@ def test_a_plan_with_true_numbers_is_proven() -> None:
     assert Proven().fault() == ""
 
 
+def test_what_was_ours_with_one_plan_is_not_with_the_next() -> None:
+    plan = Proven()
+    check = PlanCheck(plan.desk.books, plan.desk.markets, plan.worst_max)
+    given_ = (plan.heads, plan.legs, plan.capital_ppm, plan.free)
+    for _ in range(2):
+        assert not check.proves(*given_, Ours(every=True))
+        assert check.proves(*given_, Ours())
+        assert not check.proves(*given_, Ours({(BookSide(1, 1, Side.ASK), 5_500): 1}))
+        assert check.proves(*given_, Ours())
+
+
 Change = Callable[[Proven], None]
 
 
