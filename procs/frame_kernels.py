@@ -43,9 +43,9 @@ from shm.ring import OverwritingRing
 from shm.table import Table, write_row
 
 NS_PER_TICK_SHIFT: Final = 24  # fraction bits of Place.NS_PER_TICK
-SPENT_TICKS_MAX: Final = (
-    1 << 36
-)  # half a minute: a longer time, of a process that was stopped, is cut off to it
+# Some months, of a process that was stopped: more is cut off to it.
+SPENT_TICKS_MAX: Final = 1 << 56
+_PER_NS: Final = 1.0 / (1 << NS_PER_TICK_SHIFT)
 REFUSED: Final = 1 << 32  # added to the records of a frame that was too large for the updates ring
 _OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 _LISTS: Final = 2
@@ -121,8 +121,11 @@ def _state_at(places: Words) -> BookState:
 
 @inlined
 def spent_ns(began: int, rate: int) -> int:
-    """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is (rate 0)."""
-    return (min(read_ticks() - began, SPENT_TICKS_MAX) * rate) >> NS_PER_TICK_SHIFT
+    """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is (rate 0).
+
+    In floats, because ticks times their rate pass 2**63 after minutes.
+    """
+    return int(float(min(read_ticks() - began, SPENT_TICKS_MAX)) * float(rate) * _PER_NS)
 
 
 @inlined

@@ -178,12 +178,12 @@ def _processes_pass(
 ) -> _Pass:
     """The same with a process for each of the topology's."""
 
-    def on_look(seen: Seen) -> None:
+    def on_look(seen: Seen, total: int | None = frames_total) -> None:
         on_progress(
             Progress(
                 phase="live" if given.named.live else f"{scale}x latency",
                 frames=seen.frames,
-                frames_total=frames_total,
+                frames_total=total,
                 now_ns=seen.now_ns,
                 plans=seen.plans,
                 fills=seen.fills,
@@ -195,7 +195,7 @@ def _processes_pass(
         options.config, given, scale, options.decisions, on_look, options.where, is_over, options.speed
     )
     source = run.found.source or _heard(run, given)
-    on_look(_whole(run, source))
+    on_look(_whole(run, source), source.frames)
     if options.journal is not None:
         options.journal.write(run.journal)
         options.journal.sync()
@@ -292,6 +292,7 @@ def _result(given: Input, options: PaperOptions, first: _Pass, outcomes: Sequenc
         wall_s=first.wall_s,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB,
         damage=first.damage,
+        is_live=given.named.live,
     )
 
 

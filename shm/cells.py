@@ -283,8 +283,10 @@ def _pass_over(ring: int, cursor: int, status: int) -> int:
     n_cells = load_relaxed(cell + TAG_AT) & COUNT_MASK
     if status == OUT_TOO_SMALL and n_cells <= load_relaxed(ring + MESSAGE_CELLS_MAX_AT):
         return status
-    start, ordinal = head, load_relaxed(cursor + ORDINAL_AT) + 1
-    for at in range(position + 1, min(head, position + load_relaxed(ring + CAPACITY_AT))):
+    # what was published is at most one ring-full ahead, whatever a garbled head says
+    start = min(head, position + load_relaxed(ring + CAPACITY_AT))
+    ordinal = load_relaxed(cursor + ORDINAL_AT) + 1
+    for at in range(position + 1, start):
         found, number = resolve(ring, at)
         if found == at:
             start, ordinal = found, number

@@ -46,7 +46,7 @@ from engine.records import BOOK_UPDATE, NO_PRICE, Direction, Side, Trust, Venue
 _EVENTS: Final = {Reason.DISCONNECTED: TrustEvent.DISCONNECTED}
 
 
-# What is ``inlined`` has to be part of a kernel: called from here it would be compiled at every start.
+# What is called from here has kernels of its own: what is ``inlined`` is for the inside of others.
 
 
 @kernel

@@ -140,7 +140,8 @@ def _signal(
     head["recv_ns"] = top["recv_ns"]
     head["book_ns"] = top["book_ns"]
     head["signal_ns"] = now_ns
-    head["deadline_ns"] = top["recv_ns"] + state.terms[0]["deadline_ns"]
+    # from now at the latest: a time of receipt that is garbage must not hold the candidate for years
+    head["deadline_ns"] = min(int(top["recv_ns"]), now_ns) + int(state.terms[0]["deadline_ns"])
     head["signal_id"] = signal_id
     head["payoff_micros"] = payoff_micros
     head["edge_gross_micros"] = desk.numbers[GROSS]

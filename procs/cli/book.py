@@ -75,11 +75,12 @@ def run(args: argparse.Namespace) -> int:
     wrong = [] if damage is None else [str(damage)]
     if replay.rejected:
         wrong.append(f"{args.file}: {unreadable(replay.rejected)}")
+    code = tell(wrong)
     slot = find_book(replay, args.market, args.file)
     levels = replay.levels(slot)
     trust = replay.trust(slot).name.lower()
     _show(args, ShownBook(replay.books[slot].name, replay.clock_ns, trust, *levels))
-    return tell(wrong)
+    return code
 
 
 def _run_live(args: argparse.Namespace) -> int:

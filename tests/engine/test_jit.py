@@ -61,6 +61,12 @@ def test_inlined_kernels_answer_as_functions() -> None:
 
 
 @pytest.mark.compiled_only
+def test_llvm_is_told_what_to_inline_and_nothing_else() -> None:
+    assert _twice.targetoptions["forceinline"]  # type: ignore[attr-defined]
+    assert not _twice_and_one.targetoptions["forceinline"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.compiled_only
 def test_a_kernel_that_allocates_does_not_compile_on_either_floor() -> None:
     for kernel in (engine_kernel, shm_kernel):
         with pytest.raises(numba.core.errors.NumbaError):

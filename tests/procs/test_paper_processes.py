@@ -110,6 +110,7 @@ def test_feeds_and_books_that_are_one_decide_and_trade_as_two(
     assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
     last = told[-1]
     assert (last.frames, last.now_ns, last.fills) == (result.data.frames, result.data.last_ns, outcome.fills)
+    assert last.frames_total == last.frames, "the end is shown however sparse progress is"
 
 
 @pytest.mark.soak

@@ -147,6 +147,7 @@ def test_a_garbled_head_is_no_way_to_walk() -> None:
     ring.header["head"] = 1 << 40
     assert reader.poll() == GARBLED
     assert reader.garbled == 1
+    assert int(ring.header["readers"]["position"][0]) <= CAPACITY
 
 
 def test_the_place_in_the_segment_counts_it_for_everybody() -> None:

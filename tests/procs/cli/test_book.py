@@ -75,6 +75,9 @@ def test_a_book_behind_frames_that_cannot_be_read_is_shown_and_ends_with_1(
     assert json.loads(out)["bids"] == [["0.4", "5"]]
     assert err == f"pr3dict: {path}: 1 frame cannot be read\n"
     assert cli.main(["book", str(path), made.TICKER, "--at", "+0.5"]) == 0
+    capsys.readouterr()
+    assert cli.main(["book", str(path), "kalshi:NOBODY"]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == f"pr3dict: {path}: 1 frame cannot be read"
 
 
 @pytest.mark.parametrize(

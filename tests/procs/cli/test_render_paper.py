@@ -231,6 +231,7 @@ def test_frames_that_cannot_be_read_are_a_fault() -> None:
     unread = replace(RECORDED, data=replace(RECORDED.data, rejected_frames=1_002))
     _row(_shown(unread), "frames", "1,234,567 (1,002 rejected, 12,345 of types without book content)")
     assert faults([unread]) == ["packaged sample: 1,002 frames cannot be read"]
+    assert faults([replace(unread, is_live=True)]) == [], "a run survives what venues say"
     stream = io.StringIO()
     show(closing([unread]), stream)
     _row(stream.getvalue(), "packaged sample", "DAMAGED", "0 fills")
