@@ -103,6 +103,18 @@ def test_one_signal_in_flight_until_its_deadline() -> None:
     assert scanner.on_top(stage.top("k"), NOW + DEADLINE + 1)[1] == 1
 
 
+@pytest.mark.parametrize("bit", [61, 62])
+def test_a_garbled_time_of_receipt_holds_no_candidate_for_years(bit: int) -> None:
+    """Rings of tops have no checksum."""
+    stage = stage_of_pair()
+    scanner = scanner_of(stage)
+    top = stage.top("k")
+    top["recv_ns"] = int(top["recv_ns"]) | 1 << bit
+    assert scanner.on_top(top, NOW)[1] == 1
+    assert int(scanner.signal_heads[0]["deadline_ns"]) == NOW + DEADLINE
+    assert scanner.on_top(stage.top("k"), NOW + DEADLINE + 1)[1] == 1
+
+
 def test_a_plan_keeps_its_candidate_busy_until_it_is_done() -> None:
     stage = stage_of_pair()
     scanner = scanner_of(stage)
