@@ -31,6 +31,7 @@ def result_tree(result: PaperResult) -> Tree:
     return {
         "name": result.name,
         "synthetic": result.synthetic,
+        "is_live": result.is_live,
         "as_expected": result.as_expected,
         "damage": result.damage,
         "data": asdict(result.data),
