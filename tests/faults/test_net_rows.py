@@ -61,6 +61,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     recorded = record(folder / "markets.ndjson.zst", 900_000 // STEP_MS)
     with running(folder, recorded, *impatient(), options=("--speed", "1")) as engine:
         yield engine
+        engine.end()  # with exit code 0, whatever was done to it
 
 
 class Deed:
