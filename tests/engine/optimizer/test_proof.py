@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -57,6 +59,23 @@ def test_it_proves_what_the_exact_check_lets_pass_and_nothing_else(
         book[f"{side}_size_e6"][1] = 60 * CONTRACT
     proven, said = verdicts(plan)
     assert proven == (said == "")
+
+
+@given(st.integers(1, 100 * CONTRACT - 1))
+def test_what_a_sale_of_odd_sizes_loses_is_proven_to_the_micro_dollar(first_e6: int) -> None:
+    plan = Proven()
+    plan.worst_max = 10 * DOLLAR
+    plan.desk.offer(0, [(3_800, first_e6), (3_700, 100 * CONTRACT)], Direction.SELL, Outcome.NO, unit_e6=1)
+
+    def passes(loss_micros: int) -> bool:
+        plan.head["worst_loss_micros"] = loss_micros
+        proven, said = verdicts(plan)
+        assert proven == (said == "")
+        return proven
+
+    least = bisect_left(range(plan.worst_max + 1), x=True, key=passes)
+    assert passes(least)
+    assert not passes(least - 1)
 
 
 def test_what_it_does_not_know_is_left_to_the_exact_check() -> None:
