@@ -54,7 +54,6 @@ from procs.replay import SPARE_SLOTS, Book, Replay
 TRUST_ORDER: Final = (Trust.DEAD, Trust.SUSPECT, Trust.RESYNC, Trust.UNSYNCED, Trust.LIVE)
 PRICE_DECIMALS: Final = 4
 SIZE_DECIMALS: Final = 6
-HEADER_LINES: Final = 1  # of a recording, before its first frame
 
 OnProgress = Callable[[int], None]  # frames so far
 BookDump = dict[str, str | list[list[str | None]]]
@@ -65,7 +64,7 @@ class SequenceBreak:
     """Where a subscription's numbers do not follow each other."""
 
     frame: int  # its number in the file, from 1; 0 when it could not be told
-    line: int  # of a recording of ours; 0 for the files of others, whose frames are rebuilt from their lines
+    line: int  # of the file, where the frame begins; of a Parquet file its row; 0 when it could not be told
     recv_ns: int
     market: str
     seq: int
@@ -80,6 +79,7 @@ class CheckReport:
     kind: str
     frames: int = 0
     rejected: int = 0
+    rejected_line: int = 0  # of the last one rejected; 0 when there is none, or it is not known
     updates: int = 0
     markets: int = 0
     seq_gaps: int = 0
@@ -131,6 +131,7 @@ class Check:
         is_truncated = "book_depth" in header.lacks
         self._replay, self._tally = _judged(header.markets, is_truncated, mirrored=False)
         self._mirror = _judged(pairs, is_truncated, mirrored=True) if pairs else None
+        self._lost = 0  # frames that stand in the place of lost ones
 
     def run(self, on_progress: OnProgress | None = None) -> CheckReport:
         """Read the whole file; damage is reported after what is whole."""
@@ -140,7 +141,8 @@ class Check:
         try:
             for run in merge([source]):
                 self._feed(run.batch, run.clock_ns, run.start, run.stop)
-                self.report.frames += run.stop - run.start
+                if not run.batch.lost:
+                    self.report.frames += run.stop - run.start
                 if on_progress is not None:
                     on_progress(self.report.frames)
         except (RecordingDamaged, RecordingFormat) as error:
@@ -155,18 +157,19 @@ class Check:
         self._replay.feed(batch, clock_ns, start, stop)
         if self._mirror is not None:
             self._mirror[0].feed(batch, clock_ns, start, stop)
+        self._lost += batch.count if batch.lost else 0
         self._collect_breaks(batch, clock_ns)
 
     def _collect_breaks(self, batch: FrameBatch, clock_ns: Longs) -> None:
-        """Find the places of the breaks that this batch brought."""
+        """Find the places of the breaks that this batch, which is whole, brought."""
         known = len(self.report.breaks)
         for row in self._tally.breaks[known : int(self._tally.numbers[N_BREAKS])]:
             recv_ns, seq = int(row[B_RECV]), int(row[B_SEQ])
-            frame = _frame_of(batch, clock_ns, recv_ns, seq)
+            index = _index_of(batch, clock_ns, recv_ns, seq)
             self.report.breaks.append(
                 SequenceBreak(
-                    frame,
-                    frame + HEADER_LINES if frame and isinstance(self._source, RecordingReader) else 0,
+                    0 if index is None else self.report.frames + index + 1,
+                    0 if index is None else batch.line(index),
                     recv_ns,
                     self._replay.books[int(row[B_SLOT])].name,
                     seq,
@@ -181,6 +184,9 @@ class Check:
         self._take_found({found.name.lower(): int(self._tally.counts[found]) for found in Found})
         for codec in self._replay.codecs.values():
             self._take_codec(codec)
+        self.report.rejected -= self._lost
+        self.report.rejected_line = self._replay.rejected_line
+        self.report.last_error = self._replay.last_error or None
         self._count_markets()
         if self._mirror is not None:
             mirror, tally = self._mirror
@@ -210,7 +216,6 @@ class Check:
         report.duplicates += int(counts[Count.DUPLICATES])
         report.ignored += int(counts[Count.IGNORED])
         report.unknown += int(counts[Count.UNKNOWN_TYPE])
-        report.last_error = report.last_error or codec.last_error or None
 
     def _count_markets(self) -> None:
         """Markets that a frame spoke of, by the trust of the worse of their books."""
@@ -256,10 +261,10 @@ def _dump_level(price_e4: int, size_e6: int) -> list[str | None]:
     return [price, units_to_decimal(size_e6, SIZE_DECIMALS) if size_e6 else None]
 
 
-def _frame_of(batch: FrameBatch, clock_ns: Longs, recv_ns: int, seq: int) -> int:
-    """Number of the frame received at ``recv_ns`` that carries ``seq``; 0 when none of the batch does."""
+def _index_of(batch: FrameBatch, clock_ns: Longs, recv_ns: int, seq: int) -> int | None:
+    """The frame received at ``recv_ns`` that carries ``seq``; None when none of the batch does."""
     pattern = re.compile(rb'"seq"\s*:\s*%d\b' % seq)
     for index in np.flatnonzero(clock_ns == recv_ns):
         if pattern.search(batch.raw(int(index))):
-            return batch.first_line - HEADER_LINES + int(index)
-    return 0
+            return int(index)
+    return None

@@ -7,8 +7,8 @@ A file is zstd-compressed NDJSON. The first line is the header; every other line
     {"recv_ns":1782872888379000000,"venue":"kalshi","conn":0,"raw":"{\"type\":\"orderbook_delta\",...}"}
 
 The text is cut at line ends into zstd frames: the header is one, what follows goes into frames of about
-BLOCK_BYTES. Each has its checksum, so that a damaged file is read up to the damage, no altered line is ever
-handed out, and damage among the first frames leaves the header. Files whose first block has the header in it
+BLOCK_BYTES. Each has its checksum, so that damage costs the frame it is in, no altered line is ever handed
+out, and damage among the first frames leaves the header. Files whose first block has the header in it
 are read the same. The same input gives the same bytes.
 """
 

@@ -3,7 +3,7 @@
 What is handed out is whole: a zstd frame is verified before any of it leaves, unless it is larger than
 HELD_BYTES_MAX (a foreign file in one frame), whose parts leave as they are decoded. The readable beginning
 of a truncated file is handed out, then the error is raised. Of a frame that turns out to be corrupt nothing
-more is handed out.
+more is handed out. The frames behind it can be found again by the bytes that each begins with.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ MAGIC: Final = b"\x28\xb5\x2f\xfd"
 WINDOW_BYTES_MAX: Final = 1 << 27
 HELD_BYTES_MAX: Final = 16 << 20
 READ_BYTES: Final = 4096  # small: what one call can expand to is bounded by what it is given
+SEARCHED_BYTES: Final = 1 << 20
 
 
 class Truncated(RecordingDamaged):
@@ -41,6 +42,23 @@ class _Input:
         """Return what the end of a zstd frame left over."""
         self._rest = rest + self._rest
 
+    def position(self) -> int:
+        """Place in the file of the next byte."""
+        return self._file.tell() - len(self._rest)
+
+    def find_frame(self, start: int) -> bool:
+        """Go to the first place from ``start`` on where a zstd frame may begin; False when there is none."""
+        self._file.seek(start)
+        self._rest = b""
+        while searched := self._file.read(SEARCHED_BYTES):
+            self._rest += searched
+            at = self._rest.find(MAGIC)
+            if at >= 0:
+                self._rest = self._rest[at:]
+                return True
+            self._rest = self._rest[1 - len(MAGIC) :]
+        return False
+
 
 def read_blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
     """Yield the decompressed content of ``file`` in order; ``name`` is used in messages.
@@ -48,6 +66,14 @@ def read_blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
     Raises RecordingFormat when the file is not zstd, RecordingDamaged where it is empty, ends early or is
     corrupt, after everything before that has been yielded.
     """
+    for block in whole_blocks(file, name):
+        if isinstance(block, RecordingDamaged):
+            raise block
+        yield block
+
+
+def whole_blocks(file: BinaryIO, name: str) -> Iterator[bytes | RecordingDamaged]:
+    """The same, with the damage itself in place of what is corrupt, and with what follows that."""
     magic = file.read(len(MAGIC))
     if not magic:
         raise RecordingDamaged(f"{name}: empty file")
@@ -59,7 +85,15 @@ def read_blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
         if not first:
             return
         source.put_back(first)
-        yield from _read_frame(source, name)
+        begin = source.position()
+        try:
+            yield from _read_frame(source, name)
+        except Truncated:
+            raise
+        except RecordingDamaged as error:
+            yield error
+            if not source.find_frame(begin + 1):
+                return
 
 
 def _read_frame(source: _Input, name: str) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,22 +13,29 @@ from procs.recording_lines import Bytes, Longs
 
 BATCH_FRAMES: Final = 8192
 BATCH_BYTES: Final = 8 << 20  # a batch of imported frames is closed when it passes this
+LOST: Final = b"frames lost here: the recording is damaged"  # no venue says that
 
 
 class Frame(NamedTuple):
-    """One wire message as received; ``raw`` is its text, UTF-8."""
+    """One wire message as received; ``raw`` is its text, UTF-8.
+
+    ``line`` is where an imported file has it (a line, or a row of Parquet); 0 where that was not asked.
+    """
 
     recv_ns: int
     venue: Venue
     conn: int
     raw: bytes
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameBatch:
     """``count`` frames: frame i is ``buffer[offsets[i] : offsets[i] + lengths[i]]``.
 
-    ``first_line`` is the line of frame 0 in its recording; frames follow each other line by line.
+    ``first_line`` is the line of frame 0 in its recording; frames follow each other line by line. Imported
+    ones are at ``lines`` of their file. Where ``lost`` says what was, these frames were never received:
+    they stand in the place of lost ones, one for each connection, and nobody can read them.
     """
 
     buffer: Bytes
@@ -39,6 +46,12 @@ class FrameBatch:
     venues: Bytes
     count: int
     first_line: int
+    lines: Longs | None = None
+    lost: str = ""
+
+    def line(self, index: int) -> int:
+        """Line of the file that has frame ``index``; 0 when it is not known."""
+        return self.first_line + index if self.lines is None else int(self.lines[index])
 
     def raw(self, index: int) -> bytes:
         """Text of frame ``index``."""
@@ -85,6 +98,14 @@ def pack(frames: Iterable[Frame], first_line: int = 2) -> Iterator[FrameBatch]:
         raise failure
 
 
+def lost_frames(
+    what: str, recv_ns: int, connections: Iterable[tuple[Venue, int]], first_line: int
+) -> FrameBatch:
+    """In place of frames that are lost: for each connection that they may have come over, one."""
+    frames = [Frame(recv_ns, venue, conn, LOST) for venue, conn in connections]
+    return replace(_batch(frames, first_line), lost=what)
+
+
 def _batch(frames: list[Frame], first_line: int) -> FrameBatch:
     lengths = np.array([len(frame.raw) for frame in frames], np.int64)
     offsets = np.zeros(len(frames), np.int64)
@@ -98,4 +119,5 @@ def _batch(frames: list[Frame], first_line: int) -> FrameBatch:
         np.array([int(frame.venue) for frame in frames], np.uint8),
         len(frames),
         first_line,
+        np.array([frame.line for frame in frames], np.int64),
     )

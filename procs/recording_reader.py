@@ -1,38 +1,57 @@
-"""Reads a recording: the header at once, the frames in batches, damage as one error after what is whole."""
+"""Reads a recording: the header at once, the frames in batches, damage as one error after what is whole.
+
+Frames that are lost are not skipped in silence: one that nobody can read stands in their place on every
+connection there has been, so that no book is trusted that they may have changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import BinaryIO, Final, NamedTuple, Self
 
 import numpy as np
 import orjson
 
 from engine.errors import RecordingDamaged
+from engine.records import Venue
 from procs.recording import CONN_MAX, LINE_BYTES_MAX, RECV_NS_MAX, VENUE_OF_NAME, RecordingHeader
-from procs.recording_blocks import read_blocks
-from procs.recording_frames import BATCH_FRAMES, Frame, FrameBatch
+from procs.recording_blocks import whole_blocks
+from procs.recording_frames import BATCH_FRAMES, Frame, FrameBatch, lost_frames
 from procs.recording_lines import LINES_END, LINES_FULL, LINES_UNSURE, split_lines
 
 _NO_BLOCK: Final = b""
+_VENUES: Final = max(Venue) + 1
+
+
+class _Damage(NamedTuple):
+    """Something that is not whole: at which line, what, and how many frames there were before it."""
+
+    line: int
+    what: str
+    frames: int
 
 
 class RecordingReader:
     """One pass over the recording in ``path``; use as a context manager or call ``close``.
 
-    ``header`` is there at once. ``lines`` counts the lines handed out, the header included.
-    Raises OSError, RecordingFormat or RecordingDamaged. Memory: a few blocks.
+    ``header`` is there at once. ``lines`` counts the lines gone by, the header included, without those of a
+    block that is lost. Raises OSError, RecordingFormat or RecordingDamaged. Memory: a few blocks.
     """
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self.lines = 1
         self.fallbacks = 0  # lines that only the general parser could read
+        self._frames = 0
+        self._damages: list[_Damage] = []
+        self._is_torn = False  # what comes next may begin inside a line
+        self._latest_ns = 0
+        self._connections: set[tuple[Venue, int]] = set()
         self._file: BinaryIO = path.open("rb")
         try:
-            self._blocks = read_blocks(self._file, self.name)
+            self._blocks = whole_blocks(self._file, self.name)
             first, self._text = self._first_line()
             self.header = RecordingHeader.from_line(first, self.name)
         except BaseException:
@@ -55,6 +74,8 @@ class RecordingReader:
         text = _NO_BLOCK
         try:
             for block in self._blocks:
+                if isinstance(block, RecordingDamaged):
+                    raise block
                 text += block
                 line, newline, rest = text.partition(b"\n")
                 if newline:
@@ -71,45 +92,77 @@ class RecordingReader:
             yield from batch.frames()
 
     def batches(self) -> Iterator[FrameBatch]:
-        """All frames in batches of at most BATCH_FRAMES.
+        """All frames in batches of at most BATCH_FRAMES, ``lost_frames`` where some are damaged.
 
-        Raises RecordingDamaged at the first line that is not whole, after all before it have been yielded;
-        the message says how many that were.
+        Raises RecordingDamaged at the end if anything was; the message says where it began and how many
+        frames are whole.
         """
-        text = self._text
-        while True:
-            rest = yield from self._split(text)
-            if len(rest) > LINE_BYTES_MAX:
-                raise self._damaged(f"longer than {LINE_BYTES_MAX} bytes")
-            try:
-                block = next(self._blocks, None)
-            except RecordingDamaged as error:
-                raise self._damaged(str(error).removeprefix(f"{self.name}: ")) from error
-            if block is None:
-                break
-            text = rest + block
-        rest = yield from self._split(rest + b"\n" if rest else rest)  # the last line may lack its line end
-        assert not rest, "every line that ends is taken or refused"
+        try:
+            rest = yield from self._split(self._text)
+            for block in self._blocks:
+                if isinstance(block, RecordingDamaged):
+                    yield from self._lose(self._plain(block))
+                    rest, self._is_torn = _NO_BLOCK, True
+                    continue
+                rest = yield from self._split(rest + block)
+        except RecordingDamaged as error:
+            self._note(self._plain(error))
+        else:
+            rest = yield from self._split(rest + b"\n" if rest else rest)  # the last line may lack its end
+            assert not rest, "every line that ends is taken or refused"
+        if self._damages:
+            raise RecordingDamaged(f"{self.name} {self._damage()}")
 
-    def _damaged(self, what: str) -> RecordingDamaged:
-        return RecordingDamaged(
-            f"{self.name} line {self.lines + 1}: {what}; the {self.lines - 1} frames before it are whole"
-        )
+    def _plain(self, error: RecordingDamaged) -> str:
+        return str(error).removeprefix(f"{self.name}: ")
+
+    def _note(self, what: str) -> None:
+        self._damages.append(_Damage(self.lines + 1, what, self._frames))
+
+    def _lose(self, what: str) -> Iterator[FrameBatch]:
+        self._note(what)
+        if self._connections:
+            yield lost_frames(what, self._latest_ns, sorted(self._connections), self.lines + 1)
+
+    def _damage(self) -> str:
+        first = self._damages[0]
+        others = len(self._damages) - 1
+        more = f" (and more of it in {others} other place{'s' * (others > 1)})" if others else ""
+        behind = self._frames - first.frames
+        rest = f", and so are {behind} behind it" if behind else ""
+        return f"line {first.line}: {first.what}{more}; the {first.frames} frames before it are whole{rest}"
 
     def _split(self, text: bytes) -> Generator[FrameBatch, None, bytes]:
-        """Yield the whole lines of ``text`` in batches; the generator's value is what is left of it."""
+        """Yield the whole lines of ``text`` in batches; the generator's value is what is left of it.
+
+        Raises RecordingDamaged where that is longer than any line may be.
+        """
         start = 0
         status = LINES_FULL
-        while status == LINES_FULL:
+        while status != LINES_END:
             filling = _Filling(text, start, self.lines + 1)
             start, status = filling.run()
             self.fallbacks += filling.fallbacks
             if filling.count:
-                self.lines += filling.count
-                yield filling.batch()
-        if status == LINES_UNSURE:
-            raise self._damaged("not a frame")
+                yield self._counted(filling.batch())
+            if status == LINES_UNSURE:
+                start = text.index(b"\n", start) + 1
+                if not self._is_torn:
+                    yield from self._lose("not a frame")
+                    self.lines += 1
+                self._is_torn = False
+        if len(text) - start > LINE_BYTES_MAX:
+            raise RecordingDamaged(f"longer than {LINE_BYTES_MAX} bytes")
         return text[start:]
+
+    def _counted(self, batch: FrameBatch) -> FrameBatch:
+        self.lines += batch.count
+        self._frames += batch.count
+        self._is_torn = False
+        self._latest_ns = int(batch.recv_ns[-1])
+        keys = np.unique(batch.conns * _VENUES + batch.venues)
+        self._connections.update((Venue(key % _VENUES), key // _VENUES) for key in keys.tolist())
+        return batch
 
 
 class _Filling:

@@ -97,6 +97,8 @@ class Replay:
         self.books = list(_market_books(specs) if mirrored else _token_books(specs))
         self.strangers = 0  # markets without a spec
         self.clock_ns = 0
+        self.rejected_line = 0  # of the last frame that a codec could not read, and what was wrong with it
+        self.last_error = ""
         self.store = BookStore(len(self.books) + SPARE_SLOTS, BOOT_EPOCH, _pool_pages(self.books))
         self._on_records = on_records
         self.symbols = {venue: SymbolTable(2 * len(self.books) + SPARE_SLOTS) for venue in Venue}
@@ -161,13 +163,21 @@ class Replay:
                 stop - at,
             )
             if read == 0:
-                records = codec.feed(batch.raw(at), int(clock_ns[at]), conn)
+                records = self._feed_one(codec, batch, at, int(clock_ns[at]))
                 read = 1
             if self._on_records is not None and records:
                 self._on_records(self.store.state, codec.out, records, conn)
             elif records:
                 apply_frames(self.store.state, codec.out, records)
             at += read
+
+    def _feed_one(self, codec: MarketDataCodec, batch: FrameBatch, at: int, now_ns: int) -> int:
+        """A frame that needs Python; -> records."""
+        rejected = int(codec.counts[Count.REJECTED])
+        records = codec.feed(batch.raw(at), now_ns, int(batch.conns[at]))
+        if int(codec.counts[Count.REJECTED]) > rejected and not batch.lost:
+            self.rejected_line, self.last_error = batch.line(at), codec.last_error
+        return records
 
     def finish(self) -> None:
         """No frame follows: what has been crossed for too long by the last one is suspect."""

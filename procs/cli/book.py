@@ -72,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     until_ns = RECV_NS_MAX if args.at is None else moment_ns(args.at, source.header.start_ns)
     replay = Replay(source.header.markets)
     damage = _feed(replay, source, until_ns)
-    wrong = [] if damage is None else [str(damage)]
-    if replay.rejected:
+    wrong = [damage] if damage else []
+    if replay.rejected and not damage:
         wrong.append(f"{args.file}: {unreadable(replay.rejected)}")
     code = tell(wrong)
     slot = find_book(replay, args.market, args.file)
@@ -111,17 +111,20 @@ def _of_row(name: str, row: np.void) -> ShownBook:
     return ShownBook(name, int(row["recv_ns"]), trust, *sides)
 
 
-def _feed(replay: Replay, source: Source, until_ns: int) -> RecordingDamaged | None:
+def _feed(replay: Replay, source: Source, until_ns: int) -> str:
     """Replay what was received until then; damage is answered when it comes before that."""
+    lost = ""
     try:
         for part in merge([source]):
             stop = min(part.stop, int(np.searchsorted(part.clock_ns, until_ns, side="right")))
             replay.feed(part.batch, part.clock_ns, part.start, stop)
             if stop < part.stop:
-                break
+                return lost
+            if part.batch.lost:
+                lost = f"{source.name} line {part.batch.first_line}: {part.batch.lost}; frames are lost there"
     except RecordingDamaged as error:
-        return error
-    return None
+        return str(error)
+    return lost
 
 
 def moment_ns(text: str, start_ns: int) -> int:

@@ -75,7 +75,8 @@ def _complaint(report: CheckReport) -> str:
     if report.damage is not None:
         return report.damage
     if report.rejected:
-        return f"{report.path}: {unreadable(report.rejected)}, the last for {report.last_error}"
+        place = f" at line {report.rejected_line:,}," if report.rejected_line else ""
+        return f"{report.path}: {unreadable(report.rejected)}, the last{place} for {report.last_error}"
     return (
         f"{report.path}: no rule explains {report.tob_mismatch:,} best prices that are not those of the book"
     )
@@ -163,9 +164,9 @@ def _word_row(report: CheckReport) -> list[str]:
     return [_name(report), *(f"{number:,}" for number in (*numbers, *tickers)), trust]
 
 
-def _place(found: SequenceBreak) -> str:
+def _place(found: SequenceBreak, unit: str) -> str:
     if found.line:
-        return f"at line {found.line:,}"
+        return f"at {unit} {found.line:,}"
     return f"at frame {found.frame:,}" if found.frame else "at a frame that cannot be told"
 
 
@@ -176,8 +177,9 @@ def notes(report: CheckReport) -> Iterator[str]:
     if report.tob_unsynced:
         share = report.tob_unsynced_agree / report.tob_unsynced
         yield f"without an opening snapshot {share:.1%} of {report.tob_unsynced:,} declarations agree"
+    unit = "row" if Path(report.path).suffix == ".parquet" else "line"
     for found in report.breaks[:_BREAKS_SHOWN]:
-        yield f"{found.reason} {_place(found)}, seq {found.seq}, {found.market}"
+        yield f"{found.reason} {_place(found, unit)}, seq {found.seq}, {found.market}"
     if len(report.breaks) > _BREAKS_SHOWN:
         yield f"and {len(report.breaks) - _BREAKS_SHOWN:,} more sequence breaks"
     if report.mirror_broken:

@@ -279,8 +279,8 @@ def faults(results: Iterable[PaperResult]) -> list[str]:
 
 def _faults_of(result: PaperResult) -> Iterable[str]:
     if result.damage is not None:
-        yield result.damage
-    if result.data.rejected_frames and not result.is_live:
+        yield result.damage  # frames that stand for what it lost are among those that were rejected
+    elif result.data.rejected_frames and not result.is_live:
         yield f"{result.name}: {show.unreadable(result.data.rejected_frames)}"
     for outcome in result.outcomes:
         for venue, account in outcome.accounts.items():

@@ -54,13 +54,13 @@ def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
             _describe(notes, payload)
         elif kind in WHOLE:
             _remember_sid(sids, payload)
-            yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), encode(_in_wire_order(payload)))
+            yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), encode(_in_wire_order(payload)), number)
         elif kind in KALSHI_FIELDS:
             _see(notes, kind, payload)
             sequence = line.get("sequence_number")
             seq = sequence if type(sequence) is int else None
             raw = kalshi_frame(kind, sids.get(CHANNEL_OF[kind]), seq, payload)
-            yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), raw)
+            yield Frame(recv_ns, Venue.KALSHI, max(conn, 0), raw, number)
 
 
 def _in_wire_order(frame: JsonObject) -> JsonObject:

@@ -45,13 +45,15 @@ class _Row(NamedTuple):
     size: int
     ts: str
     ingest_ts: str
+    number: int  # in the file, from 1
 
 
 def _matches(sample: Sample) -> bool:
     return sample.columns >= _COLUMNS
 
 
-def _row(row: JsonObject, place: str) -> _Row:
+def _row(row: JsonObject, path: Path, number: int) -> _Row:
+    place = f"{path} row {number}"
     kind, side = row["type"], row["side"]
     numbers = (row["sid"], row["seq"], row["price"], row["qty"])
     if kind not in ("snapshot", "delta") or side not in ("yes", "no"):
@@ -61,12 +63,15 @@ def _row(row: JsonObject, place: str) -> _Row:
     sid, seq, price, size = (int(str(number)) for number in numbers)
     texts = [str(row[name] or "") for name in ("market_ticker", "ts", "ingest_ts")]
     market_id = str(row.get("market_id") or "")
-    return _Row(kind == "snapshot", sid, seq, market_id, texts[0], str(side), price, size, texts[1], texts[2])
+    is_snapshot = kind == "snapshot"
+    return _Row(
+        is_snapshot, sid, seq, market_id, texts[0], str(side), price, size, texts[1], texts[2], number
+    )
 
 
 def _rows(path: Path) -> Iterator[_Row]:
     for number, row in enumerate(parquet_rows(path), start=1):
-        yield _row(row, f"{path} row {number}")
+        yield _row(row, path, number)
 
 
 def _message(row: _Row) -> tuple[object, ...]:
@@ -87,8 +92,8 @@ def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
         ticker = first.ticker if first.is_snapshot else tickers.get((first.sid, first.ticker), first.ticker)
         notes.kalshi(ticker).seen.update(fixed_text(f"{row.price_cents}e-2", 4) for row in rows)
         recv_ns = utc_ns(first.ingest_ts, f"{path} seq {first.seq}")
-        for raw in _encode(rows, ticker):
-            yield Frame(recv_ns, Venue.KALSHI, conn, raw)
+        for raw, number in _encode(rows, ticker):
+            yield Frame(recv_ns, Venue.KALSHI, conn, raw, number)
 
 
 def _begins_connection(before: list[_Row], rows: list[_Row]) -> bool:
@@ -98,7 +103,8 @@ def _begins_connection(before: list[_Row], rows: list[_Row]) -> bool:
     return repeats and first.is_snapshot and before[0].ingest_ts != first.ingest_ts
 
 
-def _encode(rows: list[_Row], ticker: str) -> Iterator[bytes]:
+def _encode(rows: list[_Row], ticker: str) -> Iterator[tuple[bytes, int]]:
+    """Frames, each with the number of its first row."""
     first = rows[0]
     identity: dict[str, object] = {"market_ticker": ticker}
     if first.market_id:
@@ -109,11 +115,11 @@ def _encode(rows: list[_Row], ticker: str) -> Iterator[bytes]:
             for side in ("yes", "no")
             if (levels := [(row.price_cents, row.size) for row in rows if row.side == side])
         }
-        yield kalshi_frame("orderbook_snapshot", first.sid, first.seq, {**identity, **bids})
+        yield kalshi_frame("orderbook_snapshot", first.sid, first.seq, {**identity, **bids}), first.number
         return
     for row in rows:
         change = {"price": row.price_cents, "delta": row.size, "side": row.side, "ts": row.ts}
-        yield kalshi_frame("orderbook_delta", row.sid, row.seq, {**identity, **change})
+        yield kalshi_frame("orderbook_delta", row.sid, row.seq, {**identity, **change}), row.number
 
 
 def _true_tickers(path: Path) -> Mapping[tuple[int, str], str]:

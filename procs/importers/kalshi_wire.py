@@ -32,20 +32,20 @@ def _matches(sample: Sample) -> bool:
 
 def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
     now_ns = 0
-    waiting: list[bytes] = []
+    waiting: list[tuple[bytes, int]] = []
     for number, line in enumerate(text_lines(path), start=1):
         text = line.strip()
         if not text:
             continue
         now_ns = max(now_ns, _time_ns(text, f"{path} line {number}", notes))
-        waiting.append(text)
+        waiting.append((text, number))
         if now_ns == 0 and len(waiting) < UNTIMED_MAX:
             continue
-        for raw in waiting:
-            yield Frame(now_ns, Venue.KALSHI, 0, raw)
+        for raw, at in waiting:
+            yield Frame(now_ns, Venue.KALSHI, 0, raw, at)
         waiting.clear()
-    for raw in waiting:
-        yield Frame(now_ns, Venue.KALSHI, 0, raw)
+    for raw, at in waiting:
+        yield Frame(now_ns, Venue.KALSHI, 0, raw, at)
 
 
 def _time_ns(text: bytes, place: str, notes: MarketNotes) -> int:

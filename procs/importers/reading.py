@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import orjson
-import zstandard
 
 from engine.errors import RecordingDamaged
 from procs.recording import LINE_BYTES_MAX
-from procs.recording_blocks import MAGIC, WINDOW_BYTES_MAX, read_blocks
+from procs.recording_blocks import MAGIC, read_blocks
 
 SAMPLE_BYTES: Final = 64 << 10
 ARRAY_BYTES_MAX: Final = 256 << 20  # a file that is one JSON array is held whole
@@ -27,17 +26,17 @@ JsonObject = dict[str, object]
 
 
 def first_text(path: Path) -> bytes:
-    """The first SAMPLE_BYTES of the file's text, decompressed when it is zstd; empty when damaged."""
+    """The first SAMPLE_BYTES of the file's text, decompressed when it is zstd; less when it is damaged."""
+    text = b""
     with path.open("rb") as file:
-        head = file.read(SAMPLE_BYTES)
-        if not head.startswith(MAGIC):
-            return head
-        file.seek(0)
-        decoder = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX)
         try:
-            return decoder.stream_reader(file, read_across_frames=True, closefd=False).read(SAMPLE_BYTES)
-        except zstandard.ZstdError:
-            return b""
+            for block in _blocks(file, path):
+                text += block
+                if len(text) >= SAMPLE_BYTES:
+                    break
+        except RecordingDamaged:
+            pass  # said when the file is read
+    return text[:SAMPLE_BYTES]
 
 
 def _blocks(file: BinaryIO, path: Path) -> Iterator[bytes]:

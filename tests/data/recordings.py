@@ -75,6 +75,23 @@ def write_lines(path: Path, lines: Iterable[bytes]) -> Path:
     return path
 
 
+def line(frame: Frame) -> bytes:
+    """A frame as a line of a recording, without its end."""
+    venue = frame.venue.name.lower()
+    return orjson.dumps(
+        {"recv_ns": frame.recv_ns, "venue": venue, "conn": frame.conn, "raw": frame.raw.decode()}
+    )
+
+
+def write_blocks(path: Path, blocks: Iterable[Iterable[bytes]], damaged: int) -> Path:
+    """A file of compressed blocks of lines, a bit of block number ``damaged`` flipped."""
+    compress = zstandard.ZstdCompressor(write_checksum=True).compress
+    written = [bytearray(compress(b"".join(line + b"\n" for line in lines))) for lines in blocks]
+    written[damaged][-1] ^= 1
+    path.write_bytes(b"".join(written))
+    return path
+
+
 def kalshi(raw: object, at: int = 0, conn: int = 0) -> Frame:
     """A Kalshi frame ``at`` milliseconds after the start."""
     text = raw if isinstance(raw, bytes) else orjson.dumps(raw)

@@ -10,7 +10,7 @@ import zstandard
 
 from engine.errors import RecordingDamaged, RecordingFormat
 from procs import recording_blocks
-from procs.recording_blocks import read_blocks
+from procs.recording_blocks import read_blocks, whole_blocks
 
 
 def _frames(*texts: bytes) -> bytes:
@@ -73,6 +73,28 @@ def test_no_altered_byte_ever_comes_out() -> None:
         got = b"".join(blocks)
         assert whole.startswith(got)
         assert said or got == whole  # a flip in a frame's reserved bits may mean nothing
+
+
+def _kind(block: bytes | RecordingDamaged) -> int:
+    """Which of five noises it is; -1: damage."""
+    return (
+        -1 if isinstance(block, RecordingDamaged) else [_noise(seed, 500) for seed in range(5)].index(block)
+    )
+
+
+@pytest.mark.parametrize("searched", [1 << 20, 5])
+def test_what_follows_damage_is_found_again(monkeypatch: pytest.MonkeyPatch, searched: int) -> None:
+    monkeypatch.setattr(recording_blocks, "SEARCHED_BYTES", searched)
+    parts = [_frames(_noise(seed, 500)) for seed in range(5)]
+    for at in range(len(parts[2])):
+        broken = [*parts[:2], parts[2][:at] + bytes([parts[2][at] ^ 4]) + parts[2][at + 1 :], *parts[3:]]
+        got = list(whole_blocks(io.BytesIO(b"".join(broken)), "f"))
+        kinds = [_kind(block) for block in got]
+        # the last: the flag that there is a checksum, which is then what cannot be read
+        assert kinds in ([0, 1, -1, 3, 4], [0, 1, 2, 3, 4], [0, 1, 2, -1, 3, 4])
+        assert (kinds != [0, 1, -1, 3, 4]) == (at == 4)
+    cut = list(whole_blocks(io.BytesIO(parts[0] + parts[1][4:]), "f"))
+    assert [type(block) for block in cut] == [bytes, RecordingDamaged]
 
 
 def test_a_huge_frame_is_handed_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

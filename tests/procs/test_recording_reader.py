@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.errors import RecordingDamaged, RecordingFormat
 from engine.records import Venue
 from procs import recording, recording_reader
-from procs.recording_frames import Frame
+from procs.recording_frames import LOST, Frame, FrameBatch
 from procs.recording_reader import RecordingReader, parse_line
 from tests.data import recordings as made
 
@@ -22,15 +22,20 @@ HEAD = made.header().to_line().rstrip(b"\n")
 
 
 def _read(path: Path) -> tuple[list[Frame], str]:
+    """What is whole, and what is said of the rest."""
     frames: list[Frame] = []
     with RecordingReader(path) as reader:
         try:
-            frames.extend(reader.frames())  # keeps what came before an error
+            for batch in reader.batches():
+                frames.extend([] if batch.lost else batch.frames())
         except RecordingDamaged as error:
-            assert reader.lines == len(frames) + 1
             return frames, str(error)
         assert reader.lines == len(frames) + 1
     return frames, ""
+
+
+def _flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
 
 
 def _some(count: int) -> list[Frame]:
@@ -87,12 +92,33 @@ def test_other_spellings_go_through_the_general_parser(tmp_path: Path) -> None:
         b'{"recv_ns":1,"venue":"kalshi","conn":1024,"raw":"x"}',
     ],
 )
-def test_a_line_that_is_no_frame_ends_the_reading_there(tmp_path: Path, line: bytes) -> None:
+def test_a_line_that_is_no_frame_is_said_and_passed_over(tmp_path: Path, line: bytes) -> None:
     good = b'{"recv_ns":1,"venue":"kalshi","conn":0,"raw":"x"}'
     assert parse_line(line) is None
-    frames, said = _read(made.write_lines(tmp_path / "r", [HEAD, good, good, line, good]))
+    frames, said = _read(made.write_lines(tmp_path / "r", [HEAD, good, good, line]))
     assert len(frames) == 2
     assert said.endswith("r line 4: not a frame; the 2 frames before it are whole")
+    frames, said = _read(made.write_lines(tmp_path / "r", [HEAD, good, good, line, good, line, line]))
+    assert len(frames) == 3
+    whole = "the 2 frames before it are whole, and so are 1 behind it"
+    assert said.endswith(f"r line 4: not a frame (and more of it in 2 other places); {whole}")
+
+
+def test_in_place_of_lost_frames_each_connection_has_one_that_nobody_can_read(tmp_path: Path) -> None:
+    frames = [made.polymarket([], 3, conn=2), made.kalshi({}, 5, conn=7), made.kalshi({}, 4, conn=0)]
+    lines = [made.line(frame) for frame in frames]
+    batches: list[FrameBatch] = []
+    with RecordingReader(made.write_lines(tmp_path / "r", [HEAD, b"?", *lines, b"?", *lines])) as reader:
+        with pytest.raises(RecordingDamaged, match=r"line 2: not a frame \(and .* 1 other place\);"):
+            batches.extend(reader.batches())
+        assert reader.lines == 9
+    before, lost, behind = batches  # nothing is lost to anybody before the first frame
+    assert (before.lost, lost.lost, behind.lost) == ("", "not a frame", "")
+    assert sorted(lost.frames()) == sorted(
+        Frame(frames[2].recv_ns, frame.venue, frame.conn, LOST) for frame in frames
+    )
+    assert list(before.frames()) == list(behind.frames()) == frames
+    assert [batch.line(0) for batch in batches] == [3, 0, 7]
 
 
 def test_truncated_file_gives_its_whole_lines(tmp_path: Path) -> None:
@@ -112,12 +138,34 @@ def test_flipped_bit_never_gives_an_altered_frame(tmp_path: Path, monkeypatch: p
     data = path.read_bytes()
     second = data.index(b"\x28\xb5\x2f\xfd", 4)  # behind the header's own block
     for at in range(second, len(data), 97):
-        path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        path.write_bytes(_flipped(data, at))
         with RecordingReader(path) as reader:
             assert reader.header == made.header(), "damage among the first frames leaves the header"
         got, said = _read(path)
-        assert got == frames[: len(got)]
         assert said or got == frames
+        assert len(got) > 300, "a block has some forty"
+        before = next((at for at, frame in enumerate(got) if frame != frames[at]), len(got))
+        behind = len(got) - before
+        assert got[before:] == frames[len(frames) - behind :]
+        if said:
+            assert f" line {before + 2}: " in said
+            assert f"the {before} frames before it are whole" in said
+            assert (f"and so are {behind} behind it" in said) == (behind > 0)
+
+
+def test_a_block_that_begins_inside_a_line_is_read_from_its_next_line_on(tmp_path: Path) -> None:
+    """As other writers may cut it: what the lost block had of that line is no second damage."""
+    lines = [made.line(made.kalshi({"n": at}, at)) for at in range(6)]
+    compress = zstandard.ZstdCompressor(write_checksum=True).compress
+    text = b"\n".join([HEAD, *lines, b""])
+    cuts = [0, text.index(lines[1]) + 9, text.index(lines[3]) + 9, len(text)]
+    blocks = [compress(text[start:stop]) for start, stop in itertools.pairwise(cuts)]
+    path = tmp_path / "r"
+    path.write_bytes(blocks[0] + _flipped(blocks[1], len(blocks[1]) // 2) + blocks[2])
+    got, said = _read(path)
+    assert got == [made.kalshi({"n": at}, at) for at in (0, 4, 5)]
+    assert "r line 3: corrupt compressed data" in said
+    assert said.endswith("; the 1 frames before it are whole, and so are 2 behind it")
 
 
 def test_a_header_in_the_block_of_the_first_frames_is_read_as_well(tmp_path: Path) -> None:

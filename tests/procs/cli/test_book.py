@@ -122,6 +122,27 @@ def test_a_damaged_recording_shows_the_book_as_far_as_it_is_whole(
     assert cli.main(["book", str(torn), made.TICKER, "--at", "+0"]) == 0  # the damage comes later
 
 
+def test_damage_before_the_moment_shown_is_said_and_leaves_the_book_in_doubt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    level = [["0.40", "5.00"]]
+    frames = [made.kalshi(made.snapshot(seq, level, []), at) for seq, at in ((1, 0), (9, 9_000))]
+    delta = made.kalshi(made.delta(3, "yes", "0.41", "1.00"), 2_000)
+    quote = made.kalshi(made.ticker("0.40", "0.60"), 500)  # what is lost was lost behind it, at the earliest
+    lines = [made.line(frame) for frame in (frames[0], quote, delta, frames[1])]
+    torn = made.write_lines(tmp_path / "torn", [made.header().to_line()[:-1], *lines[:2], b"{", *lines[2:]])
+    for at, said, trust in (
+        ("+0", "", "live"),
+        ("+5", f"pr3dict: {torn} line 4: not a frame; frames are lost there\n", "suspect"),
+        ("+10", f"pr3dict: {torn} line 4: not a frame; the 2 frames before it are whole, and so", "live"),
+    ):
+        assert cli.main(["book", str(torn), made.TICKER, "--at", at, "--json"]) == (1 if said else 0)
+        out, err = capsys.readouterr()
+        assert err.startswith(said)
+        assert err.count("\n") == bool(said)
+        assert json.loads(out)["trust"] == trust
+
+
 @pytest.mark.parametrize("text", ["x", "+x", "+inf", "+nan", "+1e400", "-5", "2026-13-01", "²", "", "+"])
 def test_what_is_no_time_is_said(text: str) -> None:
     with pytest.raises(ConfigError, match="not a time"):

@@ -53,7 +53,8 @@ def test_a_sound_file_ends_with_0_and_a_rejected_frame_with_1(
     assert [line.split()[3] for line in out.splitlines() if " stream " in line] == ["0", "1"]
     assert "bad.ndjson.zst: rejected:" in out
     [line] = err.splitlines()
-    assert line.startswith(f"pr3dict: {bad}: 1 frame cannot be read, the last for ")
+    said = "1 frame cannot be read, the last at line 4, for kalshi frame 3: not JSON: "
+    assert line.startswith(f"pr3dict: {bad}: {said}")
 
 
 def test_a_best_price_that_nothing_explains_is_one_line(
@@ -196,7 +197,7 @@ def test_a_dump_that_cannot_be_written_is_one_line_with_its_name(
     assert err.count("\n") == 1
 
 
-def test_a_break_has_the_line_of_a_recording_and_the_frame_of_anything_else() -> None:
+def test_a_break_has_the_line_of_its_file_or_else_its_frame() -> None:
     found = SequenceBreak(4, 5, made.START_NS, "kalshi:KXA", 7, "sequence_gap")
     report = CheckReport(
         "a", "stream", breaks=[found, replace(found, line=0), replace(found, line=0, frame=0)]
@@ -205,4 +206,7 @@ def test_a_break_has_the_line_of_a_recording_and_the_frame_of_anything_else() ->
         "sequence_gap at line 5, seq 7, kalshi:KXA",
         "sequence_gap at frame 4, seq 7, kalshi:KXA",
         "sequence_gap at a frame that cannot be told, seq 7, kalshi:KXA",
+    ]
+    assert list(notes(CheckReport("a.parquet", "stream", breaks=[found]))) == [
+        "sequence_gap at row 5, seq 7, kalshi:KXA"
     ]

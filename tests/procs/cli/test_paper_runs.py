@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from engine.sim.session.build import build_session
 from procs.cli import main as cli
 from procs.recording import BOTH, Provenance, RecordingHeader, RecordingWriter
+from procs.recording_reader import RecordingReader
 from tests.data import recordings as made
 
 FRAMES = 600
@@ -103,6 +105,27 @@ def test_a_torn_recording_is_shown_as_far_as_it_goes(
     assert document["faults"] == [document["inputs"][0]["damage"]]
     assert err == f"pr3dict: {document['faults'][0]}\n"
     assert f"the {frames} frames before it are whole" in err
+
+
+def test_what_is_whole_behind_a_damaged_block_is_traded(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RecordingReader(recording) as reader:
+        lines = [made.line(frame) for frame in reader.frames()]
+        head = reader.header.to_line()[:-1]
+    cuts = (0, 200, 210, FRAMES)
+    blocks = [[head], *(lines[start:stop] for start, stop in pairwise(cuts))]
+    torn = made.write_blocks(tmp_path / "torn.ndjson.zst", blocks, damaged=2)
+    assert cli.main(["paper", "--topology", "inline", "--replay", str(torn), "--json"]) == 1
+    out, err = capsys.readouterr()
+    said = f"the 200 frames before it are whole, and so are {FRAMES - 210} behind it"
+    assert said in err
+    assert err.count("\n") == 1
+    (one,) = json.loads(out)["inputs"]
+    assert one["damage"] in err
+    stand_ins = one["data"]["rejected_frames"]
+    assert 0 < stand_ins <= 2  # each venue has one connection
+    assert one["data"]["frames"] == FRAMES - 10 + stand_ins
 
 
 def test_another_version_and_another_kind_of_file_are_one_line(
