@@ -48,6 +48,15 @@ def quiet_tick_ns(config: FeedConfig, silence_max_ns: int) -> int:
     return max(TICK_NS, min(QUIET_TICK_NS, min(waits_ns) // PATIENCE_GRAINS))
 
 
+def in_step_ns(grain_ns: int, now_ns: int) -> int:
+    """From now to a multiple of the grain, when other shells of the process tick too: one waking for all.
+
+    At least half a grain, for a timer may fire a little early.
+    """
+    wait_ns = grain_ns - now_ns % grain_ns
+    return wait_ns if 2 * wait_ns >= grain_ns else wait_ns + grain_ns
+
+
 class FeedShell:
     """One venue's sockets. ``counters`` says what happened; ``links`` are the sockets.
 
@@ -241,6 +250,8 @@ class FeedShell:
     def _arm(self, delay_ns: int) -> None:
         if self._is_stopped:
             return
+        if delay_ns > TICK_NS:
+            delay_ns = in_step_ns(delay_ns, self.monotonic_ns())
         self._delay_ns = delay_ns
         self._timer = asyncio.get_running_loop().call_later(delay_ns / NS_PER_S, self._tick)
 

@@ -9,6 +9,7 @@ monitor) end with it too, and are begun again in any case.
 
 from __future__ import annotations
 
+import select
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ from shm.doorbell import Doorbell
 
 LOOK_S: Final = 0.02  # in a replay, which ends by itself
 LOOK_LATE_NS: Final = 2 * NS_PER_S
-LIVE_LOOK_S: Final = 0.1  # nothing waits for it: looking five times as often costs a hundredth of a core
+LIVE_LOOK_S: Final = 0.25  # for what hangs, and what is asked: one that ends wakes us
 REFUSALS: Final = (2, 4, 5)  # exit codes: usage, denied, refused by the present state
 SPEAKER: Final = "pr3dict: "
 WATCHED: Final = frozenset({ProcessState.READY, ProcessState.DEGRADED})
@@ -152,7 +153,15 @@ class Supervisor:
             if self._is_live:
                 self._kill_hanging(now_s)
             on_look()
-            time.sleep(LIVE_LOOK_S if self._is_live else LOOK_S)
+            self._rest(LIVE_LOOK_S if self._is_live else LOOK_S)
+
+    def _rest(self, rest_s: float) -> None:
+        """Until the next look is due, or a process has ended."""
+        ended = select.poll()
+        for ward in (*self._wards.values(), *self._attendants):
+            if ward.process.descriptor is not None:
+                ended.register(ward.process.descriptor, select.POLLIN)
+        ended.poll(rest_s * 1000)
 
     def stop(self) -> None:
         """End every process, one after another (``Description.endings``).

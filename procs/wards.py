@@ -59,6 +59,11 @@ class Running:
             raise ProcessLookupError(f"process {pid} is another one by now")
         return cls(pid, descriptor, lambda _: 0 if ended_well() else ENDED_BADLY)
 
+    @property
+    def descriptor(self) -> int | None:
+        """Readable when it has ended; None when that is known."""
+        return self._descriptor if self._code is None else None
+
     def poll(self) -> int | None:
         """Exit code as far as it can be known; None while it runs."""
         return self._code if self._code is not None else self._look(0)

@@ -14,6 +14,8 @@ from shm.doorbell import Doorbell
 from shm.futex import NS_PER_S, yield_core
 from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Policy
 
+LOOP_TICK_NS = 1_000_000  # loops count in milliseconds, cut off: one that wakes too early sleeps twice
+
 
 class LoopTurns:
     """``work`` answers how much it did; ``bell``, which has a FIFO, is rung by all that feed its rings.
@@ -115,7 +117,8 @@ class LoopTurns:
     async def _sleep(self) -> None:
         loop = asyncio.get_running_loop()
         self._sleeper = loop.create_future()
-        timer = loop.call_later(max(min(self._park_ns, self._due_in_ns()), 0) / NS_PER_S, self.nudge)
+        sleep_ns = max(min(self._park_ns, self._due_in_ns()), 0)
+        timer = loop.call_later((sleep_ns + LOOP_TICK_NS) / NS_PER_S, self.nudge)
         try:
             await self._sleeper
         finally:

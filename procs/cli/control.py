@@ -6,14 +6,15 @@ import argparse
 import json
 from contextlib import closing
 
+from engine.units import NS_PER_MS
 from procs.cli.engine_arguments import EngineDirs, add_engine_arguments, engine_dirs
 from procs.cli.exit_codes import ExitCode
 from procs.cli.until_told import until_told
-from procs.control import ControlServer
+from procs.control import LOOK_EVERY_NS, ControlServer
 from procs.control_wire import CONTROL_SOCKET, EVENTS_SOCKET
 from procs.private_directory import make_private
 
-POLL_MS = 100
+POLL_MS = LOOK_EVERY_NS // NS_PER_MS + 1  # requests wake it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -148,6 +148,20 @@ def test_who_is_killed_is_begun_again_and_has_its_own_time_to_start(owner: Owner
     assert owner.look() == set(), "its row is still that of the one before"
 
 
+def test_a_rest_ends_with_a_process_and_not_for_one_whose_end_is_known(owner: Owner) -> None:
+    long_s = 3_600.0
+    dying = owner.ward("feed").process
+    killer = threading.Thread(target=dying.send_signal, args=(signal.SIGKILL,))
+    killer.start()
+    owner.supervisor._rest(long_s)  # nobody else ends it
+    killer.join()
+    assert dying.poll() == -signal.SIGKILL
+    assert dying.descriptor is None
+    before_ns = time.monotonic_ns()
+    owner.supervisor._rest(0.02)
+    assert time.monotonic_ns() - before_ns >= 20_000_000, "its end is known"
+
+
 def stopping(owner: Owner) -> threading.Thread:
     """``stop`` in a thread of its own; it is over when all processes have ended."""
     thread = threading.Thread(target=owner.supervisor.stop)

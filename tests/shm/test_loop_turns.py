@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from shm.doorbell import Doorbell
 from shm.loop_turns import LoopTurns
@@ -101,6 +104,25 @@ def test_a_sleep_ends_when_work_is_due(tmp_path: Path) -> None:
         return 0
 
     assert run(tmp_path, Policy.PARK, LONG_NS, work, due_in_ns=1_000).slept == 3
+
+
+def test_a_sleep_does_not_end_before_work_is_due(tmp_path: Path) -> None:
+    """A loop counts whole milliseconds: who wakes before the time sleeps once more for nothing."""
+    began_ns: list[int] = []
+
+    def work(turns: LoopTurns, other: Doorbell, call: int) -> int:
+        if turns.slept == len(began_ns):
+            began_ns.append(time.monotonic_ns())
+        if turns.slept == 20:
+            turns.stop()
+        return 0
+
+    bell = Doorbell.create(name="bell", directory=tmp_path, for_event_loop=True)
+    turns = LoopTurns(
+        lambda: work(turns, bell, 0), Policy.PARK, bell, LONG_NS, yields=0, due_in_ns=lambda: 3_900_000
+    )
+    uvloop.run(turns.run())
+    assert min(after - before for before, after in itertools.pairwise(began_ns)) >= 3_900_000
 
 
 def test_work_found_at_the_last_look_keeps_it_awake(tmp_path: Path) -> None:
