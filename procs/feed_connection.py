@@ -48,8 +48,8 @@ class Owner(Protocol):
         """The handshake is done."""
         ...
 
-    def on_message(self, payload: bytes) -> None:
-        """A whole message."""
+    def on_message(self, payload: bytes, *, is_last: bool) -> None:
+        """A whole message; unless it ``is_last`` another one, or a part of it, came with it."""
         ...
 
     def on_pong(self) -> None:
@@ -146,7 +146,7 @@ class Connection(WSListener):
             kind = frame.msg_type
             if kind in _WHOLE and frame.fin and not self._assembly.is_open:
                 self._messages += 1
-                owner.on_message(frame.get_payload_as_bytes())
+                owner.on_message(frame.get_payload_as_bytes(), is_last=frame.last_in_buffer)
             else:
                 self._rare(owner, transport, frame)
         except Exception as error:  # noqa: BLE001 - picows would log it and go on; it is ours to report
@@ -212,7 +212,7 @@ class Connection(WSListener):
         piece = self._assembly.add(frame.get_payload_as_bytes(), begins=begins, ends=frame.fin)
         if piece is Piece.WHOLE:
             self._messages += 1
-            owner.on_message(self._assembly.take())
+            owner.on_message(self._assembly.take(), is_last=True)
         elif piece is not Piece.PART:
             owner.on_breach(Breach.TOO_LONG if piece is Piece.TOO_LONG else Breach.PROTOCOL)
 

@@ -21,7 +21,7 @@ _CONNECTED: Final = frozenset({LinkState.SUBSCRIBING, LinkState.LIVE, LinkState.
 _HEARING: Final = frozenset({LinkState.LIVE, LinkState.SILENT})
 # By name, for every message: a member is looked up in its class each time.
 _KEEP_ALIVE, _DATA = Seen.KEEP_ALIVE, Seen.DATA
-_SUBSCRIBING, _SILENT = LinkState.SUBSCRIBING, LinkState.SILENT
+_LIVE, _SUBSCRIBING, _SILENT = LinkState.LIVE, LinkState.SUBSCRIBING, LinkState.SILENT
 
 
 class FeedSink(Protocol):
@@ -36,11 +36,24 @@ class FeedSink(Protocol):
         ...
 
 
+class Holder(Protocol):
+    """A sink that can take many messages of one read together (``procs.fused_feed.FusedFeed``)."""
+
+    def hold(self, payload: bytes, recv_ns: int, conn: int) -> None:
+        """Take one message that others will follow; not before ``release``, or anything else, is it read."""
+        ...
+
+    def release(self) -> None:
+        """Read what is held."""
+        ...
+
+
 class Shell(Protocol):
     """What a link needs of the shell around it."""
 
     counters: FeedCounters
     sink: FeedSink
+    holder: Holder | None  # the sink, where it can hold messages
     is_paused: bool  # nothing is to be read
 
     def monotonic_ns(self) -> int:
@@ -55,8 +68,8 @@ class Shell(Protocol):
         """An even draw from 0..PPM."""
         ...
 
-    def is_unreadable(self) -> bool:
-        """Whether the sink could not read the message it was handed last."""
+    def count_unreadable(self) -> int:
+        """Messages that the sink could not read since this was asked last."""
         ...
 
     def connect(self, link: FeedLink, connection: Connection) -> None:
@@ -98,6 +111,7 @@ class FeedLink:
         self.last_error = ""
         self._conn = plan.conn
         self._has_heard = False  # market data, in the read that is being worked off
+        self._recv_ns = 0  # of that read: of all that came with it
         self._shell = shell
         self._config = config
         self._new_session = new_session
@@ -179,21 +193,30 @@ class FeedLink:
         self._opened += 1
         self._was_open = True
         self._has_heard = False
+        self._recv_ns = 0
         self.happen(LinkEvent.OPENED)
 
-    def on_message(self, payload: bytes) -> None:
+    def on_message(self, payload: bytes, *, is_last: bool) -> None:
         """Hand a message on, and learn from it."""
         shell, session = self._shell, self.session
-        recv_ns = shell.stamp_ns()
+        recv_ns = self._recv_ns
+        if not recv_ns:
+            recv_ns = self._recv_ns = shell.stamp_ns()
         seen = session.observe(payload)
+        if seen is _DATA and not is_last and shell.holder is not None and self.state is _LIVE:
+            shell.holder.hold(payload, recv_ns, self._conn)
+            shell.counters.frames += 1
+            self._has_heard = True
+            return
         if seen is _KEEP_ALIVE:
             shell.counters.keep_alives += 1
             self._vitals.answered()
             return
         shell.sink.on_frame(payload, recv_ns, self._conn)
         shell.counters.frames += 1
-        if shell.is_unreadable():
-            self._note_garbage()
+        unreadable = shell.count_unreadable()
+        if unreadable:
+            self._note_garbage(unreadable)
         elif seen is _DATA:
             self._has_heard = True  # the read that brought it says when
             if self.state is _SILENT:
@@ -218,6 +241,10 @@ class FeedLink:
 
     def on_read(self, n_bytes: int, *, ended: bool, partial: bool) -> None:
         """A read of the socket was worked off."""
+        self._recv_ns = 0
+        if self._shell.holder is not None:
+            self._shell.holder.release()
+            self._note_garbage(self._shell.count_unreadable())
         now_ns = self._shell.monotonic_ns()
         self._shell.counters.bytes += n_bytes
         if self._has_heard:
@@ -306,10 +333,13 @@ class FeedLink:
             return
         self._send(session.replies())
 
-    def _note_garbage(self) -> None:
+    def _note_garbage(self, messages: int) -> None:
+        if not messages:
+            return
         now_ns = self._shell.monotonic_ns()
-        self._shell.counters.garbage += 1
-        self._garbage.note(now_ns)
+        self._shell.counters.garbage += messages
+        for _ in range(messages):
+            self._garbage.note(now_ns)
         if self._garbage.is_full(now_ns):
             self.last_error = "too many messages that could not be read"
             self.happen(LinkEvent.GARBLED)

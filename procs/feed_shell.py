@@ -24,7 +24,7 @@ from engine.venues.session import Session
 from engine.venues.shards import SocketPlan
 from procs.feed_connection import QUIET_LOGGER, Connection
 from procs.feed_counters import FeedCounters
-from procs.feed_link import FeedLink, FeedSink
+from procs.feed_link import FeedLink, FeedSink, Holder
 
 TICK_NS: Final = 20_000_000  # grain of every timer
 QUIET_TICK_NS: Final = 100_000_000  # the same while every socket is LIVE and nothing is asked for
@@ -61,7 +61,8 @@ class FeedShell:
     """One venue's sockets. ``counters`` says what happened; ``links`` are the sockets.
 
     ``now_ns`` stamps receipt, ``monotonic_ns`` drives timers, ``random_ppm`` draws delays; ``headers`` is
-    asked anew for each handshake; ``unreadable`` counts messages that the sink could not read; ``is_behind``
+    asked anew for each handshake; ``unreadable`` counts messages that the sink could not read; ``holder`` is
+    the sink where it can hold the messages of a read; ``is_behind``
     is asked after each read of a socket, and while it says yes nothing is read (never when live: then what
     is not read grows old); ``after_read`` runs what follows a frame: once a read, when a connection is lost,
     and with ``follows_ticks`` once a tick, for whoever has no other clock.
@@ -83,9 +84,11 @@ class FeedShell:
         after_read: Callable[[], None] = lambda: None,
         follows_ticks: bool = True,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        holder: Holder | None = None,
     ) -> None:
         self.counters = FeedCounters()
         self.sink = sink
+        self.holder = holder
         self.random_ppm = random_ppm
         self._unreadable = unreadable
         self._n_unreadable = unreadable()
@@ -172,13 +175,10 @@ class FeedShell:
         self._latest_ns = now_ns
         return now_ns
 
-    def is_unreadable(self) -> bool:
-        """Whether the sink could not read the message it was handed last; asked once for each."""
-        unreadable = self._unreadable()
-        if unreadable == self._n_unreadable:
-            return False
-        self._n_unreadable = unreadable
-        return True
+    def count_unreadable(self) -> int:
+        """Messages that the sink could not read since this was asked last."""
+        before, self._n_unreadable = self._n_unreadable, self._unreadable()
+        return self._n_unreadable - before
 
     def connect(self, link: FeedLink, connection: Connection) -> None:
         """Begin an attempt; the budget was asked."""

@@ -1,6 +1,7 @@
-"""One compiled call from a wire frame to what everybody reads: parsed, published, applied, rows and tops.
+"""One compiled call from wire frames to what everybody reads: parsed, published, applied, rows and tops.
 
-The frame lies in the codec's memory. The kernels are the stages' own, one behind the other, so that the
+A frame lies in the codec's memory; many lie behind each other in memory of their own, and are taken one by
+one, each to its end. The kernels are the stages' own, one behind the other, so that the
 result is the same record for record; what the compiled parser is not sure about is left to the stages. They
 take one array, ``places``: the addresses and lengths of all that the stages work on, since each array handed
 to a kernel costs as much as a level write.
@@ -32,8 +33,9 @@ from engine.venues.kalshi._fast import read_one as read_kalshi
 from engine.venues.kalshi.codec import KalshiCodec
 from engine.venues.polymarket._fast import read_one as read_polymarket
 from engine.venues.polymarket.codec import PolymarketCodec
+from engine.venues.scan import load
 from engine.venues.symbols import SYMBOL_WORDS, SymbolTable
-from engine.venues.workspace import OUT_RECORDS, Words
+from engine.venues.workspace import OUT_RECORDS, FrameBytes, Words
 from procs.ladder import stamp
 from shm.arrays import array_at
 from shm.atomics import address_of, read_ticks
@@ -47,6 +49,8 @@ NS_PER_TICK_SHIFT: Final = 24  # fraction bits of Place.NS_PER_TICK
 SPENT_TICKS_MAX: Final = 1 << 56
 _PER_NS: Final = 1.0 / (1 << NS_PER_TICK_SHIFT)
 REFUSED: Final = 1 << 32  # added to the records of a frame that was too large for the updates ring
+HELD_BYTES: Final = 1 << 19  # of frames that one call takes
+HELD_MAX: Final = 1_024
 _OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 _LISTS: Final = 2
 
@@ -81,6 +85,10 @@ class Place(IntEnum):
     N_LADDERS = 24
     N_CELLS = 25
     N_POOL = 26
+    HELD = 27  # of frames behind each other
+    LENGTHS = 28  # of these
+    APPLIED = 29  # records, and messages too large for the updates ring, of the calls so far
+    REFUSALS = 30
 
 
 PLACES: Final = len(Place)
@@ -90,7 +98,10 @@ _UPDATES_RING, _TOPS_RING, _ROWS_TABLE, _HISTOGRAM, _RATE, _START, _WORDS, _N_WO
 _OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CELLS, _POOL = (
     int(place) for place in list(Place)[Place.OUT : Place.N_BOOKS]
 )
-_N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (int(place) for place in list(Place)[Place.N_BOOKS :])
+_N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (
+    int(place) for place in list(Place)[Place.N_BOOKS : Place.HELD]
+)
+_HELD, _LENGTHS, _APPLIED, _REFUSALS = (int(place) for place in list(Place)[Place.HELD :])
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _TOP_BYTES: Final = TOP.itemsize
 _RECV_AT: Final = offset_of(TOP, "recv_ns")
@@ -173,7 +184,70 @@ def polymarket_frame(length: int, recv_ns: int, now_ns: int, conn: int, skip: bo
     return found
 
 
+@inlined
+def _load(words: Words, held: FrameBytes, at: int, length: int) -> None:
+    """Copy one of many frames to where a single one lies."""
+    load(words, words.view(np.uint8), held, at, length)
+
+
+@kernel
+def kalshi_frames(
+    first: int, count: int, at: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words
+) -> int:
+    """Take Kalshi's frames ``first`` to ``count`` of those that are held, the first at byte ``at`` of them.
+
+    All are of one connection and one read of it. How many were taken: the next one needs Python.
+    """
+    began = read_ticks()
+    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
+    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
+    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
+    held = array_at(places[_HELD], (HELD_BYTES,), np.uint8)
+    lengths = array_at(places[_LENGTHS], (HELD_MAX,), np.int64)
+    start = int(places[_START])
+    for number in range(first, count):
+        length = int(lengths[number])
+        _load(words, held, at, length)
+        found = read_kalshi(words, symbols, out_words, start, length, recv_ns, conn, skip)
+        if found < 0:
+            return number - first
+        if found > 0:
+            refused = _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
+            places[_REFUSALS] += 1 if refused != 0 else 0
+            places[_APPLIED] += found
+        at += length
+    return count - first
+
+
+@kernel
+def polymarket_frames(
+    first: int, count: int, at: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words
+) -> int:
+    """Take Polymarket's frames, as ``kalshi_frames`` does."""
+    began = read_ticks()
+    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
+    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
+    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
+    held = array_at(places[_HELD], (HELD_BYTES,), np.uint8)
+    lengths = array_at(places[_LENGTHS], (HELD_MAX,), np.int64)
+    start = int(places[_START])
+    for number in range(first, count):
+        length = int(lengths[number])
+        _load(words, held, at, length)
+        found = read_polymarket(words, symbols, out_words, start, length, recv_ns, conn, skip)
+        if found < 0:
+            return number - first
+        if found > 0:
+            refused = _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
+            places[_REFUSALS] += 1 if refused != 0 else 0
+            places[_APPLIED] += found
+        at += length
+    return count - first
+
+
 FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frame, Venue.POLYMARKET: polymarket_frame}
+
+BATCH_KERNELS: Final = {Venue.KALSHI: kalshi_frames, Venue.POLYMARKET: polymarket_frames}
 
 
 def new_places(
@@ -189,7 +263,7 @@ def new_places(
     places[_OUT] = address_of(space.out_words)
     places[_BOOKS:_N_BOOKS] = [address_of(array) for array in store.flat]
     ladders = store.state.ladders
-    places[_N_BOOKS:] = (
+    places[_N_BOOKS:_HELD] = (
         len(store.books),
         len(store.tops),
         len(ladders.sides),
@@ -200,10 +274,12 @@ def new_places(
 
 
 def warm() -> None:
-    """Compile both kernels, with a frame that says nothing."""
+    """Compile all kernels, with a frame that says nothing, and with none."""
     store = BookStore(1, 0, 1)
     updates, tops = OverwritingRing.create(8, SMALL_BYTES), OverwritingRing.create(8, WIDE_BYTES)
     table = Table.create(1, BOOK_ROW)
     for codec in (KalshiCodec(SymbolTable(1)), PolymarketCodec(SymbolTable(1))):
         codec.workspace.memory[:2] = b"{}"
-        FRAME_KERNELS[codec.venue](2, 0, 0, 0, True, new_places(codec, store, updates, tops, table))
+        places = new_places(codec, store, updates, tops, table)
+        FRAME_KERNELS[codec.venue](2, 0, 0, 0, True, places)
+        BATCH_KERNELS[codec.venue](0, 0, 0, 0, 0, 0, True, places)

@@ -8,7 +8,10 @@ same, for the simulated venues. The book stage keeps its turn for notes and for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
 
 from engine.book.store import BookStore
 from engine.direct import direct
@@ -16,11 +19,24 @@ from engine.venues.codec import MarketDataCodec
 from engine.venues.workspace import FRAME_BYTES_MAX
 from procs.book import BookAgent
 from procs.feed import FeedAgent
-from procs.frame_kernels import FRAME_KERNELS, REFUSED, Place, new_places
+from procs.frame_kernels import (
+    BATCH_KERNELS,
+    FRAME_KERNELS,
+    HELD_BYTES,
+    HELD_MAX,
+    REFUSED,
+    Place,
+    new_places,
+)
 from procs.ladder import BookRung, Now
 from procs.tick_rate import LOOK_MASK, TickRate
+from shm.atomics import address_of
 from shm.ring import OverwritingRing, Records
 from shm.table import Table
+
+BATCH_MIN: Final = 4  # fewer are taken faster one by one
+_APPLIED: Final = int(Place.APPLIED)
+_REFUSALS: Final = int(Place.REFUSALS)
 
 
 class FusedFeed:
@@ -54,6 +70,13 @@ class FusedFeed:
         self._kernel = direct(FRAME_KERNELS[codec.venue], 0, 0, 0, 0, True, self._places)
         self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
         self._rate = None if rung is None else TickRate()
+        self._held: list[bytes] = []  # messages of one read, received at, over
+        self._held_ns = self._held_conn = 0
+        self._lengths = np.zeros(HELD_MAX, np.int64)
+        text = np.zeros(HELD_BYTES, np.uint8)
+        self._text = text.data
+        self._places[Place.HELD], self._places[Place.LENGTHS] = address_of(text), address_of(self._lengths)
+        self._batch = direct(BATCH_KERNELS[codec.venue], 0, 0, 0, 0, 0, 0, True, self._places)
         # Of two sockets that race not every message counts.
         self._is_direct = feed.race is None and codec.fast_enabled
         feed.forward = self._apply
@@ -62,6 +85,8 @@ class FusedFeed:
 
     def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
         """Take one message to the books."""
+        if self._held:
+            self.release()
         length = len(payload)
         if self._is_direct and length <= FRAME_BYTES_MAX:
             self._frame[:length] = payload
@@ -70,6 +95,49 @@ class FusedFeed:
                 self._count(found)
                 return
         self._feed.on_frame(payload, recv_ns, conn)
+
+    def hold(self, payload: bytes, recv_ns: int, conn: int) -> None:
+        """Keep a message until ``release``; what comes otherwise finds it released before."""
+        held = self._held
+        if held and (conn != self._held_conn or len(held) == HELD_MAX):
+            self.release()
+            held = self._held
+        if not held:
+            self._held_ns, self._held_conn = recv_ns, conn
+        held.append(payload)
+
+    def release(self) -> None:
+        """Take what is held to the books, in its order."""
+        held = self._held
+        if not held:
+            return
+        self._held = []
+        text = b"".join(held)
+        if len(held) < BATCH_MIN or len(text) > HELD_BYTES or not self._is_direct:
+            for payload in held:
+                self.on_frame(payload, self._held_ns, self._held_conn)
+            return
+        self._text[: len(text)] = text
+        self._lengths[: len(held)] = [len(payload) for payload in held]
+        self._take(held)
+
+    def _take(self, held: Sequence[bytes]) -> None:
+        """Go through a batch; a message that needs Python goes to the feed, between those around it."""
+        self._places[_APPLIED] = self._places[_REFUSALS] = 0
+        count, taken, at = len(held), 0, 0
+        recv_ns, conn = self._held_ns, self._held_conn
+        while taken < count:
+            before = taken
+            taken += self._batch(taken, count, at, recv_ns, self._now(), conn, self._skip, self._places)
+            self._feed.frames += taken - before
+            if taken < count:
+                self._feed.on_frame(held[taken], recv_ns, conn)
+                taken += 1
+                at += sum(map(len, held[before:taken]))
+        self._feed.refused += int(self._places[_REFUSALS])
+        self._book.applied += int(self._places[_APPLIED])
+        if self._rate is not None:
+            self._places[Place.NS_PER_TICK] = self._rate.look()
 
     def _count(self, found: int) -> None:
         """A frame is through: now nobody waits."""
@@ -84,6 +152,7 @@ class FusedFeed:
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:
         """Every book of the connection is in doubt."""
+        self.release()
         if self._has_ended():
             self.part()
         self._feed.on_disconnect(recv_ns, conn)

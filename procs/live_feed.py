@@ -35,7 +35,7 @@ from procs.book_notes import NOTE_CELLS, NoteWriter
 from procs.credentials import kalshi_credentials
 from procs.doubt_watch import DoubtWatch
 from procs.feed import Counts, FeedAgent, race_of
-from procs.feed_link import FeedSink
+from procs.feed_link import FeedSink, Holder
 from procs.feed_shell import FeedShell, Headers, no_headers
 from procs.fused_feed import FusedFeed
 from procs.registry import Registry, market_symbols
@@ -90,15 +90,17 @@ class LiveFeed:
         table = Table.create(len(specs), BOOK_ROW)
         self.book = BookAgent(venue, self.store, None, notes, tops, table)
         fused = FusedFeed(self.feed, self.codec, self.book, self.store, updates, tops, table, now_ns)
+        sink = wrap(fused)
         self.shell = shell_for(
             venue,
             config,
             specs,
-            wrap(fused),
+            sink,
             credentials,
             now_ns=now_ns,
             unreadable=rejected_of(self.codec.counts),
             after_read=lambda: self._follow(now_ns()),
+            holder=fused if sink is fused else None,
         )
         self.watch = DoubtWatch(
             self.store.rows, NoteWriter(notes), self.shell, config.book.market_silence_max_ns
@@ -150,8 +152,9 @@ def shell_for(
     after_read: Callable[[], None],
     is_behind: Callable[[], bool] = never_behind,
     follows_ticks: bool = True,
+    holder: Holder | None = None,
 ) -> FeedShell:
-    """Sockets for the markets ``specs`` of a venue, as configured, around any sink.
+    """Sockets for the markets ``specs`` of a venue, as configured, around any sink; ``holder`` is the same.
 
     ConfigError when the markets do not fit, or the credentials cannot be used.
     """
@@ -177,6 +180,7 @@ def shell_for(
         is_behind=is_behind,
         after_read=after_read,
         follows_ticks=follows_ticks,
+        holder=holder,
     )
 
 

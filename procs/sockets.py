@@ -28,6 +28,7 @@ from procs.feed import FeedAgent
 from procs.feed_counters import FeedCounters
 from procs.feed_link import FeedSink
 from procs.feed_shell import FeedShell
+from procs.fused_feed import FusedFeed
 from procs.health import ProcessState
 from procs.inputs import open_tape
 from procs.live_feed import rejected_of, shell_for
@@ -125,17 +126,18 @@ class FeedSockets:
             shell.start()
 
     def _shell(self, config: Config, venue: Venue, specs: Sequence[MarketSpec], folder: Path) -> FeedShell:
-        feed = self._feeds[venue]
+        feed, sink = self._feeds[venue], self._sinks[venue]
         return shell_for(
             venue,
             config,
             specs,
-            self._sinks[venue],
+            sink,
             folder,
             now_ns=self._now_ns,
             unreadable=rejected_of(feed.codec.counts),
             after_read=self._after_read,
             follows_ticks=False,  # the process takes turns of its own
+            holder=sink if isinstance(sink, FusedFeed) else None,
         )
 
     def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog, wires: Wires) -> None:

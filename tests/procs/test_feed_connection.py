@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from engine.records import Venue
 from engine.venues.counts import Count
 from procs.feed_connection import READ_BYTES_MAX, Connection
+from procs.fused_feed import FusedFeed
 from procs.live_feed import LiveFeed
 from tests.procs.live_feeds import MS, equal, live, scripted
 from tests.procs.scripted_venue import ScriptedPolymarket, frame_header, run, until
@@ -61,6 +63,42 @@ def test_the_memory_of_the_process_does_not_grow_with_what_is_refused() -> None:
                 await until(partial(is_past, feed, refused))
                 await equal(feed, server)
             assert rss_kb() - before_kb < 64 * 1024  # of 3 TiB announced; the server is in here too
+
+    run(main())
+
+
+@pytest.mark.parametrize("garbled", [(), (0,), (4, 5), (9,)])
+def test_messages_that_came_together_are_taken_together(
+    monkeypatch: pytest.MonkeyPatch, garbled: tuple[int, ...]
+) -> None:
+    """All but the last of a read: that one is taken as ever, with those before it in front."""
+    batches: list[int] = []
+    take = FusedFeed._take
+
+    def note(fused: FusedFeed, held: Sequence[bytes]) -> None:
+        batches.append(len(held))
+        take(fused, held)
+
+    monkeypatch.setattr(FusedFeed, "_take", note)
+
+    async def main() -> None:
+        venue = Venue.POLYMARKET
+        async with scripted(venue) as server, live(venue, server) as feed:
+            assert isinstance(server, ScriptedPolymarket)
+            one, other, *_ = server.books
+            texts = [json.dumps(server.book(token)).encode() for token in (one, other) * 5]
+            for number in garbled:
+                texts[number] = texts[number][:-9]
+            frames, garbage = feed.feed.frames, feed.shell.counters.garbage
+            batches.clear()
+            server.peer.raw(b"".join(frame_header(len(text)) + text for text in texts))
+            await until(lambda: feed.feed.frames == frames + len(texts))
+            assert batches == [len(texts) - 1]
+            assert feed.shell.counters.garbage - garbage == len(garbled)
+            assert int(feed.codec.counts[Count.REJECTED]) == len(garbled)
+            assert feed.shell.counters.frames == feed.feed.frames
+            if not garbled:
+                await equal(feed, server)
 
     run(main())
 

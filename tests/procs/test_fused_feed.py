@@ -20,6 +20,8 @@ from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
+from procs.frame_kernels import HELD_BYTES, HELD_MAX
+from procs.fused_feed import BATCH_MIN, FusedFeed
 from procs.ladder import BookRung, Ladder, Rung
 from procs.parts import VENUES, EngineParts, Scene
 from procs.recording_frames import Frame
@@ -52,9 +54,11 @@ class Floor:
         self.feeds = {venue: self.parts.feed(venue) for venue in VENUES}
         self.books = {venue: self.parts.book(venue, reads=not is_fused) for venue in VENUES}
         self.sinks: dict[Venue, FeedSink] = dict(self.feeds)
+        self.fused: dict[Venue, FusedFeed] = {}
         if is_fused:
             for venue, book in self.books.items():
-                self.sinks[venue] = self.parts.fused(self.feeds[venue], book, lambda: self.now_ns)
+                self.fused[venue] = self.parts.fused(self.feeds[venue], book, lambda: self.now_ns)
+            self.sinks.update(self.fused)
         self._updates = {venue: self.wires.updates[venue].reader() for venue in VENUES}
         self._tops = {venue: self.wires.tops[venue].reader() for venue in VENUES}
 
@@ -134,6 +138,66 @@ def test_each_frame_says_the_same_and_leaves_the_same(how: Damage) -> None:
     fallen_back = sum(int(feed.codec.counts[Count.FALLBACK]) for feed in one.feeds.values())
     assert n_tops > 3_000
     assert how is whole or fallen_back > 50
+
+
+@pytest.mark.parametrize("how", [whole, damaged])
+def test_frames_that_are_held_say_the_same_and_leave_the_same(how: Damage) -> None:
+    """Batches of every size, one connection each; some end with a message that is not held, or a loss."""
+    chance = random.Random(f"{SEED} held {how.__name__}")
+    one, two = Floor(is_fused=True), Floor(is_fused=False)
+    frames = iter([frame._replace(raw=how(chance, frame.raw)) for frame in FRAMES[:N_FRAMES]])
+    sizes: list[int] = []
+    for frame in frames:
+        venue, batch, size = frame.venue, [frame], chance.choice((1, 3, 10, 60))
+        while len(batch) < size and (following := next(frames, None)) is not None:
+            batch.append(following if following.venue is venue else frame)
+        batch = [each._replace(recv_ns=frame.recv_ns, conn=frame.conn) for each in batch]
+        one.now_ns = two.now_ns = frame.recv_ns + 5
+        ends = chance.randrange(4)
+        fused = one.fused[venue]
+        for each in batch if ends else batch[:-1]:
+            fused.hold(each.raw, each.recv_ns, each.conn)
+        if not ends:
+            fused.on_frame(batch[-1].raw, frame.recv_ns, frame.conn)
+        if ends == 1:
+            fused.on_disconnect(one.now_ns, frame.conn)
+        fused.release()
+        for each in batch:
+            two.sinks[venue].on_frame(each.raw, each.recv_ns, each.conn)
+            two.turn(venue)
+        if ends == 1:
+            two.lose(venue, frame.conn)
+        one.turn(venue)
+        assert one.said(venue) == two.said(venue), f"batch of {len(batch)}, {ends}"
+        sizes.append(len(batch))
+    assert one.state() == two.state()
+    assert max(sizes) > 20
+    assert sum(size >= BATCH_MIN for size in sizes) > 50
+
+
+def test_what_is_held_for_one_connection_is_read_before_anothers() -> None:
+    floor = Floor(is_fused=True)
+    fused, updates = floor.fused[SNAPSHOT.venue], floor.wires.updates[SNAPSHOT.venue]
+    fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn)
+    assert updates.published_messages == 0
+    fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn + 1)
+    assert updates.published_messages == 1
+    for _ in range(HELD_MAX):
+        fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn + 1)
+    assert updates.published_messages > 1, "there is no room for more"
+    fused.release()
+    assert floor.feeds[SNAPSHOT.venue].frames == HELD_MAX + 2
+
+
+def test_more_bytes_than_there_is_room_for_are_read_all_the_same() -> None:
+    floor = Floor(is_fused=True)
+    fused = floor.fused[SNAPSHOT.venue]
+    padded = SNAPSHOT.raw[:-1] + b" " * (HELD_BYTES // 4) + b"}"
+    for _ in range(5):
+        fused.hold(padded, SNAPSHOT.recv_ns, SNAPSHOT.conn)
+    fused.release()
+    assert floor.feeds[SNAPSHOT.venue].frames == 5
+    assert np.count_nonzero(floor.wires.books[SNAPSHOT.venue].rows["trust"] == Trust.LIVE) == 1
 
 
 def test_a_frame_can_be_read_before_the_book_stage_has_its_turn() -> None:
