@@ -93,6 +93,6 @@ def test_half_a_minute_of_it_loses_nothing(tmp_path: Path) -> None:
     courses, faults, notes = soak(0.5, 10.0, tmp_path, tmp_path / "samples.ndjson")
     assert [fault for fault in faults if "the heap grew" not in fault] == []
     assert any('"strategy_tops"' in note for note in notes)
-    assert len((tmp_path / "samples.ndjson").read_text().splitlines()) == 7 * 11
     names = {one.name for one in courses}
-    assert names == {"market", "trade", "venues", "control", "monitor", "owner", "venue-sim"}
+    assert names == {"market", "trade", "venues", "control", "monitor", "owner", "nursery", "venue-sim"}
+    assert len((tmp_path / "samples.ndjson").read_text().splitlines()) == len(names) * 11

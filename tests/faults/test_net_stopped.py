@@ -105,8 +105,9 @@ def test_stopped_traders_and_exchanges_cost_no_book_of_ours_its_trust(engine: En
     before, wishes = marks(engine), Wishes(engine)
     snapshots = {venue: engine.venues.counts(venue)["snapshots"] for venue in Venue}
     updates = OverwritingRing.attach(f"updates.{VENUE_NAMES[BUSY]}", SMALL_BYTES, engine.run_dir)
-    news, changes = engine.eye.announced(BUSY) + TOP_CELLS, updates.published_cells + UPDATE_CELLS
     with stopped(engine, "trade"), stopped(engine, "venues"):
+        # Counted from here on: what they read before they stood still is not what they have lost.
+        news, changes = engine.eye.announced(BUSY) + TOP_CELLS, updates.published_cells + UPDATE_CELLS
         engine.until(lambda: engine.eye.announced(BUSY) > news, "a ring full of news")
         engine.until(lambda: updates.published_cells > changes, "a ring full of changes")
     engine.until(wishes.have_ended, "the exchanges to know their books again")
