@@ -42,6 +42,7 @@ from procs.check_tally import (
     make_tally,
 )
 from procs.importers import Source, open_source
+from procs.importers.parquet import parquet_columns
 from procs.read_ahead import ReadAhead
 from procs.recording import RecordingHeader
 from procs.recording_frames import FrameBatch
@@ -64,7 +65,7 @@ class SequenceBreak:
     """Where a subscription's numbers do not follow each other."""
 
     frame: int  # its number in the file, from 1; 0 when it could not be told
-    line: int  # of the file, where the frame begins; of a Parquet file its row; 0 when it could not be told
+    line: int  # of the file (``CheckReport.unit``), where the frame begins; 0 when it could not be told
     recv_ns: int
     market: str
     seq: int
@@ -77,6 +78,7 @@ class CheckReport:
 
     path: str
     kind: str
+    unit: str = "line"  # what places in the file are counted in; "row" of Parquet
     frames: int = 0
     rejected: int = 0
     rejected_line: int = 0  # of the last one rejected; 0 when there is none, or it is not known
@@ -126,7 +128,8 @@ class Check:
         """Open ``path``. Raises as ``procs.importers.open_source``."""
         self._source: Source = open_source(path)
         header: RecordingHeader = self._source.header
-        self.report = CheckReport(str(path), header.kind, lacks=list(header.lacks))
+        unit = "row" if parquet_columns(path) else "line"
+        self.report = CheckReport(str(path), header.kind, unit, lacks=list(header.lacks))
         pairs = [spec for spec in header.markets if spec.venue is Venue.POLYMARKET and spec.no_token]
         is_truncated = "book_depth" in header.lacks
         self._replay, self._tally = _judged(header.markets, is_truncated, mirrored=False)

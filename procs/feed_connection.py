@@ -49,7 +49,7 @@ class Owner(Protocol):
         ...
 
     def on_message(self, payload: bytes, *, is_last: bool) -> None:
-        """A whole message; unless it ``is_last`` another one, or a part of it, came with it."""
+        """A whole message; unless it ``is_last`` another one, or a frame of another kind, came with it."""
         ...
 
     def on_pong(self) -> None:
@@ -83,6 +83,7 @@ class Connection(WSListener):
         self._owner: Owner | None = owner
         self._assembly = Assembly(message_bytes_max)
         self._user_timeout_ms = max(1, user_timeout_ns // _NS_PER_MS)
+        self.is_metered = False  # before, with the answer to the handshake, nobody says when a read is over
         self._transport: WSTransport | None = None
         self._code = ABNORMAL
         self._tail = 0
@@ -146,7 +147,8 @@ class Connection(WSListener):
             kind = frame.msg_type
             if kind in _WHOLE and frame.fin and not self._assembly.is_open:
                 self._messages += 1
-                owner.on_message(frame.get_payload_as_bytes(), is_last=frame.last_in_buffer)
+                is_last = frame.last_in_buffer or not self.is_metered
+                owner.on_message(frame.get_payload_as_bytes(), is_last=is_last)
             else:
                 self._rare(owner, transport, frame)
         except Exception as error:  # noqa: BLE001 - picows would log it and go on; it is ours to report
@@ -233,6 +235,7 @@ class _Meter(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Let picows parse what came, then say what it amounted to."""
+        self._connection.is_metered = True
         before = self._connection.mark()
         self._inner.buffer_updated(nbytes)
         self._connection.on_bytes(nbytes, before)

@@ -112,6 +112,7 @@ class FeedLink:
         self._conn = plan.conn
         self._has_heard = False  # market data, in the read that is being worked off
         self._recv_ns = 0  # of that read: of all that came with it
+        self._n_held = 0  # messages of it that were not read yet
         self._shell = shell
         self._config = config
         self._new_session = new_session
@@ -199,24 +200,26 @@ class FeedLink:
     def on_message(self, payload: bytes, *, is_last: bool) -> None:
         """Hand a message on, and learn from it."""
         shell, session = self._shell, self.session
-        recv_ns = self._recv_ns
-        if not recv_ns:
-            recv_ns = self._recv_ns = shell.stamp_ns()
+        recv_ns = self._recv_ns or shell.stamp_ns()
+        self._recv_ns = 0 if is_last else recv_ns
         seen = session.observe(payload)
         if seen is _DATA and not is_last and shell.holder is not None and self.state is _LIVE:
             shell.holder.hold(payload, recv_ns, self._conn)
             shell.counters.frames += 1
-            self._has_heard = True
+            self._n_held += 1
             return
+        if self._n_held:
+            self._release()
+            if self._connection is None:  # given up for what was held
+                return
         if seen is _KEEP_ALIVE:
             shell.counters.keep_alives += 1
             self._vitals.answered()
             return
         shell.sink.on_frame(payload, recv_ns, self._conn)
         shell.counters.frames += 1
-        unreadable = shell.count_unreadable()
-        if unreadable:
-            self._note_garbage(unreadable)
+        if shell.count_unreadable():
+            self._note_garbage(1)
         elif seen is _DATA:
             self._has_heard = True  # the read that brought it says when
             if self.state is _SILENT:
@@ -225,6 +228,16 @@ class FeedLink:
             self._follow(session)
         if self.state is _SUBSCRIBING and session.is_ready:
             self._become_ready()
+
+    def _release(self) -> None:
+        """Have what is held read, and learn from that."""
+        held, self._n_held = self._n_held, 0
+        if self._shell.holder is not None:
+            self._shell.holder.release()
+        unreadable = self._shell.count_unreadable()
+        self._has_heard |= unreadable < held
+        if unreadable:
+            self._note_garbage(unreadable)
 
     def on_pong(self) -> None:
         """Our ping was answered."""
@@ -242,9 +255,8 @@ class FeedLink:
     def on_read(self, n_bytes: int, *, ended: bool, partial: bool) -> None:
         """A read of the socket was worked off."""
         self._recv_ns = 0
-        if self._shell.holder is not None:
-            self._shell.holder.release()
-            self._note_garbage(self._shell.count_unreadable())
+        if self._n_held:
+            self._release()
         now_ns = self._shell.monotonic_ns()
         self._shell.counters.bytes += n_bytes
         if self._has_heard:
@@ -302,7 +314,11 @@ class FeedLink:
         self._connection = None
         if self._was_open:
             self._was_open = False
+            self._n_held = 0
             self._shell.sink.on_disconnect(self._shell.stamp_ns(), self.plan.conn)
+            self._shell.counters.garbage += (
+                self._shell.count_unreadable()
+            )  # of what was held: not the next one's
             self._shell.on_lost(self)
 
     def _send(self, texts: list[bytes]) -> None:
@@ -334,8 +350,6 @@ class FeedLink:
         self._send(session.replies())
 
     def _note_garbage(self, messages: int) -> None:
-        if not messages:
-            return
         now_ns = self._shell.monotonic_ns()
         self._shell.counters.garbage += messages
         for _ in range(messages):

@@ -117,7 +117,7 @@ class FeedShell:
         self._timer: asyncio.TimerHandle | None = None
         self._quiet_ns = TICK_NS if follows_ticks else quiet_tick_ns(config, silence_max_ns)
         self._delay_ns = TICK_NS  # of the tick that comes next
-        self._turned_ns = self.monotonic_ns()
+        self._due_ns = self.monotonic_ns()  # of that tick
         self._was_stalled = False
         self.is_paused = False
         self._is_stopped = False
@@ -250,9 +250,10 @@ class FeedShell:
     def _arm(self, delay_ns: int) -> None:
         if self._is_stopped:
             return
+        now_ns = self.monotonic_ns()
         if delay_ns > TICK_NS:
-            delay_ns = in_step_ns(delay_ns, self.monotonic_ns())
-        self._delay_ns = delay_ns
+            delay_ns = in_step_ns(delay_ns, now_ns)
+        self._delay_ns, self._due_ns = delay_ns, now_ns + delay_ns
         self._timer = asyncio.get_running_loop().call_later(delay_ns / NS_PER_S, self._tick)
 
     def _hurry(self) -> None:
@@ -278,8 +279,7 @@ class FeedShell:
 
         Never twice in a row: the turn between has read it.
         """
-        late = now_ns - self._turned_ns > STALL_NS + self._delay_ns - TICK_NS
-        self._turned_ns = now_ns
+        late = now_ns - self._due_ns > STALL_NS - TICK_NS
         self._was_stalled = late and not self._was_stalled
         self.counters.stalls += self._was_stalled
         return self._was_stalled

@@ -9,7 +9,7 @@ same, for the simulated venues. The book stage keeps its turn for notes and for 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -95,6 +95,11 @@ class FusedFeed:
                 self._count(found)
                 return
         self._feed.on_frame(payload, recv_ns, conn)
+
+    @property
+    def holder(self) -> Self | None:
+        """This, where messages can be taken together; None where each goes through the stages' methods."""
+        return self if self._is_direct else None
 
     def hold(self, payload: bytes, recv_ns: int, conn: int) -> None:
         """Keep a message until ``release``; what comes otherwise finds it released before."""

@@ -100,7 +100,7 @@ class LiveFeed:
             now_ns=now_ns,
             unreadable=rejected_of(self.codec.counts),
             after_read=lambda: self._follow(now_ns()),
-            holder=fused if sink is fused else None,
+            holder=fused.holder if sink is fused else None,
         )
         self.watch = DoubtWatch(
             self.store.rows, NoteWriter(notes), self.shell, config.book.market_silence_max_ns

@@ -23,7 +23,14 @@ SEARCHED_BYTES: Final = 1 << 20
 
 
 class Truncated(RecordingDamaged):
-    """A file that ends early, such as the end of its writer leaves; everything before is whole."""
+    """A file that ends early, such as the end of its writer leaves; everything before is whole.
+
+    ``beginning``: what could be read of the block that it ends in.
+    """
+
+    def __init__(self, name: str, beginning: bytes) -> None:
+        super().__init__(f"{name}: truncated: the file ends inside a compressed block")
+        self.beginning = beginning
 
 
 class _Input:
@@ -88,12 +95,29 @@ def whole_blocks(file: BinaryIO, name: str) -> Iterator[bytes | RecordingDamaged
         begin = source.position()
         try:
             yield from _read_frame(source, name)
-        except Truncated:
-            raise
+        except Truncated as error:
+            if not _find_whole(source, begin + 1, name):
+                yield error.beginning
+                raise
+            yield RecordingDamaged(f"{name}: corrupt compressed data (a block without an end)")
         except RecordingDamaged as error:
             yield error
             if not source.find_frame(begin + 1):
                 return
+
+
+def _find_whole(source: _Input, start: int, name: str) -> bool:
+    """Go to the first zstd frame from ``start`` on that is whole; False when there is none."""
+    while source.find_frame(start):
+        start = source.position()
+        try:
+            for _ in _read_frame(source, name):
+                pass
+        except RecordingDamaged:
+            start += 1
+        else:
+            return source.find_frame(start)
+    return False
 
 
 def _read_frame(source: _Input, name: str) -> Iterator[bytes]:
@@ -103,8 +127,7 @@ def _read_frame(source: _Input, name: str) -> Iterator[bytes]:
     while not decoder.eof:
         slice_ = source.take()
         if not slice_:
-            yield b"".join(parts)
-            raise Truncated(f"{name}: truncated: the file ends inside a compressed block")
+            raise Truncated(name, b"".join(parts))
         try:
             parts.append(decoder.decompress(slice_))
         except zstandard.ZstdError as error:

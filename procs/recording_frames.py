@@ -34,8 +34,8 @@ class FrameBatch:
     """``count`` frames: frame i is ``buffer[offsets[i] : offsets[i] + lengths[i]]``.
 
     ``first_line`` is the line of frame 0 in its recording; frames follow each other line by line. Imported
-    ones are at ``lines`` of their file. Where ``lost`` says what was, these frames were never received:
-    they stand in the place of lost ones, one for each connection, and nobody can read them.
+    ones are at ``lines`` of their file. Where ``lost`` says what was, these frames were never received: they
+    stand in the place of lost ones, one for each connection, and nobody can read them.
     """
 
     buffer: Bytes
@@ -98,12 +98,14 @@ def pack(frames: Iterable[Frame], first_line: int = 2) -> Iterator[FrameBatch]:
         raise failure
 
 
-def lost_frames(
-    what: str, recv_ns: int, connections: Iterable[tuple[Venue, int]], first_line: int
-) -> FrameBatch:
-    """In place of frames that are lost: for each connection that they may have come over, one."""
-    frames = [Frame(recv_ns, venue, conn, LOST) for venue, conn in connections]
-    return replace(_batch(frames, first_line), lost=what)
+def lost_frames(what: str) -> FrameBatch:
+    """Where frames are lost: a batch of none."""
+    return replace(_batch([], 0), lost=what)
+
+
+def stand_ins(what: str, recv_ns: int, connections: Iterable[tuple[Venue, int]]) -> FrameBatch:
+    """In place of what is lost: for each connection that it may have come over, one that nobody can read."""
+    return replace(_batch([Frame(recv_ns, venue, conn, LOST) for venue, conn in connections], 0), lost=what)
 
 
 def _batch(frames: list[Frame], first_line: int) -> FrameBatch:

@@ -1,7 +1,6 @@
 """Reads a recording: the header at once, the frames in batches, damage as one error after what is whole.
 
-Frames that are lost are not skipped in silence: one that nobody can read stands in their place on every
-connection there has been, so that no book is trusted that they may have changed.
+Frames that are lost are not skipped in silence: a batch without frames says where, and what it was.
 """
 
 from __future__ import annotations
@@ -15,14 +14,12 @@ import numpy as np
 import orjson
 
 from engine.errors import RecordingDamaged
-from engine.records import Venue
 from procs.recording import CONN_MAX, LINE_BYTES_MAX, RECV_NS_MAX, VENUE_OF_NAME, RecordingHeader
 from procs.recording_blocks import whole_blocks
 from procs.recording_frames import BATCH_FRAMES, Frame, FrameBatch, lost_frames
 from procs.recording_lines import LINES_END, LINES_FULL, LINES_UNSURE, split_lines
 
 _NO_BLOCK: Final = b""
-_VENUES: Final = max(Venue) + 1
 
 
 class _Damage(NamedTuple):
@@ -45,10 +42,10 @@ class RecordingReader:
         self.lines = 1
         self.fallbacks = 0  # lines that only the general parser could read
         self._frames = 0
-        self._damages: list[_Damage] = []
+        self._first: _Damage | None = None
+        self._others = 0  # places with damage behind the first
+        self._is_told = False  # that something is lost, and nothing was whole since
         self._is_torn = False  # what comes next may begin inside a line
-        self._latest_ns = 0
-        self._connections: set[tuple[Venue, int]] = set()
         self._file: BinaryIO = path.open("rb")
         try:
             self._blocks = whole_blocks(self._file, self.name)
@@ -92,7 +89,7 @@ class RecordingReader:
             yield from batch.frames()
 
     def batches(self) -> Iterator[FrameBatch]:
-        """All frames in batches of at most BATCH_FRAMES, ``lost_frames`` where some are damaged.
+        """All frames in batches of at most BATCH_FRAMES; where some are lost, a batch of none that says what.
 
         Raises RecordingDamaged at the end if anything was; the message says where it began and how many
         frames are whole.
@@ -110,23 +107,27 @@ class RecordingReader:
         else:
             rest = yield from self._split(rest + b"\n" if rest else rest)  # the last line may lack its end
             assert not rest, "every line that ends is taken or refused"
-        if self._damages:
-            raise RecordingDamaged(f"{self.name} {self._damage()}")
+        if self._first is not None:
+            raise RecordingDamaged(f"{self.name} {self._damage(self._first)}")
 
     def _plain(self, error: RecordingDamaged) -> str:
         return str(error).removeprefix(f"{self.name}: ")
 
     def _note(self, what: str) -> None:
-        self._damages.append(_Damage(self.lines + 1, what, self._frames))
+        if self._first is None:
+            self._first = _Damage(self.lines + 1, what, self._frames)
+        else:
+            self._others += 1
 
     def _lose(self, what: str) -> Iterator[FrameBatch]:
+        """Note damage that something may follow; what is lost is told once until something is whole again."""
         self._note(what)
-        if self._connections:
-            yield lost_frames(what, self._latest_ns, sorted(self._connections), self.lines + 1)
+        if not self._is_told:
+            self._is_told = True
+            yield lost_frames(f"line {self.lines + 1}: {what}")
 
-    def _damage(self) -> str:
-        first = self._damages[0]
-        others = len(self._damages) - 1
+    def _damage(self, first: _Damage) -> str:
+        others = self._others
         more = f" (and more of it in {others} other place{'s' * (others > 1)})" if others else ""
         behind = self._frames - first.frames
         rest = f", and so are {behind} behind it" if behind else ""
@@ -145,12 +146,14 @@ class RecordingReader:
             self.fallbacks += filling.fallbacks
             if filling.count:
                 yield self._counted(filling.batch())
-            if status == LINES_UNSURE:
-                start = text.index(b"\n", start) + 1
+            while status == LINES_UNSURE:
+                end = text.index(b"\n", start)
                 if not self._is_torn:
                     yield from self._lose("not a frame")
                     self.lines += 1
                 self._is_torn = False
+                start = end + 1
+                status = _next_status(text, start)
         if len(text) - start > LINE_BYTES_MAX:
             raise RecordingDamaged(f"longer than {LINE_BYTES_MAX} bytes")
         return text[start:]
@@ -158,11 +161,14 @@ class RecordingReader:
     def _counted(self, batch: FrameBatch) -> FrameBatch:
         self.lines += batch.count
         self._frames += batch.count
-        self._is_torn = False
-        self._latest_ns = int(batch.recv_ns[-1])
-        keys = np.unique(batch.conns * _VENUES + batch.venues)
-        self._connections.update((Venue(key % _VENUES), key // _VENUES) for key in keys.tolist())
+        self._is_torn = self._is_told = False
         return batch
+
+
+def _next_status(text: bytes, start: int) -> int:
+    """Behind a line that is no frame: LINES_UNSURE when the next one is none either, else LINES_FULL."""
+    end = text.find(b"\n", start)
+    return LINES_UNSURE if end >= 0 and parse_line(text[start:end]) is None else LINES_FULL
 
 
 class _Filling:

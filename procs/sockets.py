@@ -137,7 +137,7 @@ class FeedSockets:
             unreadable=rejected_of(feed.codec.counts),
             after_read=self._after_read,
             follows_ticks=False,  # the process takes turns of its own
-            holder=sink if isinstance(sink, FusedFeed) else None,
+            holder=sink.holder if isinstance(sink, FusedFeed) else None,
         )
 
     def watch(self, venue: Venue, rows: Mirror, notes: NoteWriter, catalog: Catalog, wires: Wires) -> None:

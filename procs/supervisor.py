@@ -156,9 +156,12 @@ class Supervisor:
             self._rest(LIVE_LOOK_S if self._is_live else LOOK_S)
 
     def _rest(self, rest_s: float) -> None:
-        """Until the next look is due, or a process has ended."""
+        """Until the next look is due, a process has ended, or one that has is to be begun again."""
         ended = select.poll()
+        now_s = time.monotonic()
         for ward in (*self._wards.values(), *self._attendants):
+            if ward.due_s:
+                rest_s = min(rest_s, max(ward.due_s - now_s, LOOK_S))
             if ward.process.descriptor is not None:
                 ended.register(ward.process.descriptor, select.POLLIN)
         ended.poll(rest_s * 1000)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from shm.doorbell import Doorbell
 from shm.futex import NS_PER_S, yield_core
 from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Policy
 
-LOOP_TICK_NS = 1_000_000  # loops count in milliseconds, cut off: one that wakes too early sleeps twice
+LOOP_TICK_NS: Final = 1_000_000  # loops count whole milliseconds: who wakes a little early sleeps twice
 
 
 class LoopTurns:
@@ -118,7 +119,8 @@ class LoopTurns:
         loop = asyncio.get_running_loop()
         self._sleeper = loop.create_future()
         sleep_ns = max(min(self._park_ns, self._due_in_ns()), 0)
-        timer = loop.call_later((sleep_ns + LOOP_TICK_NS) / NS_PER_S, self.nudge)
+        ticks = -(-sleep_ns // LOOP_TICK_NS)
+        timer = loop.call_later(ticks * LOOP_TICK_NS / NS_PER_S, self.nudge)
         try:
             await self._sleeper
         finally:

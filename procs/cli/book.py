@@ -120,8 +120,8 @@ def _feed(replay: Replay, source: Source, until_ns: int) -> str:
             replay.feed(part.batch, part.clock_ns, part.start, stop)
             if stop < part.stop:
                 return lost
-            if part.batch.lost:
-                lost = f"{source.name} line {part.batch.first_line}: {part.batch.lost}; frames are lost there"
+            if part.batch.lost and not lost:
+                lost = f"{source.name} {part.batch.lost}; frames are lost there"
     except RecordingDamaged as error:
         return str(error)
     return lost

@@ -75,7 +75,7 @@ def _complaint(report: CheckReport) -> str:
     if report.damage is not None:
         return report.damage
     if report.rejected:
-        place = f" at line {report.rejected_line:,}," if report.rejected_line else ""
+        place = f" at {report.unit} {report.rejected_line:,}," if report.rejected_line else ""
         return f"{report.path}: {unreadable(report.rejected)}, the last{place} for {report.last_error}"
     return (
         f"{report.path}: no rule explains {report.tob_mismatch:,} best prices that are not those of the book"
@@ -177,9 +177,8 @@ def notes(report: CheckReport) -> Iterator[str]:
     if report.tob_unsynced:
         share = report.tob_unsynced_agree / report.tob_unsynced
         yield f"without an opening snapshot {share:.1%} of {report.tob_unsynced:,} declarations agree"
-    unit = "row" if Path(report.path).suffix == ".parquet" else "line"
     for found in report.breaks[:_BREAKS_SHOWN]:
-        yield f"{found.reason} {_place(found, unit)}, seq {found.seq}, {found.market}"
+        yield f"{found.reason} {_place(found, report.unit)}, seq {found.seq}, {found.market}"
     if len(report.breaks) > _BREAKS_SHOWN:
         yield f"and {len(report.breaks) - _BREAKS_SHOWN:,} more sequence breaks"
     if report.mirror_broken:

@@ -43,7 +43,7 @@ def _matches(sample: Sample) -> bool:
 def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
     conn = -1
     sids: dict[str, int] = {}
-    for number, line in enumerate(json_lines(path), start=1):
+    for number, line in json_lines(path):
         kind, recv_ns, payload = line.get("event_type"), line.get("local_recv_ns"), line.get("payload_json")
         if not isinstance(kind, str) or type(recv_ns) is not int or not isinstance(payload, dict):
             raise RecordingDamaged(f"{path} line {number}: not an event of this recorder")

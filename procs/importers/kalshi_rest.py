@@ -30,7 +30,7 @@ def _matches(sample: Sample) -> bool:
 
 
 def _frames(path: Path, notes: MarketNotes) -> Iterator[Frame]:
-    for number, exchange in enumerate(json_lines(path), start=1):
+    for number, exchange in json_lines(path):
         found = _ORDERBOOK.search(str(exchange.get("url")))
         if found is None or exchange.get("method") != "GET" or exchange.get("status") != _OK:
             continue

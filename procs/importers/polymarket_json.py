@@ -90,7 +90,7 @@ def _matches_rest(sample: Sample) -> bool:
 
 
 def _frames_rest(path: Path, notes: MarketNotes) -> Iterator[Frame]:
-    for number, line in enumerate(json_lines(path), start=1):
+    for number, line in json_lines(path):
         place = f"{path} line {number}"
         books = line.get("books")
         if not isinstance(books, list) or not all(isinstance(item, dict) for item in books):

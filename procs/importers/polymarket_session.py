@@ -57,7 +57,7 @@ def _matches_session(sample: Sample) -> bool:
 
 
 def _frames_session(path: Path, notes: MarketNotes) -> Iterator[Frame]:
-    for number, line in enumerate(json_lines(path), start=1):
+    for number, line in json_lines(path):
         place = f"{path} line {number}"
         event, time_ms = line.get("data"), line.get("timestamp")
         if line.get("type") != "book":

@@ -69,8 +69,8 @@ def text_lines(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def json_lines(path: Path) -> Iterator[JsonObject]:
-    """One JSON object a line; blank lines are skipped."""
+def json_lines(path: Path) -> Iterator[tuple[int, JsonObject]]:
+    """One JSON object a line, with the number of the line; blank lines are skipped."""
     for number, line in enumerate(text_lines(path), start=1):
         if not line.strip():
             continue
@@ -80,7 +80,7 @@ def json_lines(path: Path) -> Iterator[JsonObject]:
             raise RecordingDamaged(f"{path} line {number}: not JSON ({error})") from error
         if not isinstance(tree, dict):
             raise RecordingDamaged(f"{path} line {number}: not an object")
-        yield tree
+        yield number, tree
 
 
 def csv_rows(path: Path) -> Iterator[dict[str, str]]:

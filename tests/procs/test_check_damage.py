@@ -84,8 +84,18 @@ def test_a_break_in_a_text_of_others_has_its_line(
     assert (found.frame, found.line, found.reason) == (frame, line, "sequence_gap")
 
 
+def test_blank_lines_count(tmp_path: Path) -> None:
+    path = foreign.kalshi_capture(tmp_path / "x")
+    text = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+    path.write_bytes(text.replace(b"\n", b"\n\n").replace(b'"sequence_number":2', b'"sequence_number":9', 1))
+    (found,) = Check(path).run().breaks
+    assert (found.frame, found.line) == (4, 11)
+
+
 def test_a_break_in_a_table_of_others_has_its_row(tmp_path: Path) -> None:
     rows = [foreign.kalshi_row("snapshot", 2, "yes", price, 50, 1) for price in (1, 2)]
     rows += [foreign.kalshi_row("delta", seq, "yes", 1, 5, seq) for seq in (3, 5)]
-    (found,) = Check(foreign.write_parquet(tmp_path / "x", rows)).run().breaks
+    report = Check(foreign.write_parquet(tmp_path / "x", rows)).run()
+    (found,) = report.breaks
+    assert report.unit == "row"
     assert (found.frame, found.line, found.reason) == (3, 4, "sequence_gap")

@@ -275,6 +275,27 @@ def test_no_grain_is_coarse_beside_a_wait() -> None:
     assert quiet_tick_ns(shipped, 100 * MS) == TICK_NS
 
 
+def test_a_tick_that_was_hurried_is_not_late() -> None:
+    """However long before it the last one was: late is what comes after its time."""
+
+    async def main() -> None:
+        venue = Venue.KALSHI
+        async with scripted(venue) as server, live(venue, server) as feed:
+            shell = feed.shell
+            assert shell._timer is not None
+            shell._timer.cancel()
+            shell._arm(10 * QUIET_TICK_NS)
+            begun_ns = shell._due_ns - shell._delay_ns
+            clock, shell.monotonic_ns = shell.monotonic_ns, lambda: begun_ns + 9 * QUIET_TICK_NS
+            shell._hurry()
+            assert shell._due_ns == begun_ns + 9 * QUIET_TICK_NS + TICK_NS
+            assert not shell._is_stalled(shell._due_ns + TICK_NS)
+            assert shell._is_stalled(shell._due_ns + QUIET_TICK_NS)
+            shell.monotonic_ns = clock
+
+    run(main())
+
+
 def test_quiet_shells_tick_at_the_same_moments() -> None:
     moments = {now_ns + in_step_ns(100 * MS, now_ns) for now_ns in range(1_060 * MS, 1_150 * MS, MS)}
     assert moments == {1_200 * MS}

@@ -20,7 +20,7 @@ from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
-from procs.frame_kernels import HELD_BYTES, HELD_MAX
+from procs.frame_kernels import HELD_BYTES, HELD_MAX, Place
 from procs.fused_feed import BATCH_MIN, FusedFeed
 from procs.ladder import BookRung, Ladder, Rung
 from procs.parts import VENUES, EngineParts, Scene
@@ -187,6 +187,25 @@ def test_what_is_held_for_one_connection_is_read_before_anothers() -> None:
     assert updates.published_messages > 1, "there is no room for more"
     fused.release()
     assert floor.feeds[SNAPSHOT.venue].frames == HELD_MAX + 2
+
+
+def test_what_a_batch_counts_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = Floor(is_fused=True, rung=BookRung(Histograms.create([Rung.RECEIVE_BOOK]), lambda: 0))
+    fused, venue = floor.fused[SNAPSHOT.venue], SNAPSHOT.venue
+    feed, book, places = floor.feeds[venue], floor.books[venue], fused._places
+
+    def batch(first: int, count: int, *_: object) -> int:
+        places[Place.REFUSALS] += 2
+        places[Place.APPLIED] += 7
+        return count - first
+
+    places[Place.NS_PER_TICK] = 0
+    monkeypatch.setattr(fused, "_batch", batch)
+    for _ in range(BATCH_MIN):
+        fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn)
+    fused.release()
+    assert (feed.frames, feed.refused, book.applied) == (BATCH_MIN, 2, 7)
+    assert places[Place.NS_PER_TICK] > 0, "nobody else asks how long a tick is under load"
 
 
 def test_more_bytes_than_there_is_room_for_are_read_all_the_same() -> None:

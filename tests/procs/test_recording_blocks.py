@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 
 import pytest
@@ -95,6 +96,20 @@ def test_what_follows_damage_is_found_again(monkeypatch: pytest.MonkeyPatch, sea
         assert (kinds != [0, 1, -1, 3, 4]) == (at == 4)
     cut = list(whole_blocks(io.BytesIO(parts[0] + parts[1][4:]), "f"))
     assert [type(block) for block in cut] == [bytes, RecordingDamaged]
+
+
+def test_damage_that_looks_like_the_end_of_the_file_is_told_from_it() -> None:
+    """A bit that makes a block longer than it is: the decoder then wants more than there is."""
+    parts = [_frames(_noise(0, 500)), _frames(_noise(1, 10_000).hex().encode()), _frames(_noise(2, 500))]
+    longer = 0
+    for at, bit in itertools.product(range(4, 14), range(8)):  # headers of frame and block
+        broken = parts[1][:at] + bytes([parts[1][at] ^ 1 << bit]) + parts[1][at + 1 :]
+        got = list(whole_blocks(io.BytesIO(parts[0] + broken + parts[2]), "f"))
+        assert (got[0], got[-1]) == (_noise(0, 500), _noise(2, 500)), (at, bit)
+        longer += any("without an end" in str(block) for block in got)
+    assert longer > 0
+    blocks, said = _read(parts[0] + parts[1][:300] + parts[2][:100])
+    assert (blocks[0], "truncated" in said) == (_noise(0, 500), True), "no whole one follows"
 
 
 def test_a_huge_frame_is_handed_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

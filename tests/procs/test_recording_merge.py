@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,9 @@ from engine.records import Venue
 from procs import recording_frames
 from procs.recording import RecordingHeader
 from procs.recording_frames import Frame, FrameBatch, pack
-from procs.recording_merge import Run, common_start, merge
+from procs.recording_merge import FrameSource, Run, common_start, merge
+from procs.recording_reader import RecordingReader
+from procs.replay import Replay
 from tests.data import recordings as made
 
 
@@ -38,10 +41,11 @@ def _source(times: Sequence[int], damage: str = "") -> _Source:
 
 
 def _merged(sources: Sequence[_Source], shifts: Sequence[int] | None = None) -> list[tuple[int, int, int]]:
+    """Of frames, without what stands for lost ones."""
     return [
         (int(run.clock_ns[at]), run.file, int(run.batch.raw(at)))
         for run in merge(sources, shifts)
-        for at in range(run.start, run.stop)
+        for at in range(run.start, 0 if run.batch.lost else run.stop)
     ]
 
 
@@ -91,8 +95,52 @@ def test_damage_ends_its_own_file_only() -> None:
     runs: list[Run] = []
     with pytest.raises(RecordingDamaged, match="first broke; second broke"):
         runs.extend(merge(sources))
-    seen = [(run.file, int(run.clock_ns[at])) for run in runs for at in range(run.start, run.stop)]
+    whole = [run for run in runs if not run.batch.lost]
+    seen = [(run.file, int(run.clock_ns[at])) for run in whole for at in range(run.start, run.stop)]
     assert seen == [(0, 1), (1, 2), (2, 3), (0, 4), (1, 9)]
+    lost = [run for run in runs if run.batch.lost]
+    assert [(run.file, run.batch.count, run.batch.lost) for run in lost] == [
+        (file, count, "first broke") for file, count in ((0, 0), (0, 1), (1, 1), (2, 1))
+    ], "behind the second nothing follows that could be taken for whole"
+    assert [int(run.clock_ns[0]) for run in lost if run.batch.count] == [4, 4, 4]
+    assert runs[-1] is whole[-1]
+
+
+def _replayed(replay: Replay, sources: Sequence[FrameSource]) -> str:
+    """What is wrong with the sources."""
+    try:
+        for run in merge(sources):
+            replay.feed(run.batch, run.clock_ns, run.start, run.stop)
+    except RecordingDamaged as error:
+        return str(error)
+    return ""
+
+
+def test_a_part_of_a_session_that_cannot_be_read_puts_the_books_of_the_others_in_doubt(
+    tmp_path: Path,
+) -> None:
+    """As `record --rotate` cuts it: the books of one part are changed by the next."""
+    level, other = [["0.40", "5.00"]], "KXTEST-26-B"
+    specs = (made.kalshi_spec(), made.kalshi_spec(other), made.polymarket_spec())
+    token = {"event_type": "book", "market": "0xabc", "asset_id": made.YES_TOKEN, "bids": [], "asks": []}
+    frames = [
+        made.kalshi(made.snapshot(1, level, []), 1),
+        made.kalshi(made.snapshot(2, level, [], other), 2),
+        made.polymarket(token, 3),
+        made.kalshi(made.delta(3, "yes", "0.40", "-5.00"), 4),
+        made.kalshi(made.delta(4, "yes", "0.41", "1.00"), 5),
+    ]
+    for venue, doubted in (("kalshi", ["suspect", "suspect", "live"]), ("both", ["suspect"] * 3)):
+        first = made.write(tmp_path / f"{venue}.1", made.header("both", markets=specs), frames[:3])
+        head = made.header(venue, markets=specs, start_ns=frames[3].recv_ns).to_line()[:-1]
+        blocks = [[head], [made.line(frames[3])], [made.line(frames[4])]]
+        second = made.write_blocks(tmp_path / f"{venue}.2", blocks, damaged=1)
+        replay = Replay(specs)
+        with RecordingReader(first) as one, RecordingReader(second) as two:
+            assert "line 2: corrupt" in _replayed(replay, [one, two])
+        names = {book.name: slot for slot, book in enumerate(replay.books)}
+        tickers = f"kalshi:{made.TICKER}", f"kalshi:{other}", f"polymarket:{made.YES_TOKEN}"
+        assert [replay.trust(names[name]).name.lower() for name in tickers] == doubted
 
 
 def test_no_sources_and_empty_sources() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.errors import RecordingDamaged, RecordingFormat
 from engine.records import Venue
 from procs import recording, recording_reader
-from procs.recording_frames import LOST, Frame, FrameBatch
+from procs.recording_frames import Frame, FrameBatch
 from procs.recording_reader import RecordingReader, parse_line
 from tests.data import recordings as made
 
@@ -104,21 +104,32 @@ def test_a_line_that_is_no_frame_is_said_and_passed_over(tmp_path: Path, line: b
     assert said.endswith(f"r line 4: not a frame (and more of it in 2 other places); {whole}")
 
 
-def test_in_place_of_lost_frames_each_connection_has_one_that_nobody_can_read(tmp_path: Path) -> None:
+def test_where_frames_are_lost_a_batch_of_none_says_so_once(tmp_path: Path) -> None:
     frames = [made.polymarket([], 3, conn=2), made.kalshi({}, 5, conn=7), made.kalshi({}, 4, conn=0)]
     lines = [made.line(frame) for frame in frames]
+    path = made.write_lines(tmp_path / "r", [HEAD, b"?", b"?", *lines, b"?", b"", b"?", *lines, b"?"])
     batches: list[FrameBatch] = []
-    with RecordingReader(made.write_lines(tmp_path / "r", [HEAD, b"?", *lines, b"?", *lines])) as reader:
-        with pytest.raises(RecordingDamaged, match=r"line 2: not a frame \(and .* 1 other place\);"):
+    with RecordingReader(path) as reader:
+        with pytest.raises(RecordingDamaged, match=r"line 2: not a frame \(and .* 5 other places\);"):
             batches.extend(reader.batches())
-        assert reader.lines == 9
-    before, lost, behind = batches  # nothing is lost to anybody before the first frame
-    assert (before.lost, lost.lost, behind.lost) == ("", "not a frame", "")
-    assert sorted(lost.frames()) == sorted(
-        Frame(frames[2].recv_ns, frame.venue, frame.conn, LOST) for frame in frames
-    )
-    assert list(before.frames()) == list(behind.frames()) == frames
-    assert [batch.line(0) for batch in batches] == [3, 0, 7]
+        assert reader.lines == 13
+    assert [batch.lost for batch in batches] == [
+        *("line 2: not a frame", "", "line 7: not a frame", ""),
+        "line 13: not a frame",
+    ]
+    assert [list(batch.frames()) for batch in batches] == [[], frames, [], frames, []]
+    assert [batch.line(0) for batch in batches if batch.count] == [4, 10]
+
+
+def test_many_bad_lines_cost_no_more_than_good_ones(tmp_path: Path) -> None:
+    """By what is done for them, not by time: one batch for all, and no array for each."""
+    good = made.line(made.kalshi({}, 1))
+    path = made.write_lines(tmp_path / "r", [HEAD, good, *[b"?"] * 20_000, good])
+    with RecordingReader(path) as reader:
+        batches = reader.batches()
+        assert [batch.count for batch in itertools.islice(batches, 3)] == [1, 0, 1]
+        with pytest.raises(RecordingDamaged, match="in 19999 other places"):
+            next(batches)
 
 
 def test_truncated_file_gives_its_whole_lines(tmp_path: Path) -> None:

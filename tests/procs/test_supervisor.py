@@ -162,6 +162,14 @@ def test_a_rest_ends_with_a_process_and_not_for_one_whose_end_is_known(owner: Ow
     assert time.monotonic_ns() - before_ns >= 20_000_000, "its end is known"
 
 
+def test_a_rest_ends_when_somebody_is_to_be_begun_again(owner: Owner) -> None:
+    ward = owner.ward("feed")
+    owner.kill("feed")
+    ward.due_s = time.monotonic() + 0.05
+    owner.supervisor._rest(3_600.0)  # whose end is known does not end it
+    assert time.monotonic() >= ward.due_s - 0.001
+
+
 def stopping(owner: Owner) -> threading.Thread:
     """``stop`` in a thread of its own; it is over when all processes have ended."""
     thread = threading.Thread(target=owner.supervisor.stop)

@@ -119,10 +119,10 @@ def test_a_sleep_does_not_end_before_work_is_due(tmp_path: Path) -> None:
 
     bell = Doorbell.create(name="bell", directory=tmp_path, for_event_loop=True)
     turns = LoopTurns(
-        lambda: work(turns, bell, 0), Policy.PARK, bell, LONG_NS, yields=0, due_in_ns=lambda: 3_900_000
+        lambda: work(turns, bell, 0), Policy.PARK, bell, LONG_NS, yields=0, due_in_ns=lambda: 3_400_000
     )
     uvloop.run(turns.run())
-    assert min(after - before for before, after in itertools.pairwise(began_ns)) >= 3_900_000
+    assert min(after - before for before, after in itertools.pairwise(began_ns)) >= 3_400_000
 
 
 def test_work_found_at_the_last_look_keeps_it_awake(tmp_path: Path) -> None:

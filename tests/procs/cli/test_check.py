@@ -207,6 +207,6 @@ def test_a_break_has_the_line_of_its_file_or_else_its_frame() -> None:
         "sequence_gap at frame 4, seq 7, kalshi:KXA",
         "sequence_gap at a frame that cannot be told, seq 7, kalshi:KXA",
     ]
-    assert list(notes(CheckReport("a.parquet", "stream", breaks=[found]))) == [
+    assert list(notes(CheckReport("a", "stream", "row", breaks=[found]))) == [
         "sequence_gap at row 5, seq 7, kalshi:KXA"
     ]
