@@ -27,7 +27,7 @@ from procs.feed_counters import FeedCounters
 from procs.feed_link import FeedLink, FeedSink, Holder
 
 TICK_NS: Final = 20_000_000  # grain of every timer
-QUIET_TICK_NS: Final = 100_000_000  # the same while every socket is LIVE and nothing is asked for
+QUIET_TICK_NS: Final = 250_000_000  # the same while every socket is LIVE and nothing is asked for
 PATIENCE_GRAINS: Final = 20  # of the shortest wait that is watched: no grain is coarser than that
 STALL_NS: Final = 100_000_000  # a tick that comes later than this: the loop itself stood still
 PACE_S: Final = 0.001  # how often a paused shell asks whether its reader has caught up

@@ -11,7 +11,7 @@ from procs.cli.exit_codes import ExitCode
 from procs.cli.until_told import until_told
 from procs.monitor import HOST, PATH, Monitor
 
-WAIT_S = 0.1
+WAIT_S = 0.25  # a scrape wakes it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
