@@ -4,7 +4,7 @@ from bisect import bisect_left
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.catalog.catalog import MarketFlag
@@ -62,6 +62,7 @@ def test_it_proves_what_the_exact_check_lets_pass_and_nothing_else(
 
 
 @given(st.integers(1, 100 * CONTRACT - 1))
+@example(6_094)  # the fee of the first fill is 100.5 micro-dollars, so 200 in whole steps
 def test_what_a_sale_of_odd_sizes_loses_is_proven_to_the_micro_dollar(first_e6: int) -> None:
     plan = Proven()
     plan.worst_max = 10 * DOLLAR
