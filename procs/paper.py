@@ -292,6 +292,7 @@ def _result(given: Input, options: PaperOptions, first: _Pass, outcomes: Sequenc
         wall_s=first.wall_s,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB,
         damage=first.damage,
+        books_digest=found.book.digest,
         is_live=given.named.live,
     )
 

@@ -142,6 +142,7 @@ class PaperResult:
     wall_s: float
     peak_rss_bytes: int
     damage: str | None = None  # a recording broke off: what came before is in here
+    books_digest: str = ""  # over every level of every book at the end
     is_live: bool = False  # heard from the venues themselves, whose garbage a run survives
 
     @property

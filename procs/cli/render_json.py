@@ -36,6 +36,7 @@ def result_tree(result: PaperResult) -> Tree:
         "damage": result.damage,
         "data": asdict(result.data),
         "books_by_trust": result.books_by_trust,
+        "books_digest": result.books_digest,
         "kinds": {kind: asdict(found) for kind, found in result.kinds.items()},
         **funnel_tree(result.funnel),
         "relations_refused": result.relations_refused,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import orjson
@@ -22,14 +23,18 @@ from procs.config_files import load_config
 from procs.paper import PaperOptions, run_recordings
 from procs.paper_processes import Where
 from procs.paper_result import PaperResult
+from procs.places import samples_dir
 from procs.progress import OnProgress, Progress, ignore
 from procs.recording import Provenance, RecordingHeader, RecordingWriter
+from procs.recording_reader import RecordingReader
 from procs.replay_inputs import logs_of, play_log
 from procs.run_directory import RunDirectory
+from tests.data import recordings as made
 from tests.procs.planted_session import CLOSE_NS, session_of
 
 pytestmark = pytest.mark.compiled_only
 
+REAL_FRAMES = 2_000
 AGENTS = 9  # with a log: two feeds, books and venues, strategy, optimizer, executor
 MADE = Provenance("made for this test", "none", "2026-10-12")
 
@@ -108,6 +113,7 @@ def test_feeds_and_books_that_are_one_decide_and_trade_as_two(
     assert outcome.fills > 0
     assert decided(lines) == decided(log)
     assert replace(result, wall_s=0, peak_rss_bytes=0) == replace(expected, wall_s=0, peak_rss_bytes=0)
+    assert result.books_digest, "every level of every book was compared"
     last = told[-1]
     assert (last.frames, last.now_ns, last.fills) == (result.data.frames, result.data.last_ns, outcome.fills)
     assert last.frames_total == last.frames, "the end is shown however sparse progress is"
@@ -127,6 +133,22 @@ def test_processes_decide_and_trade_as_one_process_does(
     played = [play_log(path) for path in logs_of(tmp_path)]
     assert [(one.difference, one.end) for one in played] == [("", "")] * AGENTS
     assert sum(one.outputs for one in played if one.agent == "executor") > expected.outcomes[0].fills
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("topology", ["two", "roles"])
+def test_books_of_a_real_recording_end_as_in_one_process(topology: str, tmp_path: Path) -> None:
+    """The first frames of a packaged one, both of whose tokens are deep."""
+    path = tmp_path / "real.ndjson.zst"
+    with RecordingReader(samples_dir() / "btc15m_20260928.ndjson.zst") as reader:
+        frames = list(islice(reader.frames(), REAL_FRAMES))
+        made.write(path, reader.header, frames)
+    expected, log = run(path, "inline")
+    result, lines = run(path, topology)
+    assert result.data.frames == REAL_FRAMES
+    assert result.books_by_trust["live"] > 0
+    assert result.books_digest == expected.books_digest
+    assert decided(lines) == decided(log)
 
 
 def test_a_run_that_is_ended_leaves_nothing_behind(recording: Path, tmp_path: Path) -> None:
