@@ -17,6 +17,7 @@ PAGE: Final = PACKAGES_ROOT / "docs" / "benchmarks.md"
 README: Final = PACKAGES_ROOT / "README.md"
 BEGIN: Final = "<!-- results: written by make docs from bench/results -->"
 END: Final = "<!-- end of results -->"
+MEMORY: Final = "peak_mib"  # the most of any run
 TAILS: Final = ("p99_ns", "p99.9_ns", "max_ns")
 
 
@@ -92,7 +93,8 @@ def _table(result: Result) -> Iterator[str]:
 
 def _spread(row: Row) -> str:
     best, median, worst = (number(value, row.main) for value in row.spread(row.main))
-    return f"{median} ({best}, {worst})"
+    memory = f", {row.spread(MEMORY).worst:,.0f} MiB" if MEMORY in row.figures else ""
+    return f"{median} ({best}, {worst}){memory}"
 
 
 def _tail(row: Row) -> str:
