@@ -22,7 +22,8 @@ export PYTHONDONTWRITEBYTECODE :=
 # no core is without a lot at the end as long as the others are smaller.
 JOBS ?= 2
 WITH_PROCESSES := tests/procs tests/faults tests/bench
-THE_REST = tests/procs/cli $(wildcard tests/test_*.py) \
+ASIDE := tests/procs/cli tests/procs/importers tests/procs/venue_sim
+THE_REST = $(ASIDE) $(wildcard tests/test_*.py) \
     $(filter-out $(WITH_PROCESSES) tests/engine %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 PYTEST = $(PY) -m pytest -q --benchmark-disable -o cache_dir=.cache/tests/$@
 # Asserts are not rewritten at first: that takes longer than most tests. What fails is run again with all that
@@ -110,7 +111,7 @@ test: $(RUNTIME)
 	@$(PY) -m coverage report --data-file=$(COVERED)/all --fail-under=$(COVERAGE_FLOOR)
 
 compiled-processes: $(DEVELOP) kernels
-	@$(call lot,$(WITH_PROCESSES) --ignore=tests/procs/cli)
+	@$(call lot,$(WITH_PROCESSES) $(addprefix --ignore=,$(ASIDE)))
 
 compiled-engine: $(DEVELOP) kernels
 	@$(call lot,tests/engine)
