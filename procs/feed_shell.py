@@ -29,7 +29,7 @@ from procs.feed_link import FeedLink, FeedSink, Holder
 TICK_NS: Final = 20_000_000  # grain of every timer
 QUIET_TICK_NS: Final = 250_000_000  # the same while every socket is LIVE and nothing is asked for
 PATIENCE_GRAINS: Final = 20  # of the shortest wait that is watched: no grain is coarser than that
-STALL_NS: Final = 100_000_000  # a tick that comes later than this: the loop itself stood still
+STALL_NS: Final = 80_000_000  # a tick that comes so much too late: the loop itself stood still
 PACE_S: Final = 0.001  # how often a paused shell asks whether its reader has caught up
 READ_BUFFER_BYTES: Final = 64 * 1024
 SYMBOLS_MAX: Final = 1 << 17
@@ -279,7 +279,7 @@ class FeedShell:
 
         Never twice in a row: the turn between has read it.
         """
-        late = now_ns - self._due_ns > STALL_NS - TICK_NS
+        late = now_ns - self._due_ns > STALL_NS
         self._was_stalled = late and not self._was_stalled
         self.counters.stalls += self._was_stalled
         return self._was_stalled

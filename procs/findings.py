@@ -83,7 +83,7 @@ class LogFound:
 
 @dataclass(frozen=True, slots=True)
 class SourceFound:
-    """The recording: receive times of its first and last frame, and where it broke off ("" nowhere)."""
+    """The recording: receive times of its first and last frame, and what of it was damaged ("" nothing)."""
 
     frames: int
     first_ns: int

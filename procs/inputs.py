@@ -43,7 +43,7 @@ class Input:
 
 
 class UndamagedFrames:
-    """Frames up to where a recording is damaged; ``damage`` then says where that was."""
+    """Frames of recordings that may be damaged; ``damage`` says at their end where that was."""
 
     def __init__(self, frames: Iterator[Frame]) -> None:
         self.damage: RecordingDamaged | None = None

@@ -141,7 +141,7 @@ class PaperResult:
     decisions: int
     wall_s: float
     peak_rss_bytes: int
-    damage: str | None = None  # a recording broke off: what came before is in here
+    damage: str | None = None  # of a recording: what of it is whole is in here
     books_digest: str = ""  # over every level of every book at the end
     is_live: bool = False  # heard from the venues themselves, whose garbage a run survives
 

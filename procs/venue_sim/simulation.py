@@ -68,7 +68,7 @@ class VenueSim:
     """The simulated venues: ``open``, then ``play`` (or ``deliver`` frame by frame), then ``close``.
 
     ``books`` are those of the position; ``played`` counts frames; ``finished`` is set at the end of the tape;
-    ``damage`` says where a recording broke off.
+    ``damage`` says at the end where a recording was damaged.
     """
 
     def __init__(self, tape: Tape, options: SimOptions) -> None:
