@@ -1,10 +1,10 @@
 """One compiled call from wire frames to what everybody reads: parsed, published, applied, rows and tops.
 
-A frame lies in the codec's memory; many lie behind each other in memory of their own, and are taken one by
-one, each to its end. The kernels are the stages' own, one behind the other, so that the
-result is the same record for record; what the compiled parser is not sure about is left to the stages. They
-take one array, ``places``: the addresses and lengths of all that the stages work on, since each array handed
-to a kernel costs as much as a level write.
+Frames lie behind each other in memory of their own, mostly one, and are taken one by one, each to its end.
+The kernels are the stages' own, one behind the other, so that the result is the same record for record; what
+the compiled parser is not sure about is left to the stages. They take one array, ``places``: the addresses
+and lengths of all that the stages work on, since each array handed to a kernel costs as much as a level
+write.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from engine.venues.polymarket._fast import read_one as read_polymarket
 from engine.venues.polymarket.codec import PolymarketCodec
 from engine.venues.scan import load
 from engine.venues.symbols import SYMBOL_WORDS, SymbolTable
-from engine.venues.workspace import OUT_RECORDS, FrameBytes, Words
+from engine.venues.workspace import FRAME_BYTES_MAX, OUT_RECORDS, Words
 from procs.ladder import stamp
 from shm.arrays import array_at
 from shm.atomics import address_of, read_ticks
@@ -48,9 +48,9 @@ NS_PER_TICK_SHIFT: Final = 24  # fraction bits of Place.NS_PER_TICK
 # Some months, of a process that was stopped: more is cut off to it.
 SPENT_TICKS_MAX: Final = 1 << 56
 _PER_NS: Final = 1.0 / (1 << NS_PER_TICK_SHIFT)
-REFUSED: Final = 1 << 32  # added to the records of a frame that was too large for the updates ring
-HELD_BYTES: Final = 1 << 19  # of frames that one call takes
-HELD_MAX: Final = 1_024
+REFUSED: Final = 1 << 32  # what a message too large for the updates ring adds to the records taken
+TEXT_BYTES: Final = FRAME_BYTES_MAX  # of the frames that one call takes
+FRAMES_MAX: Final = 1_024
 _OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 _LISTS: Final = 2
 
@@ -85,10 +85,9 @@ class Place(IntEnum):
     N_LADDERS = 24
     N_CELLS = 25
     N_POOL = 26
-    HELD = 27  # of frames behind each other
+    TEXTS = 27  # of frames behind each other
     LENGTHS = 28  # of these
-    APPLIED = 29  # records, and messages too large for the updates ring, of the calls so far
-    REFUSALS = 30
+    TAKEN = 29  # records so far, and REFUSED for each message that was too large for the updates ring
 
 
 PLACES: Final = len(Place)
@@ -99,9 +98,9 @@ _OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CE
     int(place) for place in list(Place)[Place.OUT : Place.N_BOOKS]
 )
 _N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (
-    int(place) for place in list(Place)[Place.N_BOOKS : Place.HELD]
+    int(place) for place in list(Place)[Place.N_BOOKS : Place.TEXTS]
 )
-_HELD, _LENGTHS, _APPLIED, _REFUSALS = (int(place) for place in list(Place)[Place.HELD :])
+_TEXTS, _LENGTHS, _TAKEN = (int(place) for place in list(Place)[Place.TEXTS :])
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _TOP_BYTES: Final = TOP.itemsize
 _RECV_AT: Final = offset_of(TOP, "recv_ns")
@@ -140,9 +139,10 @@ def spent_ns(began: int, rate: int) -> int:
 
 
 @inlined
-def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -> int:
-    """What a frame said, to the updates ring, the books, their rows, and the tops ring; 0, or REFUSED."""
+def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -> None:
+    """What a frame said, to the updates ring, the books, their rows, and the tops ring."""
     refused = 0 if publish(int(places[_UPDATES_RING]), int(places[_OUT]), found, 0) > 0 else REFUSED
+    places[_TAKEN] += found + refused
     state = _state_at(places)
     written = apply_updates(state, out, found, now_ns)
     for index in range(written):
@@ -153,68 +153,45 @@ def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -
         now_ns += spent_ns(began, int(places[_RATE]))
         stamp(int(places[_HISTOGRAM]), tops, _TOP_BYTES, _RECV_AT, _BOOK_AT, written, now_ns)
     publish_each(int(places[_TOPS_RING]), tops, written, 0)
-    return refused
-
-
-@kernel
-def kalshi_frame(length: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words) -> int:
-    """Take one of Kalshi's frames as far as it goes: its records, or a Verdict and nothing was done."""
-    began = read_ticks()
-    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
-    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
-    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
-    start = int(places[_START])
-    found = read_kalshi(words, symbols, out_words, start, length, recv_ns, conn, skip)
-    if found > 0:
-        found += _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
-    return found
-
-
-@kernel
-def polymarket_frame(length: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words) -> int:
-    """Take one of Polymarket's frames as far as it goes, as ``kalshi_frame`` does."""
-    began = read_ticks()
-    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
-    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
-    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
-    start = int(places[_START])
-    found = read_polymarket(words, symbols, out_words, start, length, recv_ns, conn, skip)
-    if found > 0:
-        found += _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
-    return found
 
 
 @inlined
-def _load(words: Words, held: FrameBytes, at: int, length: int) -> None:
-    """Copy one of many frames to where a single one lies."""
-    load(words, words.view(np.uint8), held, at, length)
+def _codec_at(places: Words) -> tuple[Words, Words, Words]:
+    """Memory of the codec, its symbols, and where its records go."""
+    return (
+        array_at(places[_WORDS], (places[_N_WORDS],), np.int64),
+        array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64),
+        array_at(places[_OUT], (_OUT_WORDS,), np.int64),
+    )
+
+
+@inlined
+def _load(number: int, at: int, places: Words, words: Words) -> int:
+    """Copy frame ``number``, at byte ``at`` of the texts, to where the parser reads it; its length."""
+    length = int(array_at(places[_LENGTHS], (FRAMES_MAX,), np.int64)[number])
+    load(words, words.view(np.uint8), array_at(places[_TEXTS], (TEXT_BYTES,), np.uint8), at, length)
+    return length
 
 
 @kernel
 def kalshi_frames(
     first: int, count: int, at: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words
 ) -> int:
-    """Take Kalshi's frames ``first`` to ``count`` of those that are held, the first at byte ``at`` of them.
+    """Take Kalshi's frames ``first`` to ``count`` of the texts, of which the first is at byte ``at``.
 
-    All are of one connection and one read of it. How many were taken: the next one needs Python.
+    All are of one connection, and of one read of it. How many were taken: the next one needs Python, and of
+    it nothing was done. What they said is counted in ``Place.TAKEN``.
     """
     began = read_ticks()
-    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
-    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
-    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
-    held = array_at(places[_HELD], (HELD_BYTES,), np.uint8)
-    lengths = array_at(places[_LENGTHS], (HELD_MAX,), np.int64)
+    words, symbols, out_words = _codec_at(places)
     start = int(places[_START])
     for number in range(first, count):
-        length = int(lengths[number])
-        _load(words, held, at, length)
+        length = _load(number, at, places, words)
         found = read_kalshi(words, symbols, out_words, start, length, recv_ns, conn, skip)
         if found < 0:
             return number - first
         if found > 0:
-            refused = _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
-            places[_REFUSALS] += 1 if refused != 0 else 0
-            places[_APPLIED] += found
+            _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
         at += length
     return count - first
 
@@ -225,29 +202,20 @@ def polymarket_frames(
 ) -> int:
     """Take Polymarket's frames, as ``kalshi_frames`` does."""
     began = read_ticks()
-    words = array_at(places[_WORDS], (places[_N_WORDS],), np.int64)
-    symbols = array_at(places[_SYMBOLS], (places[_N_SYMBOLS], SYMBOL_WORDS), np.int64)
-    out_words = array_at(places[_OUT], (_OUT_WORDS,), np.int64)
-    held = array_at(places[_HELD], (HELD_BYTES,), np.uint8)
-    lengths = array_at(places[_LENGTHS], (HELD_MAX,), np.int64)
+    words, symbols, out_words = _codec_at(places)
     start = int(places[_START])
     for number in range(first, count):
-        length = int(lengths[number])
-        _load(words, held, at, length)
+        length = _load(number, at, places, words)
         found = read_polymarket(words, symbols, out_words, start, length, recv_ns, conn, skip)
         if found < 0:
             return number - first
         if found > 0:
-            refused = _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
-            places[_REFUSALS] += 1 if refused != 0 else 0
-            places[_APPLIED] += found
+            _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
         at += length
     return count - first
 
 
-FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frame, Venue.POLYMARKET: polymarket_frame}
-
-BATCH_KERNELS: Final = {Venue.KALSHI: kalshi_frames, Venue.POLYMARKET: polymarket_frames}
+FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frames, Venue.POLYMARKET: polymarket_frames}
 
 
 def new_places(
@@ -263,7 +231,7 @@ def new_places(
     places[_OUT] = address_of(space.out_words)
     places[_BOOKS:_N_BOOKS] = [address_of(array) for array in store.flat]
     ladders = store.state.ladders
-    places[_N_BOOKS:_HELD] = (
+    places[_N_BOOKS:_TEXTS] = (
         len(store.books),
         len(store.tops),
         len(ladders.sides),
@@ -274,12 +242,10 @@ def new_places(
 
 
 def warm() -> None:
-    """Compile all kernels, with a frame that says nothing, and with none."""
+    """Compile both kernels, with no frame."""
     store = BookStore(1, 0, 1)
     updates, tops = OverwritingRing.create(8, SMALL_BYTES), OverwritingRing.create(8, WIDE_BYTES)
     table = Table.create(1, BOOK_ROW)
     for codec in (KalshiCodec(SymbolTable(1)), PolymarketCodec(SymbolTable(1))):
-        codec.workspace.memory[:2] = b"{}"
         places = new_places(codec, store, updates, tops, table)
-        FRAME_KERNELS[codec.venue](2, 0, 0, 0, True, places)
-        BATCH_KERNELS[codec.venue](0, 0, 0, 0, 0, 0, True, places)
+        FRAME_KERNELS[codec.venue](0, 0, 0, 0, 0, 0, True, places)

@@ -20,8 +20,8 @@ from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
-from procs.frame_kernels import HELD_BYTES, HELD_MAX, Place
-from procs.fused_feed import BATCH_MIN, FusedFeed
+from procs.frame_kernels import FRAMES_MAX, REFUSED, TEXT_BYTES, Place
+from procs.fused_feed import LOOK_EVERY, FusedFeed
 from procs.ladder import BookRung, Ladder, Rung
 from procs.parts import VENUES, EngineParts, Scene
 from procs.recording_frames import Frame
@@ -172,7 +172,7 @@ def test_frames_that_are_held_say_the_same_and_leave_the_same(how: Damage) -> No
         sizes.append(len(batch))
     assert one.state() == two.state()
     assert max(sizes) > 20
-    assert sum(size >= BATCH_MIN for size in sizes) > 50
+    assert sum(size > 1 for size in sizes) > 50
 
 
 def test_what_is_held_for_one_connection_is_read_before_anothers() -> None:
@@ -182,11 +182,11 @@ def test_what_is_held_for_one_connection_is_read_before_anothers() -> None:
     assert updates.published_messages == 0
     fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn + 1)
     assert updates.published_messages == 1
-    for _ in range(HELD_MAX):
+    for _ in range(FRAMES_MAX):
         fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn + 1)
     assert updates.published_messages > 1, "there is no room for more"
     fused.release()
-    assert floor.feeds[SNAPSHOT.venue].frames == HELD_MAX + 2
+    assert floor.feeds[SNAPSHOT.venue].frames == FRAMES_MAX + 2
 
 
 def test_what_a_batch_counts_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,23 +195,22 @@ def test_what_a_batch_counts_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
     feed, book, places = floor.feeds[venue], floor.books[venue], fused._places
 
     def batch(first: int, count: int, *_: object) -> int:
-        places[Place.REFUSALS] += 2
-        places[Place.APPLIED] += 7
+        places[Place.TAKEN] += 2 * REFUSED + 7
         return count - first
 
     places[Place.NS_PER_TICK] = 0
-    monkeypatch.setattr(fused, "_batch", batch)
-    for _ in range(BATCH_MIN):
+    monkeypatch.setattr(fused, "_kernel", batch)
+    for _ in range(LOOK_EVERY + 2):
         fused.hold(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn)
     fused.release()
-    assert (feed.frames, feed.refused, book.applied) == (BATCH_MIN, 2, 7)
+    assert (feed.frames, feed.refused, book.applied) == (LOOK_EVERY + 2, 2, 7)
     assert places[Place.NS_PER_TICK] > 0, "nobody else asks how long a tick is under load"
 
 
 def test_more_bytes_than_there_is_room_for_are_read_all_the_same() -> None:
     floor = Floor(is_fused=True)
     fused = floor.fused[SNAPSHOT.venue]
-    padded = SNAPSHOT.raw[:-1] + b" " * (HELD_BYTES // 4) + b"}"
+    padded = SNAPSHOT.raw[:-1] + b" " * (TEXT_BYTES // 4) + b"}"
     for _ in range(5):
         fused.hold(padded, SNAPSHOT.recv_ns, SNAPSHOT.conn)
     fused.release()
