@@ -18,13 +18,13 @@ LOCKED := --no-deps --require-hashes --no-compile
 export PYTHONDONTWRITEBYTECODE :=
 
 # Lots of tests run beside each other, each in one process: a dealer of tests (pytest-xdist) and workers that all
-# collect all of them took a fifth of the time. What starts most processes is one lot, the longest, so it comes first;
-# no core is without a lot at the end as long as the others are smaller.
+# collect all of them took a fifth of the time. The longest comes first and the shortest last, so that no core is
+# long without one at the end.
 JOBS ?= 2
-WITH_PROCESSES := tests/procs tests/faults tests/bench
-ASIDE := tests/procs/cli tests/procs/importers tests/procs/venue_sim
-THE_REST = $(ASIDE) $(wildcard tests/test_*.py) \
-    $(filter-out $(WITH_PROCESSES) tests/engine %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+PROCESSES := tests/procs tests/faults
+OF_THEIR_OWN := tests/procs/cli tests/procs/importers tests/procs/venue_sim
+THE_REST = $(wildcard tests/test_*.py) \
+    $(filter-out $(PROCESSES) tests/engine tests/bench %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 PYTEST = $(PY) -m pytest -q --benchmark-disable -o cache_dir=.cache/tests/$@
 # Asserts are not rewritten at first: that takes longer than most tests. What fails is run again with all that
 # pytest can say of it, and the target fails whatever comes of that.
@@ -47,7 +47,7 @@ DEVELOP := $(VENV)/.develop-stamp
 PEERS := $(VENV)/.peers-stamp
 INSTALLING := $(VENV).installing
 
-.PHONY: compiled-processes compiled-engine compiled-rest plain-shm plain-engine
+.PHONY: compiled-processes compiled-engine compiled-rest compiled-commands compiled-bench plain-shm plain-engine
 .PHONY: help setup kernels paper test lint format fuzz soak bench docs mutate lock clean interrupted
 
 help:
@@ -94,7 +94,7 @@ paper: kernels
 lint: $(DEVELOP)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m mypy --num-workers $(JOBS)
 
 format: $(DEVELOP)
 	$(PY) -m ruff check --fix .
@@ -103,18 +103,25 @@ format: $(DEVELOP)
 # Twice: compiled, which is what runs in production; and plain, for the branches that are covered. None of it
 # waits but for what it needs: kernels are compiled beside lint and the plain tests, which need none.
 test: $(RUNTIME)
-	@echo "lint, kernels and five lots of tests, $(JOBS) at a time; each is shown when it is done"
+	@echo "lint, kernels and seven lots of tests, $(JOBS) at a time; each is shown when it is done"
 	@rm -rf $(COVERED)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) --output-sync=target \
-	    kernels lint compiled-processes plain-shm plain-engine compiled-engine compiled-rest
+	    kernels lint compiled-processes plain-shm plain-engine compiled-engine compiled-rest \
+	    compiled-commands compiled-bench
 	@$(PY) -m coverage combine --quiet --data-file=$(COVERED)/all $(COVERED)/plain-*
 	@$(PY) -m coverage report --data-file=$(COVERED)/all --fail-under=$(COVERAGE_FLOOR)
 
 compiled-processes: $(DEVELOP) kernels
-	@$(call lot,$(WITH_PROCESSES) $(addprefix --ignore=,$(ASIDE)))
+	@$(call lot,$(PROCESSES) $(addprefix --ignore=,$(OF_THEIR_OWN)))
 
 compiled-engine: $(DEVELOP) kernels
 	@$(call lot,tests/engine)
+
+compiled-commands: $(DEVELOP) kernels
+	@$(call lot,$(OF_THEIR_OWN))
+
+compiled-bench: $(DEVELOP) kernels
+	@$(call lot,tests/bench)
 
 compiled-rest: $(DEVELOP) kernels
 	@$(call lot,$(THE_REST))

@@ -17,9 +17,9 @@ kernels.set_cache_dir()  # before numba is imported
 
 from shm.doorbell import Doorbell  # noqa: E402
 from shm.loop_turns import LoopTurns  # noqa: E402
-from shm.waiting import Idler, Policy  # noqa: E402
+from shm.waiting import YIELDS_BEFORE_PARK, Idler, Policy  # noqa: E402
 
-READY_AFTER = 50  # idle passes: whoever parks has slept by then
+READY_AFTER = YIELDS_BEFORE_PARK + 3  # idle passes: whoever parks has slept by then
 
 
 def idle(policy: Policy) -> None:
