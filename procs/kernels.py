@@ -24,10 +24,11 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypedDict
 
 from procs.places import PACKAGES_ROOT, cache_root
@@ -69,6 +70,20 @@ WARM_LAST: Final = (
     ("procs.replay_apply", "procs.check_frames"),
     ("procs.frame_kernels",),
     ("procs.top_scan", "procs.plan_post"),
+)
+
+# What a process of a running engine calls: all of them the first, the others by their roles.
+OF_ALL: Final = (*WARM_FIRST, *WARM_GROUPS[4], *WARM_GROUPS[5], *WARM_GROUPS[7])
+OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "feed": (*WARM_GROUPS[0], "procs.frame_kernels"),
+        "book": ("engine.book.store", "procs.frame_kernels"),
+        "strategy": ("engine.strategies.warm", "procs.top_scan"),
+        "optimizer": ("engine.optimizer.warm", "procs.plan_post"),
+        "executor": ("engine.risk.reservations", "engine.risk.gate", "engine.execution.cost"),
+        "ledger": (),
+        "venue_sim": ("engine.sim.frame_scan", "engine.book.store"),
+    }
 )
 
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time
@@ -290,6 +305,19 @@ def warm(
         partial.write_text(json.dumps(complete), encoding="utf-8")
         partial.replace(stamp)
     return True
+
+
+def load(roles: Iterable[str]) -> None:
+    """Load what a process of these roles calls, from the cache that ``warm`` has filled.
+
+    The first call of a kernel reads its compiled code from a file, 3 to 50 ms each: the first opportunity of
+    its kind would come to nothing. Where nothing has been compiled nothing is done.
+    """
+    is_plain = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+    if is_plain or not (Path(os.environ["NUMBA_CACHE_DIR"]) / STAMP).exists():
+        return
+    for name in dict.fromkeys((*OF_ALL, *(name for role in roles for name in OF_ROLES[role]))):
+        importlib.import_module(name).warm()
 
 
 def never_warmed() -> list[str]:

@@ -37,7 +37,9 @@ from procs.nursery import Nursery
 from procs.paper_result import PlantedOutcome
 from procs.places import runtime_root
 from procs.run_directory import (
+    CONTROL,
     LOCK_SUFFIX,
+    MONITOR,
     OWNER_LOCK,
     PROCESSES_LOCK,
     Description,
@@ -53,8 +55,6 @@ from procs.tapes import describe_logs
 from procs.wards import JOURNAL_SUFFIX
 from procs.wires import Wires
 
-CONTROL: Final = "control"
-MONITOR: Final = "monitor"
 DECISIONS: Final = "decisions.ndjson"
 STATE_LOCK: Final = "engine.lock"
 OWN_PREFIX: Final = "pr3dict-paper-"

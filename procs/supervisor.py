@@ -4,7 +4,7 @@ It trades nothing and is on nobody's path. Live, a process that ends badly, or h
 over its segments, and the executor its journal. The processes outlive it: a later owner takes the living
 ones over and begins those again that died meanwhile. In a replay the end of one ends the run, for a result
 without it would not be the run's, and all of them end with their owner. Those beside the engine (control,
-monitor) end with it too, and are begun again in any case.
+monitor) end with it too, and are begun again in any case: when they end, and when they stand still.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ from procs.nursery import Nursery
 from procs.pace import EngineClock, Seats
 from procs.parts import VENUES
 from procs.run_directory import Description, RunDirectory, bell_name
+from procs.sign_of_life import last_sign_ns
 from procs.wards import FOUND_SUFFIX, STOP_S_MAX, Ward, Wardship, end
 from procs.wires import Wires
 from shm.doorbell import Doorbell
 
 LOOK_S: Final = 0.02  # in a replay, which ends by itself
 LOOK_LATE_NS: Final = 2 * NS_PER_S
+ATTENDANT_PATIENCE: Final = 3  # times as long: one client of theirs may keep them for seconds
 LIVE_LOOK_S: Final = 0.25  # for what hangs, and what is asked: one that ends wakes us
 REFUSALS: Final = (2, 4, 5)  # exit codes: usage, denied, refused by the present state
 SPEAKER: Final = "pr3dict: "
@@ -291,6 +293,9 @@ class Supervisor:
         before_ns, self._looked_ns = self._looked_ns, now_ns
         if now_ns - before_ns > LOOK_LATE_NS:
             return  # we stood still ourselves, and so may everybody have
+        for attendant in self._attendants:
+            if not attendant.due_s and self._stands_still(attendant, now_ns):
+                attendant.process.send_signal(signal.SIGKILL)
         for row in self._health.read():
             ward = self._wards.get(row.name)
             if ward is None or ward.due_s:
@@ -302,6 +307,14 @@ class Supervisor:
                 hangs = (now_s - ward.began_s) * NS_PER_S > self._config.start_max_ns
             if hangs:
                 ward.process.send_signal(signal.SIGKILL)
+
+    def _stands_still(self, attendant: Ward, now_ns: int) -> bool:
+        """Whether one beside the engine has not been round its loop for too long, or never was."""
+        began_ns = round(attendant.began_s * NS_PER_S)
+        sign_ns = last_sign_ns(self._directory.path, attendant.name)
+        if sign_ns < began_ns:  # of the one before
+            return now_ns - began_ns > self._config.start_max_ns
+        return now_ns - sign_ns > ATTENDANT_PATIENCE * self._config.silent_max_ns
 
 
 def _refuse_unfit(attendant: Ward) -> None:

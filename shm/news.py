@@ -93,4 +93,6 @@ class News:
 
 def warm() -> None:
     """Compile the kernels of this module."""
-    News([]).wait(1)
+    news = News([])
+    news.look()
+    news.wait(1)

@@ -79,7 +79,7 @@ _FILLED, _SETTLED, _UNKNOWN = ReportKind.FILLED, ReportKind.SETTLED, ReportKind.
 _CONVERT: Final = Role.CONVERT
 _ILLEGAL, _OVERFILL, _REPEATED = Verdict.ILLEGAL, Verdict.OVERFILL, Verdict.REPEATED
 
-ORDERS_KEPT_MAX: Final = 1 << 16  # orders of finished plans, so that a late repetition is known as one
+ORDERS_KEPT_MAX: Final = 1 << 13  # orders of finished plans, so that a late repetition is known as one
 PLANS_KEPT_MAX: Final = 1 << 16  # ids of finished plans, so that none is worked off twice
 
 Rows = npt.NDArray[np.void]

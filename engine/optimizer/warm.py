@@ -10,7 +10,16 @@ from engine.catalog.market import FeeKind
 from engine.optimizer.allocator import Allocator, AllocatorLimits
 from engine.optimizer.batch import OrderLimits
 from engine.optimizer.levels import Rows
-from engine.records import BOOK_ROW, SIGNAL_HEAD, SIGNAL_LEG, SignalKind, Trust, Venue
+from engine.records import (
+    BOOK_ROW,
+    ORDER_EVENT,
+    POSITION_ROW,
+    SIGNAL_HEAD,
+    SIGNAL_LEG,
+    SignalKind,
+    Trust,
+    Venue,
+)
 from engine.units import CASH_MAX_MICROS, CASH_ONE_MICROS, PRICE_ONE_E4, SIDE_SIZE_MAX_E6, SIZE_ONE_E6
 
 _MARKETS = 3  # two jobs, one book shared
@@ -25,7 +34,13 @@ def warm() -> None:
         allocator = warm_allocator(books, markets, worst_loss_max_micros)
         for venue in Venue:
             allocator.set_cash(venue, _CASH_MICROS)
+        position: Rows = np.zeros(1, POSITION_ROW)
+        position["slot"] = _MARKETS - 1  # the one with a group
+        allocator.on_position(position[0])
         allocator.allocate(heads, legs, len(heads), 0)
+        end: Rows = np.zeros(1, ORDER_EVENT)
+        end["plan_id"], end["plan_done"] = allocator.plan_heads[0]["plan_id"], 1
+        allocator.on_order_event(end[0])
 
 
 def warm_allocator(
@@ -47,6 +62,7 @@ def _world() -> tuple[Rows, Rows]:
     """MARKET_ROW and BOOK_ROW of a few markets that offer YES at 40 cents."""
     markets: Rows = np.zeros(_MARKETS, MARKET_ROW)
     markets["group"] = NO_GROUP
+    markets["group"][-1] = 0
     markets["flags"] = MarketFlag.IN_USE | MarketFlag.OPEN
     markets["venue"] = Venue.POLYMARKET
     markets["fee_kind"] = FeeKind.POLYMARKET_CURVE

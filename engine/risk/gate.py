@@ -495,3 +495,5 @@ def warm() -> None:
     check(limits[0], state[0], market[0], held[0], book[0], request[0], 0, 0, 0, 0)
     admit(limits, state, market, held, book, request, 0, 0, 0, 0)
     rate_ready_ns(limits[0], state[0], 0, 1, 0)
+    drawdown_ppm(state[0])
+    loss_reason(limits[0], state[0])

@@ -13,6 +13,8 @@ from procs.cli.until_told import until_told
 from procs.control import LOOK_EVERY_NS, ControlServer
 from procs.control_wire import CONTROL_SOCKET, EVENTS_SOCKET
 from procs.private_directory import make_private
+from procs.run_directory import CONTROL
+from procs.sign_of_life import SignOfLife
 
 POLL_MS = LOOK_EVERY_NS // NS_PER_MS + 1  # requests wake it
 
@@ -29,8 +31,10 @@ def run(args: argparse.Namespace) -> int:
     with until_told() as is_told, closing(_server(dirs, args.epoch)) as server:
         names = {"control": CONTROL_SOCKET, "events": EVENTS_SOCKET}
         print(json.dumps({what: str(dirs.run_dir / name) for what, name in names.items()}), flush=True)
-        while not is_told():
-            server.poll(POLL_MS)
+        with SignOfLife(dirs.run_dir, CONTROL) as sign:
+            while not is_told():
+                sign.give()
+                server.poll(POLL_MS)
     return ExitCode.OK
 
 

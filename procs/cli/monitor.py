@@ -10,6 +10,8 @@ from procs.cli.engine_arguments import add_engine_arguments, engine_dirs
 from procs.cli.exit_codes import ExitCode
 from procs.cli.until_told import until_told
 from procs.monitor import HOST, PATH, Monitor
+from procs.run_directory import MONITOR
+from procs.sign_of_life import SignOfLife
 
 WAIT_S = 0.25  # a scrape wakes it
 
@@ -26,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     port = dirs.config.monitor.port if args.port is None else args.port
     with until_told() as is_told, closing(Monitor(dirs.run_dir, dirs.state_dir, port)) as monitor:
         print(json.dumps({"metrics": f"http://{HOST}:{monitor.port}{PATH}"}), flush=True)
-        while not is_told():
-            monitor.poll(WAIT_S)
+        with SignOfLife(dirs.run_dir, MONITOR) as sign:
+            while not is_told():
+                sign.give()
+                monitor.poll(WAIT_S)
     return ExitCode.OK

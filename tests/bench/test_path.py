@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +123,17 @@ def test_every_plan_becomes_the_orders_of_its_legs_and_ends(
     desk.executor.desk.gate.halt(Reason.HALTED)
     with pytest.raises(RuntimeError, match="0 requests of 2"):
         desk.one(0)
+
+
+def test_nothing_is_read_of_the_kernel_cache_after_the_start(tmp_path: Path) -> None:
+    """What is takes an opportunity some 10 ms for each kernel, the first time."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.late_kernels", str(tmp_path)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(done.stdout) == []
 
 
 @pytest.mark.soak

@@ -19,6 +19,7 @@ import pytest
 from engine.reasons import Reason
 from engine.records import SMALL_BYTES, Venue
 from engine.units import NS_PER_S
+from procs.found_segments import attached_counters, found_segments
 from procs.lost_books import AGAIN_NS, WANTED_ROW
 from procs.recording import VENUE_NAMES
 from procs.wires import TOP_CELLS, UPDATE_CELLS
@@ -100,9 +101,20 @@ class Wishes:
         return bool(self._last) and time.monotonic() - self._since_s > 2 * AGAIN_NS / NS_PER_S
 
 
+def lost(engine: Engine) -> dict[str, int]:
+    """What was overwritten before it was read: news by the strategy, changes by the exchanges."""
+    counted = attached_counters().refresh(found_segments(engine.run_dir))
+    found = dict.fromkeys(("strategy_lost_tops", "venue_lost_updates"), 0)
+    for _, counters in counted:
+        for label, value in counters.snapshot().items():
+            for what in found:
+                found[what] += value if what in label else 0
+    return found
+
+
 def test_stopped_traders_and_exchanges_cost_no_book_of_ours_its_trust(engine: Engine) -> None:
     """The strategy looks at the rows; the simulated exchanges ask for the books that they have lost."""
-    before, wishes = marks(engine), Wishes(engine)
+    before, wishes, lost_before = marks(engine), Wishes(engine), lost(engine)
     snapshots = {venue: engine.venues.counts(venue)["snapshots"] for venue in Venue}
     updates = OverwritingRing.attach(f"updates.{VENUE_NAMES[BUSY]}", SMALL_BYTES, engine.run_dir)
     with stopped(engine, "trade"), stopped(engine, "venues"):
@@ -112,6 +124,9 @@ def test_stopped_traders_and_exchanges_cost_no_book_of_ours_its_trust(engine: En
         engine.until(lambda: updates.published_cells > changes, "a ring full of changes")
     engine.until(wishes.have_ended, "the exchanges to know their books again")
     assert marks(engine) == before
+    lost_after = lost(engine)
+    print(f"lost: {lost_after}")
+    assert all(lost_after[what] > lost_before[what] for what in lost_after), "whoever lost counts it"
     touched = {name for name in before if name[0] is BUSY and name != SILENT}
     print(f"wanted: {wishes.now()}")
     assert set(wishes.now()) == touched

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from engine.records import Trust
 from procs.live_view import LiveView
+from procs.run_directory import ATTENDANTS
 from procs.wards import WARD_SUFFIX
 from tests.faults.live_engine import LiveEngine, trading, until
 from tests.faults.test_process_executor import assert_nothing_late_or_open
@@ -68,20 +70,43 @@ def p5_executor(engine: LiveEngine) -> None:
 
 def p7_stopped(engine: LiveEngine) -> None:
     """SIGSTOP: whoever has no heartbeat for too long is killed and begun again."""
-    for name in ("executor", "market"):
+    for name in ("executor", "market", "strategy", "optimizer", "ledger"):
         pid = engine.fit(name)
         os.kill(pid, signal.SIGSTOP)
         engine.fit(name, pid)
+
+
+def noted_pid(engine: LiveEngine, name: str) -> int:
+    """As its owner has noted it; those beside the engine have no row."""
+    return int(json.loads((engine.run_dir / f"{name}{WARD_SUFFIX}").read_bytes())["pid"])
+
+
+def answers(engine: LiveEngine) -> bool:
+    """Whether control answers an operator."""
+    code, out, _ = engine.ask("status", "--json")
+    return code == 0 and bool(json.loads(out)["control"])
+
+
+def p7_stopped_beside(engine: LiveEngine) -> None:
+    """Control and monitor stopped at once: others come in their place, and no process of the engine."""
+    before = engine.all_fit()
+    until(lambda: answers(engine), "a control that answers")
+    stopped = {name: noted_pid(engine, name) for name in sorted(ATTENDANTS)}
+    for pid in stopped.values():
+        os.kill(pid, signal.SIGSTOP)
+    assert not answers(engine)
+    until(lambda: all(noted_pid(engine, name) != pid for name, pid in stopped.items()), "their successors")
+    until(lambda: answers(engine), "the next control")
+    assert engine.all_fit() == before
 
 
 def p7_hangs_before_it_is_ready(engine: LiveEngine) -> None:
     """Killed, and its successor stopped while it still imports: that one is killed as well."""
     pid = engine.fit("strategy")
     os.kill(pid, signal.SIGKILL)
-    noted = engine.run_dir / f"strategy{WARD_SUFFIX}"
 
     def successor() -> int:
-        found = int(json.loads(noted.read_bytes())["pid"])
+        found = noted_pid(engine, "strategy")
         return 0 if found == pid else found
 
     until(successor, "another strategy")
@@ -102,14 +127,29 @@ def p8_paused(engine: LiveEngine) -> None:
             assert engine.fit(name) == pid
 
 
+def sigterm(engine: LiveEngine) -> None:
+    """Each process ends when it is asked to, with nothing to be killed for; how soon is printed."""
+    for name in ("market", "strategy", "optimizer", "executor", "ledger"):
+        pid = engine.fit(name)
+        descriptor = os.pidfd_open(pid)
+        began_ns = time.monotonic_ns()
+        os.kill(pid, signal.SIGTERM)
+        select.select([descriptor], [], [])
+        print(f"{name}: {(time.monotonic_ns() - began_ns) / 1e6:.1f} ms from SIGTERM to its end")
+        os.close(descriptor)
+        engine.fit(name, pid)
+
+
 ROWS: dict[str, Callable[[LiveEngine], None]] = {
     "P1 P2": p1_p2_market,
     "P3": p3_strategy,
     "P4": p4_optimizer,
     "P5": p5_executor,
     "P7": p7_stopped,
+    "P7 beside": p7_stopped_beside,
     "P7 at its start": p7_hangs_before_it_is_ready,
     "P8": p8_paused,
+    "SIGTERM": sigterm,
 }
 
 
@@ -117,7 +157,7 @@ ROWS: dict[str, Callable[[LiveEngine], None]] = {
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveEngine]:
     folder = tmp_path_factory.mktemp("engine")
     settings = f"supervisor.silent_max_ns={SILENT_NS}", f"supervisor.start_max_ns={START_NS}"
-    with trading(folder, "split", *settings, rounds=100) as started:
+    with trading(folder, "split", *settings, rounds=140) as started:
         yield started
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.config import Role
 from procs import kernels
 from procs.places import CACHE_DIR_VARIABLE, PACKAGES_ROOT
 from tests.data import recordings as made
@@ -280,6 +281,24 @@ def test_every_module_with_a_warm_up_is_listed() -> None:
     groups = (*kernels.WARM_GROUPS, *kernels.WARM_LAST)
     listed = {*kernels.WARM_FIRST, *(name for group in groups for name in group)}
     assert found - {"procs.kernels"} == listed, "mend WARM_GROUPS in procs/kernels.py"
+
+
+def test_every_role_has_its_kernels_and_none_is_loaded_that_is_not_warmed() -> None:
+    groups = (*kernels.WARM_GROUPS, *kernels.WARM_LAST)
+    listed = {*kernels.WARM_FIRST, *(name for group in groups for name in group)}
+    assert kernels.OF_ROLES.keys() == {role.name.lower() for role in Role}
+    loaded = {*kernels.OF_ALL, *(name for names in kernels.OF_ROLES.values() for name in names)}
+    assert loaded <= listed
+    assert listed - loaded == {"procs.replay_apply", "procs.check_frames", "procs.recording_lines"}
+
+
+def test_what_was_not_compiled_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling takes minutes, in which others wait for the process."""
+    called: list[str] = []
+    monkeypatch.setattr(kernels.importlib, "import_module", called.append)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    kernels.load(["feed"])
+    assert called == []
 
 
 def _complete(directory: Path, hashes: dict[str, str]) -> Path:

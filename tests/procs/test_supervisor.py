@@ -18,7 +18,8 @@ from engine.units import NS_PER_S
 from procs.config_files import load_config
 from procs.health import HealthTable, ProcessState
 from procs.run_directory import InputNamed, RunDirectory
-from procs.supervisor import REFUSALS, ProcessFailed, Supervisor
+from procs.sign_of_life import SIGN_SUFFIX
+from procs.supervisor import ATTENDANT_PATIENCE, REFUSALS, ProcessFailed, Supervisor
 from procs.wards import Running, Ward, Wardship
 from tests.procs.test_run_directory import description
 
@@ -134,6 +135,32 @@ def test_one_that_is_ready_and_silent_is_killed_but_for_venues(owner: Owner) -> 
     owner.say("ledger", ProcessState.STOPPING, SILENT_S + 1)
     owner.say("strategy", ProcessState.READY, SILENT_S - 1)
     assert owner.look(10 * START_S) == {"executor", "book"}
+
+
+@pytest.mark.parametrize(
+    ("began_ago_s", "sign_ago_s", "is_killed"),
+    [
+        (START_S - 1, None, False),  # not round its loop yet
+        (START_S + 1, None, True),
+        (START_S + 1, 1, False),
+        (10 * START_S, ATTENDANT_PATIENCE * SILENT_S - 1, False),
+        (10 * START_S, ATTENDANT_PATIENCE * SILENT_S + 1, True),
+        (1, 10 * START_S, False),  # the sign is of the one before
+    ],
+)
+def test_one_beside_the_engine_is_killed_when_it_stands_still(
+    owner: Owner, began_ago_s: float, sign_ago_s: float | None, is_killed: bool
+) -> None:
+    for name in NAMES:
+        owner.say(name, ProcessState.READY)
+    owner.supervisor.attend("control", ["control"])
+    [attendant] = owner.supervisor._attendants
+    attendant.began_s = time.monotonic() - began_ago_s
+    if sign_ago_s is not None:
+        at_ns = time.monotonic_ns() - round(sign_ago_s * NS_PER_S)
+        (owner.path / f"control{SIGN_SUFFIX}").write_bytes(at_ns.to_bytes(8, "little"))
+    assert owner.look() == set()
+    assert _was_killed(attendant) is is_killed
 
 
 def test_who_is_killed_is_begun_again_and_has_its_own_time_to_start(owner: Owner) -> None:

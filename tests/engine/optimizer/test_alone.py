@@ -216,7 +216,15 @@ def said(allocator: Allocator, n_plans: int, n_decisions: int) -> tuple[bytes, b
     return heads.tobytes(), legs.tobytes(), allocator.decisions[:n_decisions].tobytes()
 
 
-@pytest.mark.parametrize("given", [limits(), TIGHT, limits(hold_at_limit=0)], ids=["wide", "tight", "walk"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        limits(),
+        pytest.param(TIGHT, marks=pytest.mark.long_plain),
+        pytest.param(limits(hold_at_limit=0), marks=pytest.mark.long_plain),
+    ],
+    ids=["wide", "tight", "walk"],
+)
 def test_plans_are_those_of_the_long_way(given: AllocatorLimits, monkeypatch: pytest.MonkeyPatch) -> None:
     n_alone = n_plans_alone = n_long = 0
     for seed in range(SCENES):

@@ -19,6 +19,7 @@ from engine.sim.session.wire import Quotes
 from engine.units import decimal_to_units
 
 SEEDS = (1, 2, 20_260_428)
+EACH_SEED = [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long_plain) for seed in SEEDS[1:])]
 session_of = cache(build_session)  # nobody here changes one
 
 
@@ -81,9 +82,7 @@ def e6(text: str) -> int:
     return decimal_to_units(text, 6)
 
 
-@pytest.mark.parametrize(
-    "seed", [SEEDS[0], *(pytest.param(seed, marks=pytest.mark.long_plain) for seed in SEEDS[1:])]
-)
+@pytest.mark.parametrize("seed", EACH_SEED)
 def test_the_wire_text_is_consistent_with_itself(seed: int) -> None:
     books = dictionary_books(seed)
     for spec in session_of(seed).markets:
@@ -104,7 +103,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_order() -> 
     assert worth == {planting.name: planting.expected for planting in other.plantings}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", EACH_SEED)
 def test_time_moves_on_and_windows_do_not_overlap(seed: int) -> None:
     session = session_of(seed)
     times = [frame.recv_ns for frame in session.frames]
