@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -295,7 +296,7 @@ def test_every_role_has_its_kernels_and_none_is_loaded_that_is_not_warmed() -> N
 def test_what_was_not_compiled_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling takes minutes, in which others wait for the process."""
     called: list[str] = []
-    monkeypatch.setattr(kernels.importlib, "import_module", called.append)
+    monkeypatch.setattr(importlib, "import_module", called.append)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     kernels.load(["feed"])
     assert called == []
