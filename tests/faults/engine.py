@@ -254,7 +254,7 @@ class Engine:
         )
         self.eye = self._open_eye(recorded)
         self.until(self.eye.are_live, "every book LIVE")
-        self.pids = self._pids()
+        self.pids = self.running_pids()
 
     def _open_eye(self, recorded: Recorded) -> Eye:
         end_s = time.monotonic() + PATIENCE_S
@@ -286,7 +286,8 @@ class Engine:
         end_s = time.monotonic() + seconds
         self.until(lambda: time.monotonic() >= end_s, "time to pass")
 
-    def _pids(self) -> dict[str, int]:
+    def running_pids(self) -> dict[str, int]:
+        """Pid of each of its processes, as it says itself."""
         return {health.name: health.pid for health in HealthTable.attach(self.run_dir).read()}
 
     def work(self, name: str) -> int:
@@ -301,7 +302,7 @@ class Engine:
 
     def check(self) -> None:
         """Nobody died, and no LIVE book was ever wrong."""
-        assert self._pids() == self.pids, "a process was begun again"
+        assert self.running_pids() == self.pids, "a process was begun again"
         assert self.process.poll() is None
         assert self.eye.wrong == []
         assert all(seen.looked for seen in self.eye.seen.values())
