@@ -136,7 +136,7 @@ fuzz: $(DEVELOP) kernels
 	PR3DICT_HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m "hypothesis and not soak"
 
 soak: $(DEVELOP) kernels
-	$(PY) -m pytest -m soak
+	$(PY) -m pytest -m soak -rP
 
 # Peers are optional: without them the engine is measured alone, and says so.
 $(PEERS): $(RUNTIME) requirements-bench.lock

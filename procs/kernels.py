@@ -3,7 +3,7 @@
 numba's own cache notices that the file of a kernel changed. It does not notice a change in a kernel or a
 constant that was taken from another file. So the cache directory is named by a hash of every source that can
 end up in compiled code: the files that define kernels and whatever of ours they import, with the versions of
-Python, numba, llvmlite and numpy. Another hash is another directory; old ones are removed.
+Python, numba, llvmlite and numpy, and the processor. Another hash is another directory; old ones are removed.
 
 ``set_cache_dir`` has to come before numba is imported, so this module does not import it. ``warm`` compiles
 under a file lock: of several processes that start together one compiles, with as many children as there are
@@ -26,7 +26,9 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypedDict
@@ -89,6 +91,8 @@ OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 GENERATIONS_KEPT: Final = 3  # switching between two branches should not compile each time
 UNUSED_S_MIN: Final = 3600  # a directory used within the hour may belong to a process that is still running
 
+CPUINFO: Final = Path("/proc/cpuinfo")
+_OF_PROCESSOR: Final = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 _DIRECTORY_PREFIX: Final = "kernels-"
 STAMP: Final = "warm.json"
 _LOCK: Final = "lock"
@@ -123,6 +127,16 @@ def _imports(text: str) -> Iterator[str]:
     yield from _PLAIN_IMPORT.findall(text)
 
 
+@cache
+def processor(cpuinfo: Path = CPUINFO) -> str:
+    """What compiled code depends on of the processor; empty where the kernel does not say."""
+    if not cpuinfo.exists():
+        return ""
+    with cpuinfo.open(encoding="ascii", errors="replace") as file:
+        first = [line for line in takewhile(str.strip, file) if line.startswith(_OF_PROCESSOR)]
+    return "".join(first)
+
+
 class SourceTree:
     """The modules under a root, what each imports of ours, and which define kernels."""
 
@@ -152,6 +166,7 @@ class SourceTree:
     def hash(self, names: Sequence[str]) -> str:
         """16 hex digits over all that these modules reach and the versions of what compiles it."""
         digest = hashlib.sha256(sys.version.encode())
+        digest.update(processor().encode())
         for name in COMPILERS:
             digest.update(f"{name}={version(name)}\n".encode())
         for name in self.reach(names):

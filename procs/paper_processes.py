@@ -79,10 +79,10 @@ class Where:
         """Commands to keep running beside an engine that can be found: operator's commands, metrics."""
         if self.run_dir is None:
             return {}
-        found = {CONTROL: [CONTROL, "--state-dir", str(state_dir)]}
+        found = {CONTROL: [CONTROL, "--watched", "--state-dir", str(state_dir)]}
         if self.monitor_port is not None:
             port = str(self.monitor_port)
-            found[MONITOR] = [MONITOR, "--state-dir", str(state_dir), "--port", port]
+            found[MONITOR] = [MONITOR, "--watched", "--state-dir", str(state_dir), "--port", port]
         return found
 
 

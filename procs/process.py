@@ -26,7 +26,6 @@ from engine.config import ProcessConfig, Role
 from engine.errors import ConfigError
 from engine.reasons import Reason
 from engine.units import PPM
-from procs import kernels
 from procs.book_notes import NoteWriter
 from procs.boot_epoch import next_boot_epoch
 from procs.control_words import ControlWords
@@ -191,9 +190,9 @@ class EngineProcess:
         if self._is_live:
             take_place(placed)
             self._policy, self._yields = placed.policy, YIELDS_BEFORE_PARK
-        self._roles = [role.name.lower() for role in config.roles]
+        roles = [role.name.lower() for role in config.roles]
         self._health = HealthTable.attach(self._path).writer(self._name)
-        self._health.start(self._roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
+        self._health.start(roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
         self._parts.wires.alarm.halt = self._on_garbled
 
     def _goes_by_news(self) -> bool:
@@ -207,7 +206,6 @@ class EngineProcess:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
         with self._files as opened:
             self._host.start()
-            kernels.load(self._roles)
             gc.collect()
             gc.freeze()
             self._health.set_state(ProcessState.READY)

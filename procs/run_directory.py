@@ -26,6 +26,7 @@ from engine import typed_tree
 from engine.config import Config, ProcessConfig, Role
 from engine.errors import ConfigError, EngineRunning, Pr3dictError
 from procs.build_id import build_id, refuse_other_build
+from procs.sign_of_life import SIGN_SUFFIX
 from procs.wards import FOUND_SUFFIX, WARD_SUFFIX, is_noted
 from procs.whole_file import whole_file
 from shm.layout import SEGMENT_MAGIC
@@ -42,7 +43,9 @@ CONTROL: Final = "control"
 MONITOR: Final = "monitor"
 ATTENDANTS: Final = frozenset({CONTROL, MONITOR})  # begun beside an engine, and ended with their owner
 LEFT_NAMES: Final = frozenset({DESCRIPTION, "endpoints.json", "decisions.ndjson"})
-LEFT_SUFFIXES: Final = frozenset({".stderr", ".journal", ".fifo", ".partial", WARD_SUFFIX, ".sock"})
+LEFT_SUFFIXES: Final = frozenset(
+    {".stderr", ".journal", ".fifo", ".partial", WARD_SUFFIX, ".sock", SIGN_SUFFIX}
+)
 LOCK_TRIES: Final = 25  # somebody who only looks whether it is held holds it for a moment
 LOCK_TRY_S: Final = 0.002
 

@@ -1,14 +1,14 @@
 """That a process beside the engine is still at work: control, monitor.
 
 It has no row among those of the engine (``procs.health``), which are counted and waited for. A word in a file
-of its own beside the segments says when it last came round its loop, in ns of CLOCK_MONOTONIC.
+of its own beside the segments says when it last came round its loop, in ns of CLOCK_MONOTONIC. Only one that
+an owner began gives it (``--watched``): others may run the same command beside it.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,18 +19,19 @@ WORD_BYTES: Final = 8
 
 
 class SignOfLife:
-    """The file of the process ``name`` in a run directory, while there is one; a context that closes it."""
+    """The file of the process ``name`` in an engine's run directory; a context that closes it.
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self._path = directory / f"{name}{SIGN_SUFFIX}"
+    One that is not ``watched`` says nothing.
+    """
+
+    def __init__(self, directory: Path, name: str, *, watched: bool) -> None:
         self._file: int | None = None
+        if watched:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._file = os.open(directory / f"{name}{SIGN_SUFFIX}", flags, OWNER_ONLY)
 
     def give(self) -> None:
         """Say that we are at work."""
-        if self._file is None:
-            with suppress(FileNotFoundError):  # there is no engine yet
-                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._file = os.open(self._path, flags, OWNER_ONLY)
         if self._file is not None:
             os.pwrite(self._file, time.monotonic_ns().to_bytes(WORD_BYTES, "little"), 0)
 

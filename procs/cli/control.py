@@ -7,7 +7,7 @@ import json
 from contextlib import closing
 
 from engine.units import NS_PER_MS
-from procs.cli.engine_arguments import EngineDirs, add_engine_arguments, engine_dirs
+from procs.cli.engine_arguments import EngineDirs, add_engine_arguments, add_watched, engine_dirs
 from procs.cli.exit_codes import ExitCode
 from procs.cli.until_told import until_told
 from procs.control import LOOK_EVERY_NS, ControlServer
@@ -22,6 +22,7 @@ POLL_MS = LOOK_EVERY_NS // NS_PER_MS + 1  # requests wake it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the subcommand."""
     add_engine_arguments(parser, json=False)
+    add_watched(parser)
     parser.add_argument("--epoch", type=int, default=0, metavar="N", help="boot epoch told with each reply")
 
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     with until_told() as is_told, closing(_server(dirs, args.epoch)) as server:
         names = {"control": CONTROL_SOCKET, "events": EVENTS_SOCKET}
         print(json.dumps({what: str(dirs.run_dir / name) for what, name in names.items()}), flush=True)
-        with SignOfLife(dirs.run_dir, CONTROL) as sign:
+        with SignOfLife(dirs.run_dir, CONTROL, watched=args.watched) as sign:
             while not is_told():
                 sign.give()
                 server.poll(POLL_MS)

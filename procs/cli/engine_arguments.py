@@ -36,6 +36,13 @@ def add_engine_arguments(parser: argparse.ArgumentParser, *, json: bool = True) 
         parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 
+def add_watched(parser: argparse.ArgumentParser) -> None:
+    """Declare the option by which an owner asks one of its processes for signs of life."""
+    parser.add_argument(
+        "--watched", action="store_true", help="say in the run directory that it is at work; its owner asks"
+    )
+
+
 def engine_dirs(args: argparse.Namespace) -> EngineDirs:
     """Folders that the options, or else the settings, name; ConfigError when there is no default."""
     config = config_files.load_config(args.config, args.set)

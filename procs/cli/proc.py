@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from procs import kernels
 from procs.cli.arguments import add_record_inputs
 from procs.cli.exit_codes import ExitCode
 from procs.process import EngineProcess
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Be that process until the engine ends, or SIGTERM."""
     description = read_description(args.run_dir)
-    description.process(args.name)
+    kernels.load(role.name.lower() for role in description.process(args.name).roles)
     if args.record_inputs is not None:
         description = replace(description, record_inputs=str(args.record_inputs.absolute()))
     directory = RunDirectory.join(args.run_dir, args.name)

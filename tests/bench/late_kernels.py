@@ -1,7 +1,7 @@
-"""What an engine reads of the kernel cache after its start: ``python -m tests.bench.late_kernels FOLDER``.
+"""What of the kernel cache is read after the start: ``python -m tests.bench.late_kernels WAY FOLDER``.
 
-From a frame to a plan, and from a plan to its orders and its end, over real rings and tables. It prints the
-kernels, as JSON.
+WAY is ``plan``, from frames to plans, or ``order``, from plans to their orders and ends; over real rings and
+tables, with the kernels of the roles that it takes and no others. It prints those that were read late.
 """
 
 from __future__ import annotations
@@ -36,33 +36,42 @@ def plan(folder: Path) -> None:
     market, trade = path.Market(folder), _trade_side.Trade(folder, PAIRS)
     market.open()
     trade.begin()
-    for _ in range(2):
-        for frame in market.rounds(1, PAIRS):  # cheap
-            market.on_frame(frame)
-            assert len(trade.take(1)) == 1
-        for frame in market.rounds(1, PAIRS):  # and gone
+    for at_once in (1, PAIRS):  # several are decided together
+        cheap, gone = market.rounds(1, PAIRS), market.rounds(1, PAIRS)
+        for first in range(0, PAIRS, at_once):
+            for frame in cheap[first : first + at_once]:
+                market.on_frame(frame)
+            assert len(trade.take(at_once)) == at_once
+        for frame in gone:
             market.on_frame(frame)
         trade.begin()
 
 
-def order(folder: Path, state: Path) -> None:
+def order(folder: Path) -> None:
     """Plans to their orders, and to their ends."""
+    state = folder / "state"
+    state.mkdir(0o700)
     market, desk = path.Market(folder), _orders.Desk(folder, state, PAIRS)
     market.open()
     path.Orders(market, desk, _orders.Flush(state)).run()
+
+
+WAYS = {
+    "plan": (plan, ("feed", "book", "strategy", "optimizer")),
+    "order": (order, ("feed", "book", "executor")),
+}
 
 
 def main() -> int:
     """Load, trade, and say what was not loaded."""
     for name, value in (("PAIRS", PAIRS), ("PLANS", PLANS), ("IDLE_TURNS", 1)):
         setattr(path, name, value)
-    kernels.load(kernels.OF_ROLES)
+    way, folder = sys.argv[1], Path(sys.argv[2])
+    folder.mkdir(0o700)
+    trade, roles = WAYS[way]
+    kernels.load(roles)
     before = read_so_far()
-    folders = [Path(sys.argv[1], name) for name in ("plans", "orders", "state")]
-    for folder in folders:
-        folder.mkdir(0o700)
-    plan(folders[0])
-    order(*folders[1:])
+    trade(folder)
     print(json.dumps(sorted(name for name, _ in read_so_far() - before)))
     return 0
 

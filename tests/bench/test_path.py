@@ -125,10 +125,11 @@ def test_every_plan_becomes_the_orders_of_its_legs_and_ends(
         desk.one(0)
 
 
-def test_nothing_is_read_of_the_kernel_cache_after_the_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["plan", "order"])
+def test_nothing_is_read_of_the_kernel_cache_after_the_start(way: str, tmp_path: Path) -> None:
     """What is takes an opportunity some 10 ms for each kernel, the first time."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.late_kernels", str(tmp_path)],
+        [sys.executable, "-m", "tests.bench.late_kernels", way, str(tmp_path / "run")],
         capture_output=True,
         check=True,
         text=True,

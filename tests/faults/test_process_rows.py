@@ -19,7 +19,7 @@ from engine.records import Trust
 from procs.live_view import LiveView
 from procs.run_directory import ATTENDANTS
 from procs.wards import WARD_SUFFIX
-from tests.faults.live_engine import LiveEngine, trading, until
+from tests.faults.live_engine import PATIENCE_S, LiveEngine, trading, until
 from tests.faults.test_process_executor import assert_nothing_late_or_open
 
 pytestmark = pytest.mark.compiled_only
@@ -134,7 +134,7 @@ def sigterm(engine: LiveEngine) -> None:
         descriptor = os.pidfd_open(pid)
         began_ns = time.monotonic_ns()
         os.kill(pid, signal.SIGTERM)
-        select.select([descriptor], [], [])
+        assert select.select([descriptor], [], [], PATIENCE_S)[0], f"{name} does not end"
         print(f"{name}: {(time.monotonic_ns() - began_ns) / 1e6:.1f} ms from SIGTERM to its end")
         os.close(descriptor)
         engine.fit(name, pid)

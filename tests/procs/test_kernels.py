@@ -293,6 +293,18 @@ def test_every_role_has_its_kernels_and_none_is_loaded_that_is_not_warmed() -> N
     assert listed - loaded == {"procs.replay_apply", "procs.check_frames", "procs.recording_lines"}
 
 
+def test_another_processor_is_another_cache(tmp_path: Path) -> None:
+    """Code that was compiled for one is not even looked at on another: numba would compile it anew."""
+    text = "processor : 0\nmodel name : A\nbogomips : {}\nflags : fpu {}\n\nprocessor : 1\nmodel name : {}\n"
+    said = set()
+    for number, words in enumerate([(1, "avx", "A"), (2, "avx", "B"), (2, "avx2", "A")]):
+        path = tmp_path / str(number)
+        path.write_text(text.format(*words))
+        said.add(kernels.processor(path))
+    assert said == {"model name : A\nflags : fpu avx\n", "model name : A\nflags : fpu avx2\n"}
+    assert kernels.processor(tmp_path / "none") == ""
+
+
 def test_what_was_not_compiled_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling takes minutes, in which others wait for the process."""
     called: list[str] = []
