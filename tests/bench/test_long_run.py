@@ -18,14 +18,17 @@ from shm.layout import ReaderState
 MIB = 1 << 20
 
 
-def seen(heap_mib_min: float = 0.0, fds: int = 20, more_fds: int = 0) -> Course:
-    """A process watched for half an hour, whose heap grows steadily, and whose descriptors do at the end."""
+def seen(heap_mib_min: float = 0.0, fds: int = 20, more_fds: int = 0, for_s: int = 200) -> Course:
+    """A process watched for half an hour, whose heap grows steadily, and whose descriptors do at the end.
+
+    ``for_s``: how long before the end it has ``more_fds``.
+    """
     samples = [
         Sample(
             at_s,
             pss=int((90 + at_s / 60) * MIB),
             heap=int((50 + heap_mib_min * at_s / 60) * MIB),
-            fds=fds + (more_fds if at_s > 1_700 else 0),
+            fds=fds + (more_fds if at_s > 1_800 - for_s else 0),
             cpu_s=0.25 * at_s,
         )
         for at_s in range(120, 1_801, 10)
@@ -47,6 +50,7 @@ def test_a_heap_that_grows_and_descriptors_that_stay_open_are_faults() -> None:
     assert "the heap grew by" in seen(heap_mib_min=over_28_minutes * 2).faults()[0]
     assert seen(more_fds=1).faults() == ["trade: descriptors grew from 20 to 21"]
     assert seen(more_fds=-1).faults() == []
+    assert seen(more_fds=1, for_s=10).faults() == [], "a file that is open at the moment of a look"
 
 
 def test_what_a_ring_lost_is_a_fault() -> None:
