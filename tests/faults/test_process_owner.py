@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from procs.found_segments import attached_counters, found_segments
 from procs.health import ProcessState
 from procs.run_directory import living, owner_lives
 from tests.faults.live_engine import LiveEngine, trading, until
@@ -33,8 +34,10 @@ def kill_owner(engine: LiveEngine) -> None:
 
 def refused(engine: LiveEngine, *more: str) -> str:
     """Line of a ``run`` that is refused by the state."""
-    out, err = engine.start(*more).communicate()
+    process = engine.start(*more)
+    out, err = process.communicate()
     [line] = err.splitlines()
+    assert process.returncode == 5, "refused by the state"
     assert (out, line.startswith("pr3dict: ")) == ("", True), err
     return line
 
@@ -76,6 +79,33 @@ def test_p6_trading_goes_on_without_the_owner_and_another_takes_over(tmp_path: P
         os.kill(pids["market"], signal.SIGKILL)
         engine.fit("market", pids["market"])
         engine.trades_on()
+        engine.end()
+        assert_nothing_late_or_open(engine.past())
+
+
+def refused_for_the_halt(engine: LiveEngine) -> int:
+    """How many plans and candidates were, as its processes count them."""
+    counted = attached_counters().refresh(found_segments(engine.run_dir))
+    labels = (label_value for _, counters in counted for label_value in counters.snapshot().items())
+    return sum(value for label, value in labels if label.endswith("reason=halted"))
+
+
+@pytest.mark.soak
+def test_a_halt_outlives_executor_and_owner_and_no_order_leaves_until_it_is_lifted(tmp_path: Path) -> None:
+    with trading(tmp_path, "two", rounds=90) as engine:
+        assert engine.ask("halt")[0] == 0
+        until(lambda: not engine.past().open_plans, "plans that are over")
+        orders = len(engine.past().sent)
+        trade = engine.fit("trade")
+        kill_owner(engine)
+        os.kill(trade, signal.SIGKILL)
+        until(lambda: "trade" not in living(engine.run_dir), "a trade that is dead")
+        engine.owner = engine.start()
+        engine.fit("trade", trade)
+        until(lambda: refused_for_the_halt(engine) > 0, "something that was refused for the halt")
+        assert len(engine.past().sent) == orders, "none left"
+        assert engine.ask("resume", "--reason", "operator")[0] == 0
+        until(lambda: len(engine.past().sent) > orders, "an order after it was lifted")
         engine.end()
         assert_nothing_late_or_open(engine.past())
 

@@ -170,5 +170,6 @@ def test_row(row: str, engine: LiveEngine) -> None:
 
 @pytest.mark.soak
 def test_after_all_of_it_venues_and_journal_agree(engine: LiveEngine) -> None:
-    engine.end()
+    [result] = engine.end()["inputs"]
+    assert "duplicate_intent" not in {one["reason"] for one in result["funnel"]}, "an id was used twice"
     assert_nothing_late_or_open(engine.past())
