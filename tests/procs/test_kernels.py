@@ -293,6 +293,20 @@ def test_every_role_has_its_kernels_and_none_is_loaded_that_is_not_warmed() -> N
     assert listed - loaded == {"procs.replay_apply", "procs.check_frames", "procs.recording_lines"}
 
 
+@pytest.mark.compiled_only
+def test_every_kernel_that_python_calls_is_loaded_before_a_process_is_ready() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.procs.called_kernels"],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=PACKAGES_ROOT,
+    )
+    said = json.loads(done.stdout)
+    assert said["called"] > 100
+    assert said["late"] == [], "call it in a warm() of its module"
+
+
 def test_another_processor_is_another_cache(tmp_path: Path) -> None:
     """Code that was compiled for one is not even looked at on another: numba would compile it anew."""
     text = "processor : 0\nmodel name : A\nbogomips : {}\nflags : fpu {}\n\nprocessor : 1\nmodel name : {}\n"
