@@ -22,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # long without one at the end.
 JOBS ?= 2
 PROCESSES := tests/procs tests/faults
-OF_THEIR_OWN := tests/procs/cli tests/procs/importers tests/procs/venue_sim
+COMMANDS := tests/procs/cli tests/procs/importers tests/procs/venue_sim
 THE_REST = $(wildcard tests/test_*.py) \
     $(filter-out $(PROCESSES) tests/engine tests/bench %/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 PYTEST = $(PY) -m pytest -q --benchmark-disable -o cache_dir=.cache/tests/$@
@@ -112,13 +112,13 @@ test: $(RUNTIME)
 	@$(PY) -m coverage report --data-file=$(COVERED)/all --fail-under=$(COVERAGE_FLOOR)
 
 compiled-processes: $(DEVELOP) kernels
-	@$(call lot,$(PROCESSES) $(addprefix --ignore=,$(OF_THEIR_OWN)))
+	@$(call lot,$(PROCESSES) $(addprefix --ignore=,$(COMMANDS)))
 
 compiled-engine: $(DEVELOP) kernels
 	@$(call lot,tests/engine)
 
 compiled-commands: $(DEVELOP) kernels
-	@$(call lot,$(OF_THEIR_OWN))
+	@$(call lot,$(COMMANDS))
 
 compiled-bench: $(DEVELOP) kernels
 	@$(call lot,tests/bench)

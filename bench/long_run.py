@@ -5,8 +5,8 @@ processor time. From two minutes on, when caches and pools have been filled,
 
 - the heap of a process of the engine (anonymous memory: what others map and unmap does not count in it) may
   not grow by more than GROWTH_MIB_MAX, between the medians of the first and of the last tenth of the samples;
-- its descriptors may not become more, between the least numbers of the same tenths: what is open for a moment
-  while it is looked at does not stay open;
+- its descriptors may not become more, between the medians of the same tenths: what is open for a moment while
+  it is looked at does not stay open;
 - no message may have been lost or refused in a ring, no reader fenced or lapped.
 
 ``--minutes 30 --speed 10`` unless said; ``--samples FILE`` keeps every look as a line of JSON. Every process
@@ -102,7 +102,7 @@ def course(name: str, samples: Sequence[Sample]) -> Course:
         last,
         slope * 60 / KIB,
         statistics.median(one.heap for one in end) - statistics.median(one.heap for one in begin),
-        (min(one.fds for one in begin), min(one.fds for one in end)),
+        (statistics.median_low(one.fds for one in begin), statistics.median_low(one.fds for one in end)),
         (last.cpu_s - first.cpu_s) / (last.at_s - first.at_s),
     )
 

@@ -42,23 +42,27 @@ COMPILERS: Final = ("llvmlite", "numba", "numpy")
 # What the others call comes first, what is made of the others last: a kernel that finds what it calls in the
 # cache does not compile it again. The groups, longest first, share little: compiled side by side.
 WARM_FIRST: Final = ("shm.atomics", "engine.fees")
+CODECS: Final = ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec")
+RINGS: Final = (
+    "shm.barrier",
+    "shm.counters",
+    "shm.gating",
+    "shm.histogram",
+    "shm.mirror",
+    "shm.sums",
+    "shm.ring",
+    "shm.table",
+    "shm.news",
+)
+WAITING: Final = ("shm.futex", "shm.doorbell", "shm.waiting")
+SEGMENTS: Final = ("procs.control_words", "procs.health", "procs.ladder", "procs.view")
 WARM_GROUPS: Final = (
-    ("engine.venues.kalshi.codec", "engine.venues.polymarket.codec"),
+    CODECS,
     ("engine.optimizer.warm",),
     ("engine.book.store",),
     ("engine.strategies.warm",),
-    (
-        "shm.barrier",
-        "shm.counters",
-        "shm.gating",
-        "shm.histogram",
-        "shm.mirror",
-        "shm.sums",
-        "shm.ring",
-        "shm.table",
-        "shm.news",
-    ),
-    ("shm.futex", "shm.doorbell", "shm.waiting"),
+    RINGS,
+    WAITING,
     (
         "engine.risk.reservations",
         "engine.risk.gate",
@@ -66,7 +70,7 @@ WARM_GROUPS: Final = (
         "engine.sim.frame_scan",
         "procs.recording_lines",
     ),
-    ("procs.control_words", "procs.health", "procs.ladder", "procs.view"),
+    SEGMENTS,
 )
 WARM_LAST: Final = (
     ("procs.replay_apply", "procs.check_frames"),
@@ -75,10 +79,10 @@ WARM_LAST: Final = (
 )
 
 # What a process of a running engine calls: all of them the first, the others by their roles.
-OF_ALL: Final = (*WARM_FIRST, *WARM_GROUPS[4], *WARM_GROUPS[5], *WARM_GROUPS[7])
+OF_ALL: Final = (*WARM_FIRST, *RINGS, *WAITING, *SEGMENTS)
 OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "feed": (*WARM_GROUPS[0], "procs.frame_kernels"),
+        "feed": (*CODECS, "procs.frame_kernels"),
         "book": ("engine.book.store", "procs.frame_kernels"),
         "strategy": ("engine.strategies.warm", "procs.top_scan"),
         "optimizer": ("engine.optimizer.warm", "procs.plan_post"),

@@ -29,6 +29,7 @@ class SignOfLife:
         if watched:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self._file = os.open(directory / f"{name}{SIGN_SUFFIX}", flags, OWNER_ONLY)
+            os.posix_fallocate(self._file, 0, WORD_BYTES)  # a full file system says so now or never
 
     def give(self) -> None:
         """Say that we are at work."""

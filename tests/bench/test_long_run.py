@@ -18,7 +18,7 @@ from shm.layout import ReaderState
 MIB = 1 << 20
 
 
-def seen(heap_mib_min: float = 0.0, fds: int = 20, more_fds: int = 0, for_s: int = 200) -> Course:
+def seen(heap_mib_min: float = 0.0, fds: int = 20, more_fds: int = 0, for_s: int = 100) -> Course:
     """A process watched for half an hour, whose heap grows steadily, and whose descriptors do at the end.
 
     ``for_s``: how long before the end it has ``more_fds``.

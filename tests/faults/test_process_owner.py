@@ -102,7 +102,8 @@ def test_a_halt_outlives_executor_and_owner_and_no_order_leaves_until_it_is_lift
         until(lambda: "trade" not in living(engine.run_dir), "a trade that is dead")
         engine.owner = engine.start()
         engine.fit("trade", trade)
-        until(lambda: refused_for_the_halt(engine) > 0, "something that was refused for the halt")
+        refused_before = refused_for_the_halt(engine)
+        until(lambda: refused_for_the_halt(engine) > refused_before, "something refused for the halt")
         assert len(engine.past().sent) == orders, "none left"
         assert engine.ask("resume", "--reason", "operator")[0] == 0
         until(lambda: len(engine.past().sent) > orders, "an order after it was lifted")

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from procs import kernels
+from procs.places import PACKAGES_ROOT
 
 kernels.set_cache_dir()  # before numba is imported
 
@@ -68,7 +69,7 @@ def _named(node: ast.AST, *, in_function: bool) -> Iterator[str]:
 
 def called_by_python() -> set[Kernel]:
     """Kernels that a running engine calls from Python."""
-    sources = kernels.SourceTree(kernels.PACKAGES_ROOT).texts
+    sources = kernels.SourceTree(PACKAGES_ROOT).texts
     trees = {name: ast.parse(text) for name, text in sources.items() if name.split(".")[0] in OF_ENGINES}
     defined = _defined(trees)
     found = set()
