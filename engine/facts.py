@@ -46,6 +46,13 @@ def values_of(layout: np.dtype[np.void]) -> Callable[[np.void], tuple[int | byte
     return cast("Callable[[np.void], tuple[int | bytes, ...]]", packing_of(layout).unpack_from)
 
 
+def offset_of(layout: np.dtype[np.void], name: str) -> int:
+    """Where a field begins in the records of ``layout``, in bytes."""
+    fields = layout.fields
+    assert fields is not None, "records have fields"
+    return int(fields[name][1])
+
+
 def record_of(content: bytes, layout: np.dtype[np.void]) -> np.void:
     """The record that is made of these bytes; nobody can change it."""
     record: np.void = np.frombuffer(content, layout)[0]

@@ -40,6 +40,11 @@ class IdSource:
         self.boot_epoch = boot_epoch
         self._counter = counter_of(last)
 
+    @property
+    def coming_id(self) -> int:
+        """What ``next_id`` will answer, unless there are none left."""
+        return self.boot_epoch << COUNTER_BITS | (self._counter + 1)
+
     def next_id(self) -> int:
         """The next id, above every earlier one. OverflowError after COUNTER_MAX of them."""
         if self._counter >= COUNTER_MAX:
@@ -66,23 +71,27 @@ def order_identity(request: RequestFacts) -> bytes:
     """
     if request.kind == _CONVERT:
         raise ValueError("a conversion is identified by its index set")
-    if request.venue == _KALSHI:
-        return kalshi_client_order_id(request).encode("ascii")
-    return polymarket_paper_hash(request)
+    return name_of_order(request.venue, request.order_id, _intent_bytes(request))
 
 
-def kalshi_client_order_id(request: RequestFacts) -> str:
-    """Client order id of a request: our order id readable in it, and a digest of the intent."""
-    digest = hashlib.blake2b(_intent_bytes(request), digest_size=8).hexdigest()
-    return f"pr3-{request.order_id:016x}-{digest[:_DIGEST_CHARS]}"
+def name_of_order(venue: int, order_id: int, intent: bytes) -> bytes:
+    """The same of an order by its ``intent``: the ORDER_REQUEST without its two times and without a name."""
+    if venue == _KALSHI:
+        return kalshi_client_order_id(order_id, intent)
+    return polymarket_paper_hash(intent)
 
 
-def polymarket_paper_hash(request: RequestFacts) -> bytes:
+def kalshi_client_order_id(order_id: int, intent: bytes) -> bytes:
+    """Client order id: our order id readable in it, and a digest of the intent."""
+    digest = hashlib.blake2b(intent, digest_size=8).hexdigest()
+    return f"pr3-{order_id:016x}-{digest[:_DIGEST_CHARS]}".encode("ascii")
+
+
+def polymarket_paper_hash(intent: bytes) -> bytes:
     """Stands in for Polymarket's order hash on paper: a digest of the intent, unique and reproducible.
 
     It is *not* the EIP-712 hash of the signed order: that needs a salt, an account and the signing code.
     """
-    intent = _intent_bytes(request)
     return hashlib.blake2b(intent, digest_size=IDENTITY_BYTES, person=b"pr3-paper-order").digest()
 
 

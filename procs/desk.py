@@ -20,7 +20,7 @@ from engine.ledger.ledger import Key, Ledger, Position
 from engine.ledger.marks import is_believed, mark_ledger_micros
 from engine.reasons import Reason
 from engine.records import ACCOUNT_ROW, POSITION_ROW, ReportKind, Venue
-from engine.risk.gate import Gate
+from engine.risk.gate import Gate, Ints
 from engine.risk.limits import RiskWords
 from engine.risk.reservations import one_row
 from engine.units import NS_PER_DAY, NS_PER_S
@@ -74,6 +74,16 @@ class FreshGate:
         self._view.refresh(asked.venue, asked.slot)
         self._follow()
         return self._gate.check(request, epoch, worst_cash_micros, now_ns)
+
+    def check_together(
+        self, requests: Records, n_orders: int, epochs: Ints, worst_cash_micros: Ints, now_ns: int
+    ) -> bool:
+        """Fetch the rows of all their books, then ask the gate."""
+        asked = requests[:n_orders]
+        for venue, slot in zip(asked["venue"].tolist(), asked["slot"].tolist(), strict=True):
+            self._view.refresh(venue, slot)
+        self._follow()
+        return self._gate.check_together(requests, n_orders, epochs, worst_cash_micros, now_ns)
 
     def orders_at_once(self, venue: int) -> int:
         """Most orders that a venue's rate ever lets leave together."""
@@ -216,6 +226,14 @@ class Desk:
             self.watch(record)
         if kind == _REPORT and int(record["kind"]) in _MOVES_CASH:
             self._follow(record)
+
+    def append_each(self, kind: int, records: Records) -> None:
+        """Journal records of one kind, in their order; of the kinds that are seen later they are one step."""
+        if kind in _SEEN_LATER and kind != _MARKET:
+            self.journal.gather_each(kind, records)
+            return
+        for record in records:
+            self.append(kind, record)
 
     def hand_over(self) -> None:
         """Make what was journaled outlive this process."""

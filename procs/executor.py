@@ -165,13 +165,17 @@ class ExecutorAgent:
             else:
                 self._take_plan(head, self._legs[1:n_cells], now_ns)
                 self._flush(head)
+                self.executor.end_plan()
             work += 1
         return work
 
     def _take_plan(self, head: np.void, legs: Records, now_ns: int) -> None:
-        """Hand a plan to the executor. One that ends it is in the journal, as far as it came."""
+        """Hand a plan to the executor. One that ends it is in the journal, as far as it came.
+
+        It is at its end when what it says has been sent: nobody waits for what it has to remember.
+        """
         try:
-            self.executor.on_plan(head, legs, now_ns)
+            self.executor.begin_plan(head, legs, now_ns)
         except BaseException:
             with suppress(JournalBroken):  # what broke it is raised
                 self.desk.hand_over()
@@ -211,6 +215,7 @@ class ExecutorAgent:
                 self._missed.add(plan_id)
                 self._take_plan(heads[0], legs[1:n_cells], now_ns)
                 self._flush()
+                self.executor.end_plan()
 
     def _flush(self, plan: np.void | None = None) -> None:
         """Send what the executor has to say; ``plan`` is the PLAN_HEAD that it is the first word on."""

@@ -65,8 +65,10 @@ WARM_GROUPS: Final = (
     WAITING,
     (
         "engine.risk.reservations",
-        "engine.risk.gate",
+        "engine.risk.checks",
         "engine.execution.cost",
+        "engine.execution.visible",
+        "engine.execution.lay_out",
         "engine.sim.frame_scan",
         "procs.recording_lines",
     ),
@@ -86,7 +88,13 @@ OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "book": ("engine.book.store", "procs.frame_kernels"),
         "strategy": ("engine.strategies.warm", "procs.top_scan"),
         "optimizer": ("engine.optimizer.warm", "procs.plan_post"),
-        "executor": ("engine.risk.reservations", "engine.risk.gate", "engine.execution.cost"),
+        "executor": (
+            "engine.risk.reservations",
+            "engine.risk.checks",
+            "engine.execution.cost",
+            "engine.execution.visible",
+            "engine.execution.lay_out",
+        ),
         "ledger": (),
         "venue_sim": ("engine.sim.frame_scan", "engine.book.store"),
     }

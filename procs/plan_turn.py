@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from engine.catalog.catalog import MARKET_ROW
+from engine.execution.terms import VENUES
 from engine.jit import inlined, kernel
 from engine.optimizer.allocator import SIGNALS_MAX
 from engine.optimizer.alone import NOT_ALONE, Plans, Sheet, plan_alone
@@ -21,7 +22,6 @@ from engine.optimizer.fill import JOBS_MAX
 from engine.optimizer.holds import MARKET_COLUMNS, PART_COLUMNS, Held, release_hold
 from engine.optimizer.holds import STATES as HELD_STATES
 from engine.optimizer.keyed import COLUMNS as KEYED
-from engine.optimizer.levels import VENUES
 from engine.optimizer.pricing import COLUMNS
 from engine.optimizer.proof import WALK
 from engine.optimizer.shadow import STATES, TAKE_COLUMNS, Takes, release_takes

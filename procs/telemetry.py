@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from engine.book.store import BookStore
-from engine.execution.executor import ExecutorCounts
+from engine.execution.outputs import ExecutorCounts
 from engine.reasons import Reason
 from engine.records import Trust, Venue
 from engine.venues.counts import RECORDS_OF_KIND, Count

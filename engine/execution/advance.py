@@ -87,7 +87,8 @@ class PlanWorker:
         """Put the legs of a new plan in order, and note what trading each back would need now."""
         plan.unsent = plan.mains
         for leg in plan.mains:
-            leg.exit_e4 = exit_price_e4(self._book(leg), leg)
+            self._look_at(leg)
+            leg.exit_e4 = exit_price_e4(self._books, leg)
         plan.is_at_once = self._together and fits_at_once(self._rate, plan.mains)
         if not plan.is_at_once:
             plan.unsent.sort(key=lambda leg: (self._visible_e6(leg), leg.index))
@@ -101,9 +102,12 @@ class PlanWorker:
             if plan.state == before:
                 break
 
-    def _book(self, leg: Leg) -> np.void:
+    def _look_at(self, leg: Leg) -> None:
         if self._refresh is not None:
             self._refresh(leg.venue, leg.slot)
+
+    def _book(self, leg: Leg) -> np.void:
+        self._look_at(leg)
         row: np.void = self._books[leg.slot]
         return row
 
@@ -182,7 +186,8 @@ class PlanWorker:
                 return False
             leg.attempts += 1
             leg.retry_ns = now_ns + self._config.unwind_retry_ns
-            wish = unwind_wish(self._catalog, self._book(leg), plan, leg, self._config)
+            self._look_at(leg)
+            wish = unwind_wish(self._catalog, self._books, plan, leg, self._config)
             if wish is not None:
                 self._send(plan, [leg], [wish], now_ns)
         plan.wake_ns = min(plan.wake_ns, leg.retry_ns)

@@ -15,22 +15,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.catalog.catalog import NO_GROUP, Catalog
+from engine.catalog.catalog import Catalog
 from engine.execution.advance import PlanWorker, Refresh
 from engine.execution.config import ExecutionConfig, LegOrder
+from engine.execution.departure import Departure
 from engine.execution.intake import read_legs
+from engine.execution.naming import MarketNames
 from engine.execution.order import TERMINAL, OrderInput
 from engine.execution.outputs import (
+    ExecutorCounts,
     Outputs,
     decision,
     kept_leg,
-    market_entry,
     order_event,
     payment_event,
     plan_event,
@@ -50,7 +51,7 @@ from engine.units import INT64_MAX
 
 # Members by names of their own: to find one in its enum takes as long as to read a field of a record.
 _EXECUTION: Final = DecisionStage.EXECUTION
-_EVENT, _MARKET, _PLAN, _PLAN_LEG = EntryKind.EVENT, EntryKind.MARKET, EntryKind.PLAN, EntryKind.PLAN_LEG
+_EVENT, _PLAN, _PLAN_LEG = EntryKind.EVENT, EntryKind.PLAN, EntryKind.PLAN_LEG
 _REPORT: Final = EntryKind.REPORT
 _ALL_AT_ONCE: Final = LegOrder.ALL_AT_ONCE
 _LOSE, _SEND = OrderInput.LOSE, OrderInput.SEND
@@ -87,20 +88,6 @@ _STANDING: Final = (OrderStatus.ACKED, OrderStatus.PARTLY_FILLED)
 _TRADES: Final = (ReportKind.FILLED, ReportKind.CONVERTED, ReportKind.FAILED)
 
 
-@dataclass(slots=True)
-class ExecutorCounts:
-    """What should be rare."""
-
-    plans: int = 0
-    refused_plans: int = 0
-    repeated_reports: int = 0
-    illegal_reports: int = 0
-    overfills: int = 0
-    unknown_orders: int = 0  # reports about orders that are not ours, or long forgotten
-    unknown: int = 0  # orders that became UNKNOWN
-    questions: int = 0
-
-
 class Executor:
     """Plans in, orders out, reports in, positions known.
 
@@ -121,11 +108,14 @@ class Executor:
         self.counts = ExecutorCounts()
         self.finished: list[PlanResult] = []  # plans that ended in the last call
         self._catalog = catalog
-        self._groups = catalog.rows["group"]
         self._gate = gate
         self._journal = journal
         self._config = config
         self._sender = Sender(catalog, gate, journal, ids, self.out)
+        self._names = MarketNames(catalog, journal)
+        self._departure = Departure(
+            catalog, gate, journal, ids, self._names, self.out, book_rows, refresh_book
+        )
         self._worker = PlanWorker(catalog, book_rows, self._sender, gate, config, self._watch, refresh_book)
         self._plans: dict[int, Plan] = {}
         self._orders: dict[int, tuple[Plan, TrackedOrder]] = {}
@@ -135,7 +125,6 @@ class Executor:
         self._settlements: list[np.void] = []  # SETTLED reports that came before the market's last fills
         self._stands_still = False
         self._is_stopping = False
-        self._named: set[Key] = set()  # markets that the journal knows by name
         self._due_ns: int | None = None  # as last looked for; None: something has happened since
 
     @property
@@ -155,11 +144,43 @@ class Executor:
 
     def on_plan(self, head: np.void, legs: Rows, now_ns: int) -> None:
         """Take a PLAN message: PLAN_HEAD and its PLAN_LEG records."""
+        self.begin_plan(head, legs, now_ns)
+        self.end_plan()
+
+    def begin_plan(self, head: np.void, legs: Rows, now_ns: int) -> None:
+        """Take a PLAN message, as far as others have to see of it: that is in ``out``.
+
+        ``end_plan`` has to follow before anything else is asked, when ``out`` has been handed on.
+        """
         self._begin()
         self.counts.plans += 1
-        taken: list[Leg] = []
-        kept = record_of(head.tobytes(), PLAN_HEAD)
-        plan = Plan(kept, taken)
+        content = head.tobytes()
+        plan_id = int(head["plan_id"])
+        if self._may_leave_at_once(plan_id) and self._departure.leave(content, legs, now_ns):
+            self._sender.sent += len(legs)
+        else:
+            self._take(Plan(record_of(content, PLAN_HEAD), []), legs, now_ns)
+
+    def end_plan(self) -> None:
+        """Remember what has left."""
+        plan = self._departure.plan()
+        if plan is not None:
+            self._plans[plan.plan_id] = plan
+            for order in plan.orders:
+                self._watch(plan, order)
+            self._due_ns = None
+
+    def _may_leave_at_once(self, plan_id: int) -> bool:
+        """Whether nothing but the plan itself, and the gate, may keep its orders from leaving together."""
+        if self._config.leg_order != _ALL_AT_ONCE or self._stands_still or self._is_stopping:
+            return False
+        if self.knows_plan(plan_id) or len(self._plans) >= self._config.plans_open_max:
+            return False
+        return not any(plan.unsent for plan in self._plans.values())  # what they wait for is theirs
+
+    def _take(self, plan: Plan, legs: Rows, now_ns: int) -> None:
+        """The long way: read the legs, round them, ask about each; or say why not."""
+        taken = plan.legs
         reason = self._refusal(plan.asked, legs, taken, now_ns)
         if reason != _NONE:
             self.counts.refused_plans += 1
@@ -169,28 +190,12 @@ class Executor:
                 self._tell_end(plan, list(legs), reason, now_ns)
             return
         self._worker.prepare(plan)
-        self._name_markets(taken)
-        self._journal.append(_PLAN, kept)
+        self._names.name([(leg.venue, leg.slot, leg.asked.generation) for leg in taken])
+        self._journal.append(_PLAN, plan.head)
         for leg in taken:
             self._journal.append(_PLAN_LEG, kept_leg(plan, leg))
         self._plans[plan.plan_id] = plan
         self._advance(plan, now_ns)
-
-    def _name_markets(self, legs: Sequence[Leg]) -> None:
-        """Journal which markets the legs are about, and those a conversion can give us; each once."""
-        slots = {leg.slot for leg in legs}
-        groups = {int(self._groups[slot]) for slot in slots} - {NO_GROUP}
-        if not groups and all((leg.venue, leg.slot, leg.asked.generation) in self._named for leg in legs):
-            return
-        for group in groups:
-            slots.update(self._catalog.group_members(group))
-        for slot in sorted(slots):
-            row = self._catalog.rows[slot]
-            key = int(row["venue"]), slot, int(row["generation"])
-            if key not in self._named:
-                self._named.add(key)
-                symbol = self._catalog.spec(slot).symbol
-                self._journal.append(_MARKET, market_entry(row, slot, symbol))
 
     def knows_plan(self, plan_id: int) -> bool:
         """Whether the plan was taken or refused before."""
@@ -204,7 +209,7 @@ class Executor:
         self._begin()
         self._stands_still = True
         self._settled |= past.settled
-        self._named.update(past.markets)
+        self._names.restore(past.markets)
         self._orders |= past.orders
         for plan_id in past.ends:
             self._forget_plan(plan_id)
@@ -309,6 +314,7 @@ class Executor:
         return due
 
     def _begin(self) -> None:
+        self.end_plan()
         self._due_ns = None
         self.out.clear()
         self.finished.clear()

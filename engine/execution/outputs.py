@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy.typing as npt
 
 from engine.execution.plan import Leg, Plan
 from engine.execution.tracked import TrackedOrder
-from engine.facts import EventFacts, ReportFacts, event_bytes, packing_of, record_of
+from engine.facts import EventFacts, ReportFacts, event_bytes, offset_of, packing_of, record_of
+from engine.ids import IDENTITY_BYTES
 from engine.ledger.journal import KEPT_LEG, MARKET, SYMBOL_BYTES
 from engine.reasons import Reason
 from engine.records import (
@@ -31,12 +33,28 @@ _FAILED: Final = ReportKind.FAILED
 REQUESTS_MAX: Final = 4 * LEGS_MAX
 EVENTS_MAX: Final = 16 * LEGS_MAX
 DECISIONS_MAX: Final = 4 * LEGS_MAX
+_NO_TIMES: Final = bytes(offset_of(ORDER_REQUEST, "order_id"))  # what comes before it
+_IDENTITY_AT: Final = offset_of(ORDER_REQUEST, "identity")
 _LOW_BITS: Final = 2**31 - 1
 _RESTARTED: Final = int(Reason.RESTARTED)
 _KEPT: Final = packing_of(KEPT_LEG)
 _NOTHING: Final = EventFacts(*(0 for _ in EventFacts._fields))
 
 Rows = npt.NDArray[np.void]
+
+
+@dataclass(slots=True)
+class ExecutorCounts:
+    """What should be rare."""
+
+    plans: int = 0
+    refused_plans: int = 0
+    repeated_reports: int = 0
+    illegal_reports: int = 0
+    overfills: int = 0
+    unknown_orders: int = 0  # reports about orders that are not ours, or long forgotten
+    unknown: int = 0  # orders that became UNKNOWN
+    questions: int = 0
 
 
 class Outputs:
@@ -68,6 +86,16 @@ class Outputs:
         """Send a request."""
         _put(self._requests, self.n_requests, request)
         self.n_requests += 1
+
+    def intent(self, index: int) -> bytes:
+        """Intent of a request that is laid out and has no name yet (``engine.ids.name_of_order``)."""
+        first, size = index * ORDER_REQUEST.itemsize, ORDER_REQUEST.itemsize
+        return _NO_TIMES + bytes(self._requests[first + len(_NO_TIMES) : first + size])
+
+    def name_request(self, index: int, identity: bytes) -> None:
+        """Give a request that is laid out the name by which its venue will know it."""
+        first = index * ORDER_REQUEST.itemsize + _IDENTITY_AT
+        self._requests[first : first + IDENTITY_BYTES] = identity
 
     def add_event(self, event: np.void) -> None:
         """Tell of an order or plan."""
@@ -222,7 +250,7 @@ def decision(
     made["size_e6"] = size_e6
     made["reason"] = reason
     made["stage"] = stage
-    made["n_legs"] = min(int(head["n_legs"]), 255)
+    made["n_legs"] = min(max(int(head["n_legs"]), 0), 255)
     return made
 
 

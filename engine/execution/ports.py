@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.reasons import Reason
+
+Rows = npt.NDArray[np.void]
+Ints = npt.NDArray[np.int64]
 
 
 class Rate(Protocol):
@@ -33,6 +37,15 @@ class Gate(Rate, Protocol):
         """Answer for one ORDER_REQUEST; on ``Reason.NONE`` its worst case is reserved under its order id."""
         ...
 
+    def check_together(
+        self, requests: Rows, n_orders: int, epochs: Ints, worst_cash_micros: Ints, now_ns: int
+    ) -> bool:
+        """Whether the first ``n_orders`` may all leave; each is reserved then, and none otherwise.
+
+        No needs no reason: ``check`` is asked about each order then.
+        """
+        ...
+
     def on_fill(self, order_id: int, size_e6: int) -> None:
         """Part of what is reserved has become a position."""
         ...
@@ -53,9 +66,18 @@ class Journal(Protocol):
         """Write one record. Whoever sends the executor's requests makes it durable before they leave."""
         ...
 
+    def append_each(self, kind: int, records: Rows) -> None:
+        """Write records of one kind, in their order."""
+        ...
+
 
 class Ids(Protocol):
     """Rising ids, never used twice (``engine.ids.IdSource``)."""
+
+    @property
+    def coming_id(self) -> int:
+        """What ``next_id`` will answer; the ids after it follow by one."""
+        ...
 
     def next_id(self) -> int:
         """The next id."""

@@ -21,7 +21,7 @@ from engine.records import NO_PRICE, Direction, Outcome, TimeInForce, Venue
 from engine.units import NS_PER_S, PRICE_ONE_E4, SIZE_ONE_E6
 
 _CENT_SIZE_E6: Final = 10_000  # 0.01 share: the finest size whose cents rule is defined
-_TAKER_TIFS: Final = frozenset({TimeInForce.FOK, TimeInForce.FAK})
+TAKER_TIFS: Final = frozenset({TimeInForce.FOK, TimeInForce.FAK})
 _BUY, _SELL, _YES, _NO = int(Direction.BUY), int(Direction.SELL), int(Outcome.YES), int(Outcome.NO)
 _RANGES: Final = struct.Struct(f"<{RANGES_MAX}i")
 
@@ -56,7 +56,7 @@ RULES: Final[Mapping[int, VenueRules]] = MappingProxyType(
             confirms=True,
             nets_pairs=False,
             converts=True,
-            whole_cent_buys=_TAKER_TIFS,
+            whole_cent_buys=TAKER_TIFS,
             expiry_grid_ns=NS_PER_S,
             expiry_min_ns=180 * NS_PER_S,
             expiry_lead_ns=60 * NS_PER_S,

@@ -8,6 +8,7 @@ moved since.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.catalog.catalog import Catalog
 from engine.execution.config import ExecutionConfig
@@ -19,12 +20,14 @@ from engine.execution.visible import covering_price_e4
 from engine.records import NO_PRICE, Direction, TimeInForce
 from engine.units import PRICE_ONE_E4
 
+Rows = npt.NDArray[np.void]
 
-def exit_price_e4(book: np.void, leg: Leg) -> int:
-    """Worst price that trading back a whole leg would meet in a BOOK_ROW; NO_PRICE on an empty side."""
-    back = opposite(leg.direction)
+
+def exit_price_e4(books: Rows, leg: Leg) -> int:
+    """Worst price that trading back a whole leg would meet in its BOOK_ROW; NO_PRICE on an empty side."""
+    back = int(opposite(leg.direction))
     any_price = 0 if back == Direction.SELL else PRICE_ONE_E4
-    return covering_price_e4(book, back, leg.asked.outcome, leg.size_e6, any_price)
+    return int(covering_price_e4(books, leg.slot, back, leg.asked.outcome, leg.size_e6, any_price))
 
 
 def loss_bound_e4(leg: Leg, loss_max_e4: int) -> int:
@@ -46,14 +49,15 @@ def tradable_surplus_e6(catalog: Catalog, plan: Plan, leg: Leg, config: Executio
     return round_size_e6(row, direction, TimeInForce.FAK, bound, size)
 
 
-def unwind_wish(
-    catalog: Catalog, book: np.void, plan: Plan, leg: Leg, config: ExecutionConfig
-) -> Wish | None:
-    """Order that trades a leg's surplus back; None when nothing visible is within the bound."""
+def unwind_wish(catalog: Catalog, books: Rows, plan: Plan, leg: Leg, config: ExecutionConfig) -> Wish | None:
+    """Order that trades a leg's surplus back; None when nothing visible is within the bound.
+
+    ``books``: BOOK_ROW by slot.
+    """
     row = catalog.rows[leg.slot]
     direction, outcome, bound = _form(leg, config.unwind_loss_max_e4)
     size = tradable_surplus_e6(catalog, plan, leg, config)
-    price = covering_price_e4(book, direction, outcome, size, bound)
+    price = int(covering_price_e4(books, leg.slot, direction, outcome, size, bound))
     if price != NO_PRICE:
         price = round_price_e4(row, direction, outcome, price)
     if price == NO_PRICE:
@@ -72,7 +76,7 @@ def unwind_wish(
         tif=TimeInForce.FAK,
         price_e4=price,
         size_e6=size,
-        epoch=int(book["epoch"]),
+        epoch=int(books[leg.slot]["epoch"]),
     )
 
 

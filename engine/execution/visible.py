@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.execution.semantics import takes_bids, yes_price_e4
-from engine.records import NO_PRICE, TOP_LEVELS, Direction
+from engine.execution.terms import own_price, side_taken
+from engine.jit import kernel
+from engine.records import BOOK_ROW, NO_PRICE, TOP_LEVELS, Direction, Side
+from engine.units import LEVEL_SIZE_MAX_E6
+
+Rows = npt.NDArray[np.void]
+
+_ASK: Final = int(Side.ASK)
+_BUY: Final = int(Direction.BUY)
 
 
 def meeting_levels(row: np.void, direction: int, outcome: int) -> Iterator[tuple[int, int]]:
@@ -35,12 +45,31 @@ def depth_within_e6(row: np.void, direction: int, outcome: int, limit_e4: int) -
     return sum(size for price, size in levels if is_within(direction, price, limit_e4))
 
 
-def covering_price_e4(row: np.void, direction: int, outcome: int, size_e6: int, bound_e4: int) -> int:
-    """Price of the last level needed for ``size_e6`` within the bound; NO_PRICE when none is that good."""
-    found = NO_PRICE
-    for price, size in meeting_levels(row, direction, outcome):
-        if size_e6 <= 0 or not is_within(direction, price, bound_e4):
+@kernel
+def covering_price_e4(
+    books: Rows, slot: int, direction: int, outcome: int, size_e6: int, bound_e4: int
+) -> int:
+    """Price of the last level needed for ``size_e6`` within the bound; NO_PRICE when none is that good.
+
+    ``books``: BOOK_ROW by slot. A book ends before a level that cannot be one.
+    """
+    row = books[slot]
+    asks = side_taken(direction, outcome) == _ASK
+    shown = int(row["n_asks"] if asks else row["n_bids"])
+    found = int(np.int64(NO_PRICE))
+    if not 0 <= shown <= TOP_LEVELS:
+        return found
+    for level in range(shown):
+        price = own_price(outcome, int(np.int64(row["ask_e4"][level] if asks else row["bid_e4"][level])))
+        size = int(row["ask_size_e6"][level] if asks else row["bid_size_e6"][level])
+        is_good = price <= bound_e4 if direction == _BUY else price >= bound_e4
+        if size_e6 <= 0 or not is_good or not 0 <= size <= LEVEL_SIZE_MAX_E6:
             break
         found = price
         size_e6 -= size
     return found
+
+
+def warm() -> None:
+    """Compile the kernel."""
+    covering_price_e4(np.zeros(1, BOOK_ROW), 0, 0, 0, 0, 0)

@@ -25,9 +25,12 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.errors import JournalDamaged, Pr3dictError
 from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG, VENUE_REPORT
+
+Rows = npt.NDArray[np.void]
 
 JOURNAL_VERSION: Final = 1
 PAYLOAD_BYTES_MAX: Final = 4096
@@ -153,13 +156,25 @@ class Journal:
         self.gather(kind, record)
         self.hand_over()
 
+    def append_each(self, kind: int, records: Rows) -> None:
+        """Write an entry of each record, and make all durable before returning."""
+        self.gather_each(kind, records)
+        self.commit()
+
     def gather(self, kind: int, record: np.void) -> None:
         """Put one entry behind the others, for the sink to get with the next that is written."""
-        layout = LAYOUTS.get(kind)
-        if layout is None or (record.dtype is not layout and record.dtype != layout):
-            raise ValueError(f"journal: a {EntryKind(kind).name} entry does not carry {record.dtype}")
-        grouped = self.uncommitted > 0
-        self._gathered.append(encode(self.next_sequence, kind, record.tobytes(), grouped=grouped))
+        _check_layout(kind, record.dtype)
+        self._gather(kind, record.tobytes())
+
+    def gather_each(self, kind: int, records: Rows) -> None:
+        """The same of each record, in their order."""
+        _check_layout(kind, records.dtype)
+        content, size = records.tobytes(), records.itemsize
+        for start in range(0, len(content), size):
+            self._gather(kind, content[start : start + size])
+
+    def _gather(self, kind: int, payload: bytes) -> None:
+        self._gathered.append(encode(self.next_sequence, kind, payload, grouped=self.uncommitted > 0))
         self.next_sequence += 1
         self.uncommitted += 1
 
@@ -188,6 +203,12 @@ class Journal:
             self._sync()
             self._is_broken = False
             self.uncommitted = 0
+
+
+def _check_layout(kind: int, found: np.dtype[np.void]) -> None:
+    layout = LAYOUTS.get(kind)
+    if layout is None or (found is not layout and found != layout):
+        raise ValueError(f"journal: a {EntryKind(kind).name} entry does not carry {found}")
 
 
 def encode(sequence: int, kind: int, payload: bytes, *, grouped: bool = False) -> bytes:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from engine.config import Config
+from engine.execution.terms import VENUES
 from engine.optimizer.admission import has_moved, objection
 from engine.optimizer.adversary import FROM_CONVERSION
 from engine.optimizer.alone import (
@@ -31,7 +32,7 @@ from engine.optimizer.batch import BATCH_LEGS_MAX, OrderLimits, Problem
 from engine.optimizer.booking import take_plan
 from engine.optimizer.fill import JOBS_MAX
 from engine.optimizer.holds import Holds
-from engine.optimizer.levels import VENUES, Ints, Rows
+from engine.optimizer.levels import Ints, Rows
 from engine.optimizer.pricing import CASH, FEE, LIMIT
 from engine.optimizer.proof import WALK
 from engine.optimizer.quoting import Quote, Quoter

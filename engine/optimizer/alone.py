@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from engine.catalog.groups import NO_GROUP
+from engine.execution.terms import VENUES, side_taken
 from engine.jit import kernel
 from engine.optimizer.admission import objection_code
 from engine.optimizer.adversary import FROM_CONVERSION, worst_loss_micros
@@ -44,7 +45,7 @@ from engine.optimizer.holds import (
     event_exposure_micros,
     release_hold,
 )
-from engine.optimizer.levels import SIZE, UNIT, VENUES, Ints, Rows, gather, side_taken
+from engine.optimizer.levels import SIZE, UNIT, Ints, Rows, gather
 from engine.optimizer.pricing import CASH, FEE, LIMIT, WORST, price_legs
 from engine.optimizer.proof import Stand, is_proven
 from engine.optimizer.shadow import Takes, hide_leg, release_takes

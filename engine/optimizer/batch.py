@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from engine.catalog.groups import NO_GROUP
+from engine.execution.terms import side_taken
 from engine.jit import kernel
 from engine.optimizer.dual import Prices, new_prices
 from engine.optimizer.exchange import LEGS_TRIED_MAX
@@ -22,14 +23,7 @@ from engine.optimizer.fill import (
     open_accounts,
 )
 from engine.optimizer.holds import Holds
-from engine.optimizer.levels import (
-    SIZE,
-    Ints,
-    Rows,
-    gather,
-    level_arrays,
-    side_taken,
-)
+from engine.optimizer.levels import SIZE, Ints, Rows, gather, level_arrays
 from engine.optimizer.pricing import notional_cap_e6
 from engine.optimizer.shadow import BookSide, Shadows, hide_leg
 from engine.optimizer.share import Deal, new_deal, share

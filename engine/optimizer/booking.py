@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from engine.catalog.groups import NO_GROUP
+from engine.execution.terms import side_taken
 from engine.jit import kernel
 from engine.optimizer.adversary import FROM_CONVERSION
 from engine.optimizer.holds import (
@@ -27,7 +28,7 @@ from engine.optimizer.holds import (
     release_hold,
 )
 from engine.optimizer.keyed import Ints
-from engine.optimizer.levels import SIZE, Rows, side_taken
+from engine.optimizer.levels import SIZE, Rows
 from engine.optimizer.pricing import WORST
 from engine.optimizer.shadow import Takes, take_level
 from engine.reasons import Reason

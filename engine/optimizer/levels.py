@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.catalog.market import FeeKind
-from engine.execution.semantics import RULES
+from engine.execution.terms import own_price, side_taken
 from engine.fees import FEE_UNKNOWN, estimate_taker_fee_micros
 from engine.jit import kernel
-from engine.records import TOP_LEVELS, Direction, Outcome, Side, TimeInForce, Venue
-from engine.units import LEVEL_SIZE_MAX_E6, PRICE_ONE_E4, SIDE_SIZE_MAX_E6
+from engine.records import TOP_LEVELS, Direction, Side
+from engine.units import LEVEL_SIZE_MAX_E6, PRICE_ONE_E4
 
 Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.void]
@@ -32,7 +32,6 @@ UNIT: Final = 2
 
 NANO_PER_PRICE: Final = 100_000  # one price_e4 in nano-dollars a contract
 NANO_PER_MICRO: Final = 1_000
-VENUES: Final = 3  # index by engine.records.Venue; 0 is no venue
 
 _BULK_SIZE_E6: Final = 10**12  # a million contracts: micro-dollars of them are pico-dollars of one
 _LINEAR_E3: Final = 1_000
@@ -40,25 +39,7 @@ _LINEAR_DIVISOR: Final = 10**8  # rate in 1e-9 times p(1-p) in 1e-8, to nano-dol
 _CURVED_SLACK: Final = 3  # roundings of a curved fee, and ours
 _NO_FEE_KIND: Final = int(FeeKind.UNKNOWN)
 _BUY: Final = int(Direction.BUY)
-_NO: Final = int(Outcome.NO)
 _ASK: Final = int(Side.ASK)
-_BID: Final = int(Side.BID)
-_CENT_SIZE_E6: Final = 10_000  # at a price of one dollar, whole cents are steps of 0.01 contract
-_WHOLE_CENT_BUYS: Final = tuple(
-    venue in RULES and TimeInForce.FOK in RULES[Venue(venue)].whole_cent_buys for venue in range(VENUES)
-)
-
-
-@kernel
-def side_taken(direction: int, outcome: int) -> int:
-    """Side of the YES book that a leg takes: buying YES and selling NO take the ask, the others the bid."""
-    return _ASK if direction == outcome else _BID
-
-
-@kernel
-def own_price(outcome: int, yes_price_e4: int) -> int:
-    """Price in the terms of ``outcome``; its own inverse."""
-    return PRICE_ONE_E4 - yes_price_e4 if outcome == _NO else yes_price_e4
 
 
 @kernel
@@ -113,33 +94,6 @@ def gather(
         slot, direction = legs[leg]["slot"], int(np.int64(legs[leg]["direction"]))
         outcome = int(np.int64(legs[leg]["outcome"]))
         gather_leg(books[slot], markets[slot], direction, outcome, leg, levels, count)
-
-
-@kernel
-def _gcd(a: int, b: int) -> int:
-    while b != 0:
-        a, b = b, a % b
-    return a
-
-
-@kernel
-def common_multiple(a: int, b: int) -> int:
-    """Least common multiple of two sizes in e6; 0 when either is 0 or it passes every possible size."""
-    if a == 0 or b == 0:
-        return 0
-    times = a // _gcd(a, b)
-    return times * b if times <= SIDE_SIZE_MAX_E6 // b else 0
-
-
-@kernel
-def order_lot_e6(market: np.void, direction: int, price_e4: int) -> int:
-    """Step of sizes of an order with this limit: the market's lot, and whole cents where the venue asks."""
-    lot = int(market["lot_e6"])
-    if direction == _BUY and _WHOLE_CENT_BUYS[market["venue"]]:
-        return common_multiple(
-            lot, _CENT_SIZE_E6 * (PRICE_ONE_E4 // _gcd(price_e4, int(np.int64(PRICE_ONE_E4))))
-        )
-    return lot
 
 
 def level_arrays(legs_max: int) -> tuple[Ints, Ints]:

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from engine.execution.terms import side_taken
 from engine.jit import kernel
 from engine.optimizer.keyed import NO_ROW, Ints, keyed_rows, remove_row, row_for, row_of
-from engine.optimizer.levels import SIZE, side_taken
+from engine.optimizer.levels import SIZE
 from engine.records import TOP_LEVELS, Side
 
 OF_PLAN, ON_SIDE, WHERE, GENERATION, PRICE, SEEN, TAKEN = range(7)  # columns of ``take``; chains plus one

@@ -15,18 +15,10 @@ from typing import Final
 
 import numpy as np
 
+from engine.execution.terms import common_multiple, order_lot_e6
 from engine.fees import estimate_taker_fee_micros
 from engine.jit import kernel
-from engine.optimizer.levels import (
-    NANO_PER_MICRO,
-    PRICE,
-    SIZE,
-    UNIT,
-    Ints,
-    Rows,
-    common_multiple,
-    order_lot_e6,
-)
+from engine.optimizer.levels import NANO_PER_MICRO, PRICE, SIZE, UNIT, Ints, Rows
 from engine.records import LEGS_MAX, TOP_LEVELS, Direction
 from engine.units import INT64_MAX, PPM, PRICE_ONE_E4, SIZE_ONE_E6, muldiv_ceil, muldiv_floor
 

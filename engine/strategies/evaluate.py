@@ -12,18 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from engine.execution.terms import own_price, side_taken
 from engine.fees import FEE_UNKNOWN
 from engine.jit import kernel
-from engine.optimizer.levels import (
-    NANO_PER_MICRO,
-    Ints,
-    Rows,
-    gather,
-    level_arrays,
-    own_price,
-    side_taken,
-    unit_fee_nano,
-)
+from engine.optimizer.levels import NANO_PER_MICRO, Ints, Rows, gather, level_arrays, unit_fee_nano
 from engine.optimizer.sizing import (
     OPPORTUNITY,
     SEGMENT_COLUMNS,

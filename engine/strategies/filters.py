@@ -9,8 +9,9 @@ import numpy as np
 from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MarketFlag
 from engine.config import StrategyConfig
+from engine.execution.terms import side_taken
 from engine.jit import kernel
-from engine.optimizer.levels import Rows, side_taken
+from engine.optimizer.levels import Rows
 from engine.reasons import Reason
 from engine.records import MarketState, Side, SignalKind, TopFlag, Trust
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import ids
-from engine.facts import RequestFacts, request_facts
+from engine.facts import RequestFacts, request_bytes, request_facts
 from engine.ids import (
     BOOT_EPOCH_MAX,
     COUNTER_MAX,
@@ -17,6 +17,7 @@ from engine.ids import (
     index_set,
     index_set_members,
     kalshi_client_order_id,
+    name_of_order,
     order_identity,
     polymarket_paper_hash,
 )
@@ -61,16 +62,23 @@ def test_ids_fit_int64_and_end() -> None:
 
 
 def test_a_kalshi_client_order_id_is_32_characters_and_names_our_order() -> None:
-    text = kalshi_client_order_id(facts())
-    assert len(text) == IDENTITY_BYTES
-    assert text.startswith("pr3-0000000500000007-")
-    assert order_identity(facts()) == text.encode()
+    named = order_identity(facts())
+    assert len(named) == IDENTITY_BYTES
+    assert named.startswith(b"pr3-0000000500000007-")
+    assert named == kalshi_client_order_id((5 << 32) | 7, request_bytes(facts()))
 
 
 def test_a_polymarket_stand_in_is_32_bytes() -> None:
     one = facts(Venue.POLYMARKET)
-    assert order_identity(one) == polymarket_paper_hash(one)
-    assert len(polymarket_paper_hash(one)) == IDENTITY_BYTES
+    assert order_identity(one) == polymarket_paper_hash(request_bytes(one))
+    assert len(order_identity(one)) == IDENTITY_BYTES
+
+
+@pytest.mark.parametrize("venue", list(Venue))
+def test_an_order_is_named_by_its_intent(venue: Venue) -> None:
+    later = facts(venue, request_ns=99, recv_ns=98)
+    intent = request_bytes(later._replace(request_ns=0, recv_ns=0))
+    assert name_of_order(venue, later.order_id, intent) == order_identity(later)
 
 
 @pytest.mark.parametrize("venue", list(Venue))

@@ -49,6 +49,7 @@ from tests.engine.sim.world import (
 )
 
 Rows = npt.NDArray[np.void]
+Ints = npt.NDArray[np.int64]
 LegSpec = tuple[int, Direction, Outcome, int]  # slot, direction, outcome, limit
 OPENING_CASH = 100_000 * DOLLAR
 BUY, SELL, YES, NO = Direction.BUY, Direction.SELL, Outcome.YES, Outcome.NO
@@ -77,6 +78,17 @@ class OpenGate:
     def rate_ready_ns(self, venue: int, orders: int, now_ns: int) -> int:
         return now_ns
 
+    def check_together(
+        self, requests: Rows, n_orders: int, epochs: Ints, worst_cash_micros: Ints, now_ns: int
+    ) -> bool:
+        asked = [np.array([request])[0] for request in requests[:n_orders]]
+        if any(self.answer(request) != Reason.NONE for request in asked):
+            return False
+        return all(
+            self.check(request, int(epoch), int(worst), now_ns) == Reason.NONE
+            for request, epoch, worst in zip(asked, epochs, worst_cash_micros, strict=False)
+        )
+
     def restore(self, request: np.void, worst_cash_micros: int) -> None:
         assert worst_cash_micros > 0 or int(request["direction"]) == SELL
         self.open[int(request["order_id"])] = int(request["size_e6"])
@@ -99,6 +111,10 @@ class FoldingJournal:
         entry = Entry(len(self.entries) + 1, EntryKind(kind), np.array([record], record.dtype)[0])
         self.entries.append(entry)
         self.ledger.apply(entry)
+
+    def append_each(self, kind: int, records: Rows) -> None:
+        for record in records:
+            self.append(kind, record)
 
     def of(self, kind: EntryKind) -> list[np.void]:
         return [entry.record for entry in self.entries if entry.kind == kind]

@@ -169,9 +169,9 @@ def build(seed: int, kind: type[Floor] = Floor) -> tuple[Floor, Luck]:
     return floor, luck
 
 
-def play(seed: int, *, settles: bool, deaths: list[int] | None = None) -> Floor:
+def play(seed: int, *, settles: bool, deaths: list[int] | None = None, kind: type[Floor] = Floor) -> Floor:
     """A whole run; with ``deaths`` on a MortalFloor."""
-    floor, luck = build(seed, Floor if deaths is None else MortalFloor)
+    floor, luck = build(seed, kind if deaths is None else MortalFloor)
     if isinstance(floor, MortalFloor):
         floor.mortal(deaths or [])
     for slot in range(len(floor.specs)):

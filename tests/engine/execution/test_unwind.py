@@ -8,7 +8,7 @@ import pytest
 from engine.execution.config import ExecutionConfig
 from engine.execution.plan import Leg, Plan
 from engine.execution.tracked import Role, TrackedOrder, Trade
-from engine.execution.unwind import exit_price_e4, loss_bound_e4, tradable_surplus_e6, unwind_wish
+from engine.execution.unwind import Rows, exit_price_e4, loss_bound_e4, tradable_surplus_e6, unwind_wish
 from engine.records import (
     BOOK_ROW,
     NO_PRICE,
@@ -44,13 +44,16 @@ def bought(
     return Plan(np.zeros(1, PLAN_HEAD)[0], [leg, missed], orders=[order]), leg
 
 
-def book(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> np.void:
-    row: np.void = np.zeros(1, BOOK_ROW)[0]
+def book(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> Rows:
+    """The same for every slot."""
+    rows: Rows = np.zeros(CATALOG.capacity, BOOK_ROW)
+    row = rows[0]
     row["epoch"], row["n_bids"], row["n_asks"] = 77, len(bids), len(asks)
     for name, levels in (("bid", bids), ("ask", asks)):
         for index, (price, size) in enumerate(levels):
             row[f"{name}_e4"][index], row[f"{name}_size_e6"][index] = price, size
-    return row
+    rows[:] = row
+    return rows
 
 
 @pytest.mark.parametrize(

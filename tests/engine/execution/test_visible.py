@@ -5,6 +5,8 @@ import pytest
 
 from engine.execution.visible import covering_price_e4, depth_within_e6, is_within, meeting_levels
 from engine.records import BOOK_ROW, NO_PRICE, TOP_LEVELS, Direction, Outcome
+from engine.risk.reservations import one_row
+from engine.units import LEVEL_SIZE_MAX_E6
 from tests.engine.sim.world import ONE
 
 BUY, SELL, YES, NO = Direction.BUY, Direction.SELL, Outcome.YES, Outcome.NO
@@ -57,7 +59,22 @@ def test_depth_counts_levels_at_the_limit_or_better(row: np.void) -> None:
 def test_the_covering_price_is_the_last_level_needed_within_the_bound(
     row: np.void, size: int, bound: int, price: int
 ) -> None:
-    assert covering_price_e4(row, SELL, YES, size, bound) == price
+    assert covering_price_e4(one_row(row), 0, int(SELL), int(YES), size, bound) == price
+
+
+@pytest.mark.parametrize("size", [-1, -(2**63), LEVEL_SIZE_MAX_E6 + 1, 2**63 - 1])
+def test_a_book_ends_before_a_level_that_cannot_be_one(row: np.void, size: int) -> None:
+    row["bid_size_e6"][1] = size
+    assert covering_price_e4(one_row(row), 0, int(SELL), int(YES), 99 * ONE, 0) == 4800
+    row["n_bids"] = TOP_LEVELS + 1
+    assert covering_price_e4(one_row(row), 0, int(SELL), int(YES), 99 * ONE, 0) == NO_PRICE
+
+
+def test_the_covering_price_of_no_is_in_its_own_terms(row: np.void) -> None:
+    rows = one_row(row)
+    assert covering_price_e4(rows, 0, int(SELL), int(NO), 3 * ONE, 0) == 4800
+    assert covering_price_e4(rows, 0, int(BUY), int(NO), 3 * ONE + 1, 10_000) == 5300
+    assert covering_price_e4(rows, 0, int(BUY), int(NO), 3 * ONE + 1, 5299) == 5200
 
 
 def test_within_is_inclusive() -> None:

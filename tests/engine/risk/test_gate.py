@@ -22,7 +22,8 @@ from engine.records import (
     Trust,
     Venue,
 )
-from engine.risk.gate import Gate, check, on_grid
+from engine.risk.checks import check, on_grid
+from engine.risk.gate import Gate
 from engine.risk.limits import GATE_LIMITS
 from engine.units import INT64_MAX, NS_PER_S
 

@@ -8,7 +8,8 @@ import pytest
 from engine.catalog.catalog import Catalog
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, Direction, Outcome, Trust, Venue
-from engine.risk.gate import Gate, _check_shape, check, on_grid, rate_ready_ns
+from engine.risk.checks import _check_shape, check, on_grid, rate_ready_ns
+from engine.risk.gate import Gate
 from engine.risk.limits import GATE_LIMITS, GATE_STATE, TOKEN_ONE
 from engine.units import INT64_MAX, MULDIV_OVERFLOW, NS_PER_MS, NS_PER_S
 from tests.engine.risk.test_gate import CONTRACT, DOLLAR, EPOCH, NOW, Desk, limits, spec

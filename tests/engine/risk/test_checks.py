@@ -6,7 +6,7 @@ import pytest
 
 from engine.reasons import Reason
 from engine.records import Direction, Venue
-from engine.risk.gate import ALONE, admit
+from engine.risk.checks import ALONE, admit
 from engine.risk.reservations import one_row
 from tests.engine.risk.test_gate import DOLLAR, EPOCH, NOW, Desk
 from tests.plain_twin import PlainTwin
@@ -29,7 +29,7 @@ def test_an_admitted_order_is_reserved_the_same_in_plain_python(plain_twin: Plai
         )
         for number in range(60)
     ]
-    for index, kernel in enumerate((admit, plain_twin("engine.risk.gate").admit)):
+    for index, kernel in enumerate((admit, plain_twin("engine.risk.checks").admit)):
         gate = gates[index]
         rows = one_row(gate.limits), one_row(gate.state), desk.catalog.rows, gate.markets, desk.books
         for order, worst, group in orders:
