@@ -45,11 +45,15 @@ class IdSource:
         """What ``next_id`` will answer, unless there are none left."""
         return self.boot_epoch << COUNTER_BITS | (self._counter + 1)
 
+    def pass_over(self, number: int) -> None:
+        """So many of the coming ids are used. OverflowError where there are not so many."""
+        if self._counter + number > COUNTER_MAX:
+            raise OverflowError(f"boot epoch {self.boot_epoch} has no ids left")
+        self._counter += number
+
     def next_id(self) -> int:
         """The next id, above every earlier one. OverflowError after COUNTER_MAX of them."""
-        if self._counter >= COUNTER_MAX:
-            raise OverflowError(f"boot epoch {self.boot_epoch} has no ids left")
-        self._counter += 1
+        self.pass_over(1)
         return self.boot_epoch << COUNTER_BITS | self._counter
 
 

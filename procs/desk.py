@@ -227,13 +227,14 @@ class Desk:
         if kind == _REPORT and int(record["kind"]) in _MOVES_CASH:
             self._follow(record)
 
-    def append_each(self, kind: int, records: Records) -> None:
-        """Journal records of one kind, in their order; of the kinds that are seen later they are one step."""
-        if kind in _SEEN_LATER and kind != _MARKET:
-            self.journal.gather_each(kind, records)
-            return
-        for record in records:
-            self.append(kind, record)
+    @property
+    def place(self) -> tuple[int, bool]:
+        """As of the journal."""
+        return self.journal.place
+
+    def append_laid(self, content: bytes, n_entries: int) -> None:
+        """Journal entries that are laid already, of kinds that are seen later."""
+        self.journal.gather_laid(content, n_entries)
 
     def hand_over(self) -> None:
         """Make what was journaled outlive this process."""

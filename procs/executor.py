@@ -225,6 +225,7 @@ class ExecutorAgent:
             self._send(out.n_requests)
             if self._rung is not None:
                 self._rung.sent(out.requests[: out.n_requests], plan)
+            self._count_orders(out.n_requests)
         else:
             self.desk.hand_over()
         self.results.extend(self.executor.finished)
@@ -242,9 +243,10 @@ class ExecutorAgent:
         start = 0
         for end in range(1, n_requests + 1):
             if end == n_requests or venues[end] != venues[start]:
-                ring = self._wires.requests[Venue(venues[start])]
-                self._requests.publish(ring, start, end)
+                self._requests.publish(self._wires.requests[venues[start]], start, end)
                 start = end
+
+    def _count_orders(self, n_requests: int) -> None:
         self.orders += sum(kind not in _NO_ORDERS for kind in self._kinds[:n_requests].tolist())
 
     def _make_durable(self) -> None:

@@ -55,7 +55,13 @@ RINGS: Final = (
     "shm.news",
 )
 WAITING: Final = ("shm.futex", "shm.doorbell", "shm.waiting")
-SEGMENTS: Final = ("procs.control_words", "procs.health", "procs.ladder", "procs.view")
+SEGMENTS: Final = (
+    "procs.control_words",
+    "procs.health",
+    "procs.ladder",
+    "engine.execution.own_takes",
+    "procs.view",
+)
 WARM_GROUPS: Final = (
     CODECS,
     ("engine.optimizer.warm",),
@@ -68,6 +74,7 @@ WARM_GROUPS: Final = (
         "engine.risk.checks",
         "engine.execution.cost",
         "engine.execution.visible",
+        "engine.ledger.entries",
         "engine.execution.lay_out",
         "engine.sim.frame_scan",
         "procs.recording_lines",
@@ -93,6 +100,7 @@ OF_ROLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "engine.risk.checks",
             "engine.execution.cost",
             "engine.execution.visible",
+            "engine.ledger.entries",
             "engine.execution.lay_out",
         ),
         "ledger": (),

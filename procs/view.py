@@ -63,10 +63,8 @@ class BookView:
             raise ValueError(f"a message about a row that is not there: venue {venue}, slot {slot}")
         if not self._fetch(self._tables[venue], slot):
             return
-        row = self.rows[slot]
         if len(self.takes):
-            self.takes.subtract(row)
-            self.by_hand[slot] = self.takes.holds(slot, int(row["generation"]))
+            self.by_hand[slot] = self.takes.subtract(self.rows, slot)
 
     def _fetch(self, table: Table, slot: int) -> bool:
         """Whether another row than before was fetched, whole."""

@@ -17,7 +17,7 @@ import numpy as np
 from engine.catalog.catalog import Catalog
 from engine.direct import direct
 from engine.execution.advance import Refresh
-from engine.execution.lay_out import Ints, Rows, lay_out
+from engine.execution.lay_out import Ints, Rows, bytes_of, lay_down, lay_out
 from engine.execution.naming import MarketNames
 from engine.execution.order import OrderInput
 from engine.execution.outputs import Outputs
@@ -25,17 +25,17 @@ from engine.execution.plan import Leg, Plan
 from engine.execution.ports import Gate, Ids, Journal
 from engine.execution.semantics import RULES
 from engine.execution.tracked import Role, TrackedOrder
-from engine.facts import offset_of, record_of
+from engine.facts import record_of
 from engine.ids import name_of_order
-from engine.ledger.journal import KEPT_LEG, EntryKind
+from engine.ledger.entries import CRC_TABLE, Bytes
+from engine.ledger.journal import HEAD_BYTES, KEPT_LEG
 from engine.records import LEGS_MAX, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG
 
 # Members by names of their own: to find one in its enum takes as long as to read a field of a record.
-_INTENT, _PLAN, _PLAN_LEG, _SENT = EntryKind.INTENT, EntryKind.PLAN, EntryKind.PLAN_LEG, EntryKind.SENT
 _JOURNAL, _SEND = OrderInput.JOURNAL, OrderInput.SEND
 _LEG: Final = Role.LEG
 
-_LEG_AT: Final = offset_of(KEPT_LEG, "leg")
+BUFFER_BYTES: Final = LEGS_MAX * (3 * HEAD_BYTES + KEPT_LEG.itemsize + 2 * ORDER_REQUEST.itemsize) + 1_024
 
 
 @dataclass(slots=True)
@@ -45,8 +45,7 @@ class _Left:
     head: bytes
     legs: bytes
     requests: bytes
-    limits_e4: list[int]
-    exits_e4: list[int]
+    kept: bytes
     now_ns: int
 
 
@@ -77,12 +76,15 @@ class Departure:
         self._kept: Rows = np.zeros(LEGS_MAX, KEPT_LEG)
         self._worst_micros: Ints = np.zeros(LEGS_MAX, np.int64)
         self._epochs: Ints = np.zeros(LEGS_MAX, np.int64)
+        self._buffer: Bytes = np.zeros(BUFFER_BYTES, np.uint8)
         self._head_bytes, self._leg_bytes = self._heads.view(np.uint8).data, self._legs.view(np.uint8).data
-        self._kept_legs = self._kept.view(np.uint8).reshape(LEGS_MAX, -1)[:, _LEG_AT:]
-        self._legs_flat = self._legs.view(np.uint8).reshape(LEGS_MAX, -1)
         self._rows = self._markets, book_rows, self._heads, self._legs
         self._made = out.requests, out.events, self._kept, self._worst_micros
         self._lay_out = direct(lay_out, *self._rows, 0, 0, 0, *self._made)
+        rows = self._heads, self._kept, out.requests, self._legs
+        heads, kept, requests, legs = (bytes_of(one) for one in rows)
+        self._written = heads, kept, requests, legs
+        self._lay_down = direct(lay_down, self._buffer, 0, True, *self._written, 0, CRC_TABLE)
 
     def leave(self, head: bytes, legs: Rows, now_ns: int) -> bool:
         """Let the orders of a plan leave that was not seen before: PLAN_HEAD and its PLAN_LEG records.
@@ -90,50 +92,37 @@ class Departure:
         To be called with an empty ``out``; what it holds after a no means nothing.
         """
         n_legs, content = len(legs), legs.tobytes()
-        if not 0 < n_legs <= LEGS_MAX or not self._look_at(legs):
+        venues, slots = legs["venue"].tolist(), legs["slot"].tolist()
+        if not 0 < n_legs <= LEGS_MAX or not self._look_at(venues, slots):
             return False
         self._head_bytes[:] = head
         self._leg_bytes[: len(content)] = content
-        first_id = self._ids.coming_id
+        first_id, out = self._ids.coming_id, self._out
         if not self._lay_out(*self._rows, n_legs, first_id, now_ns, *self._made):
             return False
-        out = self._out
-        laid = self._legs[:n_legs]
-        venues = laid["venue"].tolist()
         for index, venue in enumerate(venues):
             out.name_request(index, name_of_order(venue, first_id + index, out.intent(index)))
-        self._epochs[:n_legs] = laid["epoch"]
+        self._epochs[:n_legs] = self._legs[:n_legs]["epoch"]
         if not self._gate.check_together(out.requests, n_legs, self._epochs, self._worst_micros, now_ns):
             return False
-        for _ in range(n_legs):
-            self._ids.next_id()
-        keys = (venues, laid["slot"].tolist(), laid["generation"].tolist())
-        self._names.name([*zip(*keys, strict=True)])
-        self._write_down(n_legs)
+        self._ids.pass_over(n_legs)
+        self._names.name(slots)
+        sequence, is_grouped = self._journal.place
+        end = self._lay_down(self._buffer, sequence, is_grouped, *self._written, n_legs, CRC_TABLE)
+        self._journal.append_laid(self._buffer[:end].tobytes(), 1 + 3 * n_legs)
         out.n_requests = out.n_events = n_legs
-        kept = self._kept[:n_legs]
-        limits, exits = kept["limit_e4"].tolist(), kept["exit_e4"].tolist()
-        self._left = _Left(head, content, out.requests[:n_legs].tobytes(), limits, exits, now_ns)
+        requests, kept = out.requests[:n_legs].tobytes(), self._kept[:n_legs].tobytes()
+        self._left = _Left(head, content, requests, kept, now_ns)
         return True
 
-    def _look_at(self, legs: Rows) -> bool:
-        """Fetch the books of the legs; False when one is not there, or they are too many for a venue."""
-        venues, slots = legs["venue"].tolist(), legs["slot"].tolist()
+    def _look_at(self, venues: list[int], slots: list[int]) -> bool:
+        """Fetch the books of the legs; False when one is not there."""
         for venue, slot in zip(venues, slots, strict=True):
             if venue not in RULES or not 0 <= slot < len(self._markets) or self._venues[slot] != venue:
                 return False
             if self._refresh is not None:
                 self._refresh(venue, slot)
-        return all(venues.count(venue) <= self._gate.orders_at_once(venue) for venue in {*venues})
-
-    def _write_down(self, n_legs: int) -> None:
-        """Journal the plan, its legs, and that each order exists and is sent."""
-        self._kept_legs[:n_legs] = self._legs_flat[:n_legs]
-        requests = self._out.requests[:n_legs]
-        self._journal.append_each(_PLAN, self._heads)
-        self._journal.append_each(_PLAN_LEG, self._kept[:n_legs])
-        self._journal.append_each(_INTENT, requests)
-        self._journal.append_each(_SENT, requests)
+        return True
 
     def plan(self) -> Plan | None:
         """The plan that has left and was not asked for yet, with its orders sent; None when there is none."""
@@ -141,11 +130,12 @@ class Departure:
         if left is None:
             return None
         plan = Plan(record_of(left.head, PLAN_HEAD), [], is_at_once=True)
+        kept = np.frombuffer(left.kept, KEPT_LEG)
         rows = zip(
             np.frombuffer(left.legs, PLAN_LEG),
             np.frombuffer(left.requests, ORDER_REQUEST),
-            left.limits_e4,
-            left.exits_e4,
+            kept["limit_e4"].tolist(),
+            kept["exit_e4"].tolist(),
             strict=True,
         )
         for index, (record, request, limit_e4, exit_e4) in enumerate(rows):

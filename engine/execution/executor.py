@@ -190,7 +190,7 @@ class Executor:
                 self._tell_end(plan, list(legs), reason, now_ns)
             return
         self._worker.prepare(plan)
-        self._names.name([(leg.venue, leg.slot, leg.asked.generation) for leg in taken])
+        self._names.name([leg.slot for leg in taken])
         self._journal.append(_PLAN, plan.head)
         for leg in taken:
             self._journal.append(_PLAN_LEG, kept_leg(plan, leg))

@@ -18,10 +18,12 @@ from engine.execution.cost import worst_cash_micros
 from engine.execution.semantics import RULES, TAKER_TIFS
 from engine.execution.terms import VENUES, order_lot_e6
 from engine.execution.visible import covering_price_e4
+from engine.facts import offset_of
 from engine.fees import FEE_UNKNOWN
 from engine.ids import IDENTITY_BYTES
 from engine.jit import kernel
-from engine.ledger.journal import KEPT_LEG
+from engine.ledger.entries import CRC_TABLE, Bytes, Words, lay_entry
+from engine.ledger.journal import KEPT_LEG, EntryKind
 from engine.records import (
     BOOK_ROW,
     LEGS_MAX,
@@ -48,6 +50,9 @@ _YES, _NO = int(Outcome.YES), int(Outcome.NO)
 _FAK, _FOK = int(TimeInForce.FAK), int(TimeInForce.FOK)
 _NEW: Final = int(RequestKind.NEW)
 _SENT: Final = int(OrderStatus.SENT)
+_PLAN, _PLAN_LEG = int(EntryKind.PLAN), int(EntryKind.PLAN_LEG)
+_INTENT, _SENT_ENTRY = int(EntryKind.INTENT), int(EntryKind.SENT)
+_LEG_AT: Final = offset_of(KEPT_LEG, "leg")
 _TAKES: Final = tuple(venue in RULES and RULES[Venue(venue)].tifs >= TAKER_TIFS for venue in range(VENUES))
 
 
@@ -154,8 +159,47 @@ def lay_out(
     return True
 
 
+@kernel
+def lay_down(
+    buffer: Bytes,
+    sequence: int,
+    is_grouped: bool,
+    heads: Bytes,
+    kept: Bytes,
+    requests: Bytes,
+    legs: Bytes,
+    n_legs: int,
+    table: Words,
+) -> int:
+    """Lay the journal's entries of a plan that leaves: it, its legs, each order, and each order sent.
+
+    ``heads``, ``kept``, ``requests`` and ``legs`` are the bytes of those rows, one row each; a kept leg gets
+    its leg here. The number of bytes in ``buffer``.
+    """
+    end = lay_entry(buffer, 0, sequence, _PLAN, is_grouped, heads[0], table)
+    leg_bytes = legs.shape[1]
+    for index in range(n_legs):
+        for at in range(leg_bytes):
+            kept[index, _LEG_AT + at] = legs[index, at]
+        end = lay_entry(buffer, end, sequence + 1 + index, _PLAN_LEG, True, kept[index], table)
+    for index in range(n_legs):
+        at = sequence + 1 + n_legs + index
+        end = lay_entry(buffer, end, at, _INTENT, True, requests[index], table)
+    for index in range(n_legs):
+        at = sequence + 1 + 2 * n_legs + index
+        end = lay_entry(buffer, end, at, _SENT_ENTRY, True, requests[index], table)
+    return end
+
+
+def bytes_of(rows: Rows) -> Bytes:
+    """The bytes of records, one row each; what is written to them is written there."""
+    return rows.view(np.uint8).reshape(len(rows), rows.itemsize)
+
+
 def warm() -> None:
-    """Compile the kernel."""
+    """Compile the kernels."""
+    none = np.zeros((1, KEPT_LEG.itemsize), np.uint8)
+    lay_down(np.zeros(9 * KEPT_LEG.itemsize, np.uint8), 0, True, none, none, none, none[:, :1], 0, CRC_TABLE)
     lay_out(
         np.zeros(1, MARKET_ROW),
         np.zeros(1, BOOK_ROW),

@@ -22,26 +22,31 @@ class MarketNames:
         self._group_of = catalog.rows["group"]
         self._journal = journal
         self._named: set[Key] = set()
-        self._versions: dict[int, int] = {}  # of the catalog when a group was named, whole
+        self._version = -1  # of the catalog, since when
+        self._slots: set[int] = set()  # are named, each with all of its group
 
     def restore(self, named: Iterable[Key]) -> None:
         """These were journaled by an earlier run."""
         self._named.update(named)
 
-    def name(self, keys: Collection[Key]) -> None:
-        """Journal the markets that the legs of a plan are about: (venue, slot, generation) of each."""
-        version = self._catalog.version
-        groups = {int(self._group_of[slot]) for _, slot, _ in keys} - {NO_GROUP}
-        is_known = all(self._versions.get(group) == version for group in groups)
-        if is_known and all(key in self._named for key in keys):
+    def knows(self, slots: Collection[int]) -> bool:
+        """Whether the markets in these slots, and their groups, have been named as they are now."""
+        return self._version == self._catalog.version and self._slots.issuperset(slots)
+
+    def name(self, slots: Collection[int]) -> None:
+        """Journal the markets that the legs of a plan are about, and those of their groups."""
+        if self.knows(slots):
             return
-        slots = {slot for _, slot, _ in keys}
-        for group in groups:
-            slots.update(self._catalog.group_members(group))
-            self._versions[group] = version
-        for slot in sorted(slots):
+        if self._version != self._catalog.version:
+            self._version = self._catalog.version
+            self._slots.clear()
+        wanted = {*slots}
+        for group in {int(self._group_of[slot]) for slot in slots} - {NO_GROUP}:
+            wanted.update(self._catalog.group_members(group))
+        for slot in sorted(wanted):
             row = self._catalog.rows[slot]
             key = int(row["venue"]), slot, int(row["generation"])
             if key not in self._named:
                 self._named.add(key)
                 self._journal.append(_MARKET, market_entry(row, slot, self._catalog.spec(slot).symbol))
+        self._slots |= wanted

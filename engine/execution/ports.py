@@ -66,8 +66,13 @@ class Journal(Protocol):
         """Write one record. Whoever sends the executor's requests makes it durable before they leave."""
         ...
 
-    def append_each(self, kind: int, records: Rows) -> None:
-        """Write records of one kind, in their order."""
+    @property
+    def place(self) -> tuple[int, bool]:
+        """Sequence of the next entry, and whether the one before it may not be durable yet."""
+        ...
+
+    def append_laid(self, content: bytes, n_entries: int) -> None:
+        """Write entries that were laid for this ``place`` (``engine.ledger.entries``)."""
         ...
 
 
@@ -77,6 +82,10 @@ class Ids(Protocol):
     @property
     def coming_id(self) -> int:
         """What ``next_id`` will answer; the ids after it follow by one."""
+        ...
+
+    def pass_over(self, number: int) -> None:
+        """So many of the coming ids are used."""
         ...
 
     def next_id(self) -> int:

@@ -25,20 +25,18 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from engine.errors import JournalDamaged, Pr3dictError
 from engine.records import ORDER_EVENT, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG, VENUE_REPORT
-
-Rows = npt.NDArray[np.void]
 
 JOURNAL_VERSION: Final = 1
 PAYLOAD_BYTES_MAX: Final = 4096
 
 _HEAD: Final = struct.Struct("<IIQHHI")
+HEAD_BYTES: Final = _HEAD.size
 _UNCHECKED: Final = struct.Struct("<II")  # it begins with
 _CHECKED: Final = struct.Struct("<QHHI")
-_CHECKED_FROM: Final = 8  # the checksum covers sequence, kind, group, version and payload
+CHECKED_FROM: Final = 8  # the checksum covers sequence, kind, group, version and payload
 _GROUP_FROM: Final = 18
 _VERSION_FROM: Final = 20
 _VERSION_BYTES: Final = struct.pack("<I", JOURNAL_VERSION)
@@ -156,27 +154,29 @@ class Journal:
         self.gather(kind, record)
         self.hand_over()
 
-    def append_each(self, kind: int, records: Rows) -> None:
-        """Write an entry of each record, and make all durable before returning."""
-        self.gather_each(kind, records)
+    @property
+    def place(self) -> tuple[int, bool]:
+        """Sequence of the next entry, and whether the one before it may not be durable yet."""
+        return self.next_sequence, self.uncommitted > 0
+
+    def append_laid(self, content: bytes, n_entries: int) -> None:
+        """Write entries that were laid for this ``place``, and make them durable before returning."""
+        self.gather_laid(content, n_entries)
         self.commit()
 
     def gather(self, kind: int, record: np.void) -> None:
         """Put one entry behind the others, for the sink to get with the next that is written."""
-        _check_layout(kind, record.dtype)
-        self._gather(kind, record.tobytes())
+        layout = LAYOUTS.get(kind)
+        if layout is None or (record.dtype is not layout and record.dtype != layout):
+            raise ValueError(f"journal: a {EntryKind(kind).name} entry does not carry {record.dtype}")
+        sequence, is_grouped = self.place
+        self.gather_laid(encode(sequence, kind, record.tobytes(), grouped=is_grouped), 1)
 
-    def gather_each(self, kind: int, records: Rows) -> None:
-        """The same of each record, in their order."""
-        _check_layout(kind, records.dtype)
-        content, size = records.tobytes(), records.itemsize
-        for start in range(0, len(content), size):
-            self._gather(kind, content[start : start + size])
-
-    def _gather(self, kind: int, payload: bytes) -> None:
-        self._gathered.append(encode(self.next_sequence, kind, payload, grouped=self.uncommitted > 0))
-        self.next_sequence += 1
-        self.uncommitted += 1
+    def gather_laid(self, content: bytes, n_entries: int) -> None:
+        """The same of entries that were laid for this ``place`` (``engine.ledger.entries``)."""
+        self._gathered.append(content)
+        self.next_sequence += n_entries
+        self.uncommitted += n_entries
 
     def hand_over(self) -> None:
         """Hand the sink what was gathered, in one piece.
@@ -203,12 +203,6 @@ class Journal:
             self._sync()
             self._is_broken = False
             self.uncommitted = 0
-
-
-def _check_layout(kind: int, found: np.dtype[np.void]) -> None:
-    layout = LAYOUTS.get(kind)
-    if layout is None or (found is not layout and found != layout):
-        raise ValueError(f"journal: a {EntryKind(kind).name} entry does not carry {found}")
 
 
 def encode(sequence: int, kind: int, payload: bytes, *, grouped: bool = False) -> bytes:
@@ -252,7 +246,7 @@ def _entry_end(content: bytes, offset: int) -> int | None:
     end = offset + _HEAD.size + int(length)
     if length > PAYLOAD_BYTES_MAX or end > len(content):
         return None
-    return end if crc == zlib.crc32(content[offset + _CHECKED_FROM : end]) else None
+    return end if crc == zlib.crc32(content[offset + CHECKED_FROM : end]) else None
 
 
 def _begins_group_after(content: bytes, offset: int) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.book.declared import is_contradicted
-from engine.catalog.catalog import MARKET_ROW, MarketFlag, MarketRows
+from engine.catalog.catalog import MARKET_ROW, NO_GROUP, MarketFlag, MarketRows
 from engine.jit import kernel
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, ORDER_REQUEST, Direction, MarketState, Outcome, RequestKind, Trust
@@ -268,7 +268,14 @@ def admit(
 
 @kernel
 def _take_back(
-    state: Rows, held: Rows, requests: Rows, n_orders: int, worst_micros: Ints, last_order_id: int
+    state: Rows,
+    markets: MarketRows,
+    held: Rows,
+    requests: Rows,
+    n_orders: int,
+    worst_micros: Ints,
+    group_micros: Ints,
+    last_order_id: int,
 ) -> None:
     """Undo the reservations of so many orders that have not left."""
     for index in range(n_orders):
@@ -278,6 +285,8 @@ def _take_back(
         move(state, held, venue, slot, outcome, buys, -int(request["size_e6"]), -cash)
         state[0]["open_orders"] -= 1
         state[0]["tokens"][venue] += TOKEN_ONE
+        if markets[slot]["group"] != NO_GROUP:
+            group_micros[markets[slot]["group"]] -= cash
     state[0]["last_order_id"] = last_order_id
 
 
@@ -297,25 +306,25 @@ def admit_together(
 ) -> bool:
     """Check orders one after the other as ``admit`` does, and reserve all of them, or none when one may not.
 
-    ``group_micros``: as of ``admit``, before any of them. An order of which there are no rows may not leave.
+    ``group_micros``: exposures by group, which is written as well. An order of which there are no rows, or
+    whose group is beyond them, may not leave.
     """
     last_order_id = int(state[0]["last_order_id"])
     for index in range(n_orders):
         request = requests[index]
-        slot, group = int(request["slot"]), int(group_micros[index])
+        slot, code = int(request["slot"]), _UNKNOWN_MARKET
         is_there = 0 <= slot < min(len(markets), len(books), len(held)) and 0 < request["venue"] < VENUES
-        code = _UNKNOWN_MARKET
-        if is_there and request["outcome"] <= _NO:
-            if group != ALONE:
-                for before in range(index):
-                    if markets[requests[before]["slot"]]["group"] == markets[slot]["group"]:
-                        group += max(int(worst_micros[before]), 0)
+        group = int(markets[slot]["group"]) if is_there else NO_GROUP
+        if is_there and request["outcome"] <= _NO and NO_GROUP <= group < len(group_micros):
+            exposure = int(np.int64(ALONE)) if group == NO_GROUP else int(group_micros[group])
             epoch, worst = int(epochs[index]), int(worst_micros[index])
             this = requests[index : index + 1]
-            code = admit(limits, state, markets, held, books, this, epoch, worst, group, now_ns)
+            code = admit(limits, state, markets, held, books, this, epoch, worst, exposure, now_ns)
         if code != 0:
-            _take_back(state, held, requests, index, worst_micros, last_order_id)
+            _take_back(state, markets, held, requests, index, worst_micros, group_micros, last_order_id)
             return False
+        if group != NO_GROUP:
+            group_micros[group] += max(int(worst_micros[index]), 0)
     return True
 
 

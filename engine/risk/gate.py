@@ -27,7 +27,7 @@ from engine.catalog.catalog import NO_GROUP, MarketRows
 from engine.direct import direct
 from engine.facts import RequestFacts, request_facts
 from engine.reasons import Reason
-from engine.records import LEGS_MAX, ORDER_REQUEST, Direction, Outcome
+from engine.records import ORDER_REQUEST, Direction, Outcome
 from engine.risk.checks import (
     ALONE,
     admit,
@@ -43,6 +43,10 @@ Rows = npt.NDArray[np.void]
 Ints = npt.NDArray[np.int64]
 
 _BUY: Final = int(Direction.BUY)
+GROUPS: Final = 1 << 10
+
+
+_Unkept = tuple[bytes, list[int], list[int]]  # requests that left together, their groups, their worst cash
 
 
 class Gate:
@@ -69,7 +73,8 @@ class Gate:
         self._book_rows = book_rows
         self._latches = [latch] if latch is not None else []
         self._open: dict[int, Reservation] = {}
-        self._group_micros: dict[int, int] = {}
+        self._group_micros: Ints = np.zeros(GROUPS, np.int64)  # by group, in steps of GROUPS
+        self._unkept: list[_Unkept] = []
         self._asked: Rows = np.zeros(1, ORDER_REQUEST)
         self._asked_bytes = self._asked.view(np.uint8).data
         ones = one_row(limits), one_row(self.state)
@@ -77,8 +82,8 @@ class Gate:
         self._state = self._arrays[1]
         self._groups, self._bursts = market_rows["group"], limits["orders_burst"]
         self._admit = direct(admit, *self._arrays, 0, 0, 0, 0)
-        self._group_of: Ints = np.zeros(LEGS_MAX, np.int64)
-        sums = [self._group_of] * 3
+        self._rows = self._arrays[:-1]
+        sums = [self._group_micros] * 3
         self._admit_together = direct(admit_together, *self._arrays, 0, *sums, 0)
         self._set_aside = direct(move, self._state, self.markets, 0, 0, 0, False, 0, 0)
         for venue in range(VENUES):
@@ -91,12 +96,13 @@ class Gate:
         if not self._is_there(asked):
             return self._denied(Reason.HALTED if self.halted else Reason.UNKNOWN_MARKET)
         group = int(self._groups[slot])
-        micros = ALONE if group == NO_GROUP else self._group_micros.get(group, 0)
+        micros = ALONE if group == NO_GROUP else self._exposure_micros(group)
         self._asked_bytes[:] = request.tobytes()
         code = self._admit(*self._arrays, epoch, worst_cash_micros, micros, now_ns)
         if code:
             return self._denied(Reason(code))
         self._open_order(asked, group, max(worst_cash_micros, 0))
+        self._add_to_group(group, max(worst_cash_micros, 0))
         return Reason.NONE
 
     def check_together(
@@ -106,22 +112,21 @@ class Gate:
 
         No denial is counted: ``check`` says which order may not leave, and why.
         """
-        asked = [request_facts(request) for request in requests[:n_orders]]
-        if not all(self._is_there(one) for one in asked):
+        sums, worst = self._group_micros, worst_cash_micros
+        if not self._admit_together(*self._rows, requests, n_orders, epochs, worst, sums, now_ns):
             return False
-        groups = self._groups[[one.slot for one in asked]].tolist()
-        known = self._group_micros
-        sums = [ALONE if group == NO_GROUP else known.get(group, 0) for group in groups]
-        self._group_of[:n_orders] = sums
-        rows = self._arrays[:-1]
-        if not self._admit_together(
-            *rows, requests, n_orders, epochs, worst_cash_micros, self._group_of, now_ns
-        ):
-            return False
-        worst = worst_cash_micros[:n_orders].tolist()
-        for one, group, cash in zip(asked, groups, worst, strict=True):
-            self._open_order(one, group, max(cash, 0))
+        left = requests[:n_orders]
+        groups = self._groups[left["slot"]]  # as they are now, and were when it was reserved
+        self._unkept.append((left.tobytes(), groups.tolist(), worst[:n_orders].tolist()))
         return True
+
+    def _keep(self) -> None:
+        """Remember each of the orders that left together, before one of them is asked for."""
+        for content, groups, worst in self._unkept:
+            requests = np.frombuffer(content, ORDER_REQUEST)
+            for request, group, micros in zip(requests, groups, worst, strict=True):
+                self._open_order(request_facts(request), group, max(micros, 0))
+        self._unkept.clear()
 
     def _is_there(self, asked: RequestFacts) -> bool:
         """Whether there are rows of what an order names: kernels do not look."""
@@ -145,10 +150,13 @@ class Gate:
         buys = asked.direction == _BUY
         where = asked.order_id, asked.venue, asked.slot, asked.outcome
         reserve(self._state, self.markets, *where, buys, asked.size_e6, cash)
-        self._open_order(asked, int(self._groups[asked.slot]), cash)
+        group = int(self._groups[asked.slot])
+        self._open_order(asked, group, cash)
+        self._add_to_group(group, cash)
 
     def release(self, order_id: int) -> None:
         """Forget what is still reserved for an order that can no longer fill; unknown ids are ignored."""
+        self._keep()
         held = self._open.pop(order_id, None)
         if held is None:
             return
@@ -157,6 +165,7 @@ class Gate:
 
     def on_fill(self, order_id: int, size_e6: int) -> None:
         """Shrink a reservation by a fill; the ledger's position follows through ``set_position``."""
+        self._keep()
         held = self._open.get(order_id)
         if held is None or held.size_e6 <= 0:
             return
@@ -262,7 +271,6 @@ class Gate:
         buys = asked.direction == _BUY
         held = Reservation(asked.venue, asked.slot, group, asked.outcome, buys, asked.size_e6, cash_micros)
         self._open[asked.order_id] = held
-        self._add_to_group(group, cash_micros)
 
     def _move(self, held: Reservation, size_e6: int, cash_micros: int) -> None:
         where = held.venue, held.slot, held.outcome, held.buys
@@ -273,6 +281,12 @@ class Gate:
         self.state["exposure_micros"] += change_micros
         self._add_to_group(group, change_micros)
 
+    def _exposure_micros(self, group: int) -> int:
+        return int(self._group_micros[group]) if 0 <= group < len(self._group_micros) else 0
+
     def _add_to_group(self, group: int, change_micros: int) -> None:
-        if group != NO_GROUP:
-            self._group_micros[group] = self._group_micros.get(group, 0) + change_micros
+        if group == NO_GROUP:
+            return
+        while group >= len(self._group_micros):
+            self._group_micros = np.concatenate((self._group_micros, np.zeros(GROUPS, np.int64)))
+        self._group_micros[group] += change_micros

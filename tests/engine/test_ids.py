@@ -54,6 +54,16 @@ def test_a_boot_epoch_outside_its_bits_is_refused(boot: int) -> None:
         IdSource(boot)
 
 
+def test_the_coming_id_is_the_next_one_also_behind_those_passed_over() -> None:
+    source = IdSource(5)
+    assert source.coming_id == source.next_id() == (5 << 32) | 1
+    source.pass_over(3)
+    assert source.coming_id == source.next_id() == (5 << 32) | 5
+    with pytest.raises(OverflowError, match="no ids left"):
+        source.pass_over(COUNTER_MAX - 4)
+    source.pass_over(COUNTER_MAX - 5)
+
+
 def test_ids_fit_int64_and_end() -> None:
     last = IdSource(BOOT_EPOCH_MAX, last=(BOOT_EPOCH_MAX << 32) | (COUNTER_MAX - 1))
     assert last.next_id() <= INT64_MAX

@@ -12,7 +12,7 @@ from engine.execution.config import ExecutionConfig
 from engine.execution.executor import Executor
 from engine.execution.plan import PlanResult
 from engine.ids import IdSource
-from engine.ledger.journal import OPENING, Entry, EntryKind
+from engine.ledger.journal import OPENING, Entry, EntryKind, JournalRead, read_journal
 from engine.ledger.ledger import Ledger
 from engine.reasons import Reason
 from engine.records import (
@@ -112,9 +112,15 @@ class FoldingJournal:
         self.entries.append(entry)
         self.ledger.apply(entry)
 
-    def append_each(self, kind: int, records: Rows) -> None:
-        for record in records:
-            self.append(kind, record)
+    @property
+    def place(self) -> tuple[int, bool]:
+        return len(self.entries) + 1, True
+
+    def append_laid(self, content: bytes, n_entries: int) -> None:
+        laid = [*read_journal(content, JournalRead(len(self.entries)))]
+        assert len(laid) == n_entries
+        for entry in laid:
+            self.append(entry.kind, entry.record)
 
     def of(self, kind: EntryKind) -> list[np.void]:
         return [entry.record for entry in self.entries if entry.kind == kind]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from engine.ledger.journal import EntryKind
 from engine.reasons import Reason
 from engine.records import PLAN_HEAD, PLAN_LEG, OrderStatus, TimeInForce
 from engine.units import INT64_MAX
-from tests.engine.execution.floor import BUY, CROSS, SELL, YES, Floor, cross
+from tests.engine.execution.floor import CROSS, SELL, YES, Floor, cross
 from tests.engine.execution.test_random_runs import play
 from tests.engine.sim.world import ONE, POLY, S
 from tests.plain_twin import kernels_are_plain
@@ -228,14 +227,3 @@ def test_the_way_back_is_kept_with_each_leg() -> None:
     [plan] = floor.executor._plans.values()
     assert [leg.exit_e4 for leg in plan.legs] == [4_900, 4_700]
     assert plan.is_at_once
-
-
-def test_more_legs_than_a_venue_lets_leave_go_the_long_way() -> None:
-    floor = Floor(POLY, replace(POLY, symbol="Q"))
-    for slot in (0, 1):
-        floor.show(slot, asks=[(4_000, 100 * ONE)])
-    floor.gate.orders_at_once = lambda venue: 1  # type: ignore[method-assign]
-    legs = [(0, BUY, YES, 4_000), (1, BUY, YES, 4_000)]
-    floor.plan(legs, 10 * ONE)
-    assert len(floor.orders()) == 2  # in waves; this gate has no rate
-    assert not next(iter(floor.executor._plans.values())).is_at_once

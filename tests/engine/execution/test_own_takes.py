@@ -6,25 +6,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.execution import own_takes
-from engine.execution.own_takes import OwnTakes, taken_side
+from engine.execution.own_takes import OwnTakes, Rows, subtract_takes, taken_side
 from engine.records import BOOK_ROW, ORDER_EVENT, TOP_LEVELS, Direction, Outcome, Side
 from engine.sim.consumed import ConsumedLiquidity
+from tests.plain_twin import PlainTwin
 
 SLOT, GENERATION = 4, 2
 Levels = list[tuple[int, int]]
 
 
-def row(bids: Levels, asks: Levels, generation: int = GENERATION) -> np.void:
-    record: np.void = np.zeros(1, BOOK_ROW)[0]
+def row(bids: Levels, asks: Levels, generation: int = GENERATION) -> Rows:
+    """Rows of as many markets as it takes."""
+    records: Rows = np.zeros(SLOT + 1, BOOK_ROW)
+    record = records[SLOT]
     record["slot"], record["generation"] = SLOT, generation
     record["n_bids"], record["n_asks"] = len(bids), len(asks)
     for name, levels in (("bid", bids), ("ask", asks)):
         for index, (price, size) in enumerate(levels):
             record[f"{name}_e4"][index], record[f"{name}_size_e6"][index] = price, size
-    return record
+    return records
 
 
-def shown(record: np.void) -> tuple[Levels, Levels]:
+def shown(records: Rows) -> tuple[Levels, Levels]:
+    record = records[SLOT]
     return tuple(  # type: ignore[return-value]
         [
             (int(record[f"{name}_e4"][index]), int(record[f"{name}_size_e6"][index]))
@@ -57,7 +61,7 @@ def test_a_fill_is_found_on_the_level_it_came_from() -> None:
     event["fill_size_e6"], event["price_e4"] = 30_000_000, 4_000
     takes.on_fill(event)
     record = row([(6_000, 50_000_000), (5_900, 5)], [(6_100, 7)])
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record) == ([(6_000, 20_000_000), (5_900, 5)], [(6_100, 7)])
 
 
@@ -77,7 +81,7 @@ def test_an_emptied_level_leaves_the_row_and_the_next_one_is_best() -> None:
     takes = OwnTakes()
     takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
     record = row([], [(5_000, 10), (5_100, 20)])
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record) == ([], [(5_100, 20)])
 
 
@@ -85,7 +89,7 @@ def test_another_generation_of_the_slot_is_another_market() -> None:
     takes = OwnTakes()
     takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
     record = row([], [(5_000, 10)], generation=GENERATION + 1)
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record) == ([], [(5_000, 10)])
 
 
@@ -94,9 +98,9 @@ def test_a_level_behind_a_full_row_is_remembered() -> None:
     takes.take(SLOT, GENERATION, Side.ASK, 9_000, 10)
     takes.take(SLOT, GENERATION, Side.BID, 10, 10)
     full = [(5_000 + 10 * index, 1) for index in range(TOP_LEVELS)]
-    takes.subtract(row([(100 - price, 1) for price in range(TOP_LEVELS)], full))
+    takes.subtract(row([(100 - price, 1) for price in range(TOP_LEVELS)], full), SLOT)
     record = row([(10, 30)], [(9_000, 30)])
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record) == ([(10, 20)], [(9_000, 20)])
 
 
@@ -133,7 +137,7 @@ def test_the_view_is_what_the_simulated_venue_has_left(steps: list[tuple[bool, i
             recorded = {price: size for price, size in recorded.items() if size}
         venue.on_book(SLOT, Side.ASK, recorded)
         record = row([], sorted(recorded.items()))
-        takes.subtract(record)
+        takes.subtract(record, SLOT)
         expected = [
             (price, venue.available_e6(SLOT, Side.ASK, price, size))
             for price, size in sorted(recorded.items())
@@ -147,15 +151,15 @@ def test_a_level_that_disappears_is_forgotten(first: tuple[int, int]) -> None:
     takes = OwnTakes()
     takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
     takes.take(SLOT, GENERATION, Side.BID, 4_000, 10)
-    takes.subtract(row([(4_000, 30)], [(5_100, 20)]))
+    takes.subtract(row([(4_000, 30)], [(5_100, 20)]), SLOT)
     assert len(takes) == 1
     record = row([(4_000, 30)], [first, (5_100, 20)])
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record) == ([(4_000, 20)], [first, (5_100, 20)])
-    takes.subtract(row([], []))
+    takes.subtract(row([], []), SLOT)
     assert len(takes) == 0
     takes.take(SLOT, GENERATION, Side.ASK, 5_100, 1)
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record)[1] == [first, (5_100, 19)]
 
 
@@ -166,5 +170,51 @@ def test_a_yes_order_takes_its_own_price() -> None:
     event["fill_size_e6"], event["price_e4"] = 3, 6_100
     takes.on_fill(event)
     record = row([(3_900, 7)], [(6_100, 7)])
-    takes.subtract(record)
+    takes.subtract(record, SLOT)
     assert shown(record) == ([(3_900, 7)], [(6_100, 4)])
+
+
+@pytest.mark.parametrize("count", [-1, TOP_LEVELS + 1])
+def test_from_a_side_that_is_garbage_nothing_is_taken(count: int) -> None:
+    takes = OwnTakes()
+    takes.take(SLOT, GENERATION, Side.ASK, 5_000, 10)
+    takes.take(SLOT, GENERATION, Side.BID, 4_000, 10)
+    record = row([(4_000, 30)], [(5_000, 30)])
+    record["n_asks"] = count
+    before = record["ask_size_e6"].tolist()
+    assert takes.subtract(record, SLOT)
+    assert record["ask_size_e6"].tolist() == before
+    assert int(record[SLOT]["bid_size_e6"][0]) == 20
+    assert len(takes) == 2
+
+
+def test_many_levels_of_a_market_are_remembered() -> None:
+    takes = OwnTakes()
+    levels = [(5_000 + 100 * index, 30) for index in range(12)]
+    for price, _ in levels:
+        takes.take(SLOT, GENERATION, Side.ASK, price, 10)
+        takes.take(SLOT, GENERATION, Side.ASK, price, 5)
+    record = row([], levels)
+    assert takes.subtract(record, SLOT)
+    assert shown(record)[1] == [(price, 15) for price, _ in levels]
+    assert len(takes) == 12
+    assert not takes.subtract(row([], []), SLOT)
+    assert not takes.holds(SLOT, GENERATION)
+
+
+@pytest.mark.compiled_only
+@given(st.data())
+def test_compiled_equals_plain(plain_twin: PlainTwin, data: st.DataObject) -> None:
+    plain = plain_twin("engine.execution.own_takes").subtract_takes
+    prices = st.integers(4_990, 5_010)
+    sides = [
+        sorted(data.draw(st.dictionaries(prices, st.integers(-3, 40), max_size=TOP_LEVELS)).items())
+        for _ in range(2)
+    ]
+    ours = data.draw(st.lists(st.tuples(st.integers(0, 1), prices, st.integers(1, 40)), max_size=6))
+    takes = np.array([*ours, (0, 0, 0)], np.int64)
+    theirs, rows, others = takes.copy(), row(sides[0][::-1], sides[1]), row(sides[0][::-1], sides[1])
+    left = subtract_takes(rows, SLOT, takes, len(ours))
+    assert plain(others, SLOT, theirs, len(ours)) == left
+    assert rows.tobytes() == others.tobytes()
+    assert (takes[:left] == theirs[:left]).all()

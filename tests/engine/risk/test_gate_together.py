@@ -10,8 +10,8 @@ import pytest
 
 from engine.reasons import Reason
 from engine.records import ORDER_REQUEST, Direction, Venue
-from engine.risk.checks import ALONE, Ints, Rows, admit_together
-from engine.risk.gate import Gate
+from engine.risk.checks import Ints, Rows, admit_together
+from engine.risk.gate import GROUPS, Gate
 from engine.risk.limits import VENUES
 from engine.risk.reservations import one_row
 from tests.engine.risk.test_gate import CONTRACT, DOLLAR, EPOCH, NOW, Desk
@@ -54,7 +54,8 @@ def one_by_one(gate: Gate, asked: Batch) -> bool:
 
 def holds(gate: Gate) -> tuple[object, ...]:
     """All that the gate keeps of what it let pass."""
-    return gate.state.tobytes(), gate.markets.tobytes(), dict(gate._open), dict(gate._group_micros)
+    gate._keep()
+    return gate.state.tobytes(), gate.markets.tobytes(), dict(gate._open), gate._group_micros.tolist()
 
 
 def test_together_is_one_by_one_or_nothing() -> None:
@@ -97,7 +98,7 @@ def test_what_left_together_is_let_go_one_by_one() -> None:
         desk.gate.release(int(order["order_id"]))
     markets, still_open, groups = holds(desk.gate)[1:]
     assert (markets, still_open) == empty[:2]
-    assert set(cast("dict[int, int]", groups).values()) == {0}
+    assert not any(cast("list[int]", groups))
 
 
 def test_only_as_many_rows_as_were_named_are_asked_about() -> None:
@@ -118,9 +119,31 @@ def test_the_kernel_reads_no_row_that_is_not_there(wrong: dict[str, int], direct
     before = gate.markets.tobytes(), int(gate.state["open_orders"]), gate.reserved_micros(1)
     asked = batch([desk.order(), desk.order(direction=direction, **wrong)], [EPOCH] * 2, [DOLLAR] * 2)
     rows = one_row(gate.limits), one_row(gate.state), desk.catalog.rows, gate.markets, desk.books
-    groups = np.array([ALONE, ALONE])
+    groups = gate._group_micros
     assert not admit_together(*rows, asked[0], 2, asked[1], asked[2], groups, NOW)
     assert (gate.markets.tobytes(), int(gate.state["open_orders"]), gate.reserved_micros(1)) == before
+    assert not groups.any()
+
+
+def test_a_group_beyond_the_sums_goes_the_long_way_once() -> None:
+    desk = Desk()
+    for ref in desk.refs[:2]:
+        desk.catalog.rows[ref.slot]["group"] = GROUPS + 7
+    asked = batch([desk.order(0), desk.order(1)], [EPOCH] * 2, [50 * DOLLAR] * 2)
+    assert not desk.gate.check_together(asked[0], 2, asked[1], asked[2], NOW)
+    assert one_by_one(desk.gate, asked)
+    later = batch([desk.order(0), desk.order(1)], [EPOCH] * 2, [50 * DOLLAR] * 2)
+    assert desk.gate.check_together(later[0], 2, later[1], later[2], NOW)
+    assert int(desk.gate._group_micros[GROUPS + 7]) == 200 * DOLLAR
+
+
+def test_an_order_is_let_go_from_the_group_in_which_it_left() -> None:
+    desk = Desk()
+    asked = batch([desk.order(0)], [EPOCH], [50 * DOLLAR])
+    assert desk.gate.check_together(asked[0], 1, asked[1], asked[2], NOW)
+    desk.catalog.rows[desk.refs[0].slot]["group"] = -1  # its market goes
+    desk.gate.release(int(asked[0][0]["order_id"]))
+    assert not desk.gate._group_micros.any()
 
 
 @pytest.mark.compiled_only
@@ -130,13 +153,13 @@ def test_together_compiled_and_plain_are_the_same(plain_twin: PlainTwin) -> None
     for seed in range(60):
         desk, other = Desk(), Desk()
         asked = some(desk, random.Random(seed))
-        groups = np.array([random.Random(seed).choice((ALONE, 0, 800 * DOLLAR))] * len(asked[0]))
-        said = []
-        for kernel, gate in ((admit_together, desk.gate), (plain, other.gate)):
+        said, sums = [], [np.full(4, random.Random(seed).choice((-1, 0, 800 * DOLLAR))) for _ in range(2)]
+        for groups, kernel, gate in zip(sums, (admit_together, plain), (desk.gate, other.gate), strict=True):
             rows = one_row(gate.limits), one_row(gate.state), desk.catalog.rows, gate.markets, desk.books
             if all(0 <= request["slot"] < 4 for request in asked[0]):
                 said.append(bool(kernel(*rows, asked[0], len(asked[0]), asked[1], asked[2], groups, NOW)))
         assert len({*said}) <= 1
+        assert (sums[0] == sums[1]).all()
         answers += said
         assert desk.gate.state.tobytes() == other.gate.state.tobytes()
         assert desk.gate.markets.tobytes() == other.gate.markets.tobytes()
