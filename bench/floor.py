@@ -2,9 +2,10 @@
 
 Nothing of the engine is measured: these are the figures that no code of ours can pass. A word handed from
 core to core is the least that a hop costs; a load that finds its line in memory, or in the second cache, what
-a message pays that comes after a pause; a call from Python into compiled code, a system call, a message
-through a TCP socket and a flush to the disk what a stage pays that needs one. Two threads for the first, each
-on a core of its own, in compiled code that holds no lock of Python's; everything else on one core.
+a message pays that comes after a pause, and a load of what was loaded a while ago, how soon it is so; a call
+from Python into compiled code, a system call, a message through a TCP socket and a flush to the disk what a
+stage pays that needs one. Two threads for the first, each on a core of its own, in compiled code that holds
+no lock of Python's; everything else on one core.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -41,6 +43,10 @@ LOADS: Final = 200_000
 MEMORY_BYTES: Final = 256 << 20  # beyond every cache, also those of servers
 SECOND_BYTES: Final = 256 << 10
 FIRST_BYTES: Final = 4 << 10
+AGAIN_BYTES: Final = 16 << 10
+AGAIN_US: Final = (0, 100, 500, 2_500)
+AGAIN_ROUNDS: Final = 100
+SPIN: Final = 200  # counts between two looks at the clock
 CALLS: Final = 2_000
 FRAME_BYTES: Final = 400  # of a price_change with two changes, about
 FLUSHES: Final = 3  # times the chunks of ``per_call``
@@ -51,6 +57,7 @@ HOP: Final = "a word from core to core"
 MEMORY: Final = "a load that finds its line in memory"
 SECOND: Final = "a load that finds its line in the second cache"
 FIRST: Final = "a load that finds its line in the first cache"
+AGAIN: Final = "a load of 16 KiB that were loaded {:g} ms before"
 CALL: Final = "a compiled function that does nothing, called from Python"
 METHOD: Final = "a method in Python that adds two fields"
 SYSCALL: Final = "a system call"
@@ -90,6 +97,15 @@ def follow(places: Words, at: int, loads: int) -> int:
     for _ in range(loads):
         at = places[at]
     return at
+
+
+@kernel
+def spin(rounds: int) -> int:
+    """Count, and touch no memory."""
+    found = 1
+    for _ in range(rounds):
+        found = (found * 5 + 1) & 0xFFFF
+    return found
 
 
 @kernel
@@ -154,6 +170,25 @@ def loads(places: Words) -> dict[str, float]:
     return {"ns": took_ns / LOADS}
 
 
+def loads_again(places: Words, idle_us: int) -> dict[str, float]:
+    """Nanoseconds of a load of what was loaded so long ago; the core has done nothing but count since.
+
+    The median over rounds. What a core has in its first caches stays there as long as the core is ours alone.
+    """
+    lines = places.size // LINE_WORDS
+    took_ns = []
+    for _ in range(AGAIN_ROUNDS):
+        until_ns = time.perf_counter_ns() + idle_us * 1_000
+        while time.perf_counter_ns() < until_ns:
+            spin(SPIN)
+        began_ns = time.perf_counter_ns()
+        end = follow(places, 0, lines)
+        took_ns.append((time.perf_counter_ns() - began_ns) / lines)
+        if end != 0:
+            raise RuntimeError(f"the way leads to {end}")
+    return {"ns": median(took_ns)}
+
+
 @contextmanager
 def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Both ends of a TCP connection on loopback."""
@@ -197,6 +232,9 @@ def measure(result: Result) -> None:
         interleave(result, HOP, {OURS: partial(hop, words, here, there)})
     for what, n_bytes in ((MEMORY, MEMORY_BYTES), (SECOND, SECOND_BYTES), (FIRST, FIRST_BYTES)):
         interleave(result, what, {OURS: partial(loads, ring_of(n_bytes))})
+    for idle_us in AGAIN_US:
+        again = partial(loads_again, ring_of(AGAIN_BYTES), idle_us)
+        interleave(result, AGAIN.format(idle_us / 1_000), {OURS: again})
     called = direct(nothing, 0, 0, 0, True, 0)
     time_ns = time.time_ns()
     calls = {

@@ -64,6 +64,9 @@ def test_each_row_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         "MEMORY_BYTES": 1 << 16,
         "SECOND_BYTES": 1 << 14,
         "FIRST_BYTES": 1 << 10,
+        "AGAIN_BYTES": 1 << 10,
+        "AGAIN_US": (0, 1),
+        "AGAIN_ROUNDS": 2,
         "CALLS": 2,
         "FLUSHES": 1,
     }.items():
@@ -71,8 +74,9 @@ def test_each_row_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     result = Result("floor", {})
     began_s = time.monotonic()
     floor.measure(result)
-    wanted = [floor.HOP, floor.MEMORY, floor.SECOND, floor.FIRST, floor.CALL, floor.METHOD, floor.SYSCALL]
-    wanted += [floor.SOCKET, floor.FLUSH]
+    wanted = [floor.HOP, floor.MEMORY, floor.SECOND, floor.FIRST]
+    wanted += [floor.AGAIN.format(0), floor.AGAIN.format(0.001)]
+    wanted += [floor.CALL, floor.METHOD, floor.SYSCALL, floor.SOCKET, floor.FLUSH]
     assert [row.what for row in result.rows] == [what for what in wanted if what not in result.missing]
     elapsed_ns = (time.monotonic() - began_s) * 1e9
     assert all(0 < run["ns"] < elapsed_ns for row in result.rows for run in row.runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import JournalDamaged
-from engine.ledger.journal import EntryKind, JournalRead, read_journal
+from engine.ledger.journal import HEAD_BYTES, EntryKind, JournalRead, read_journal
 from engine.ledger.ledger import Account, Key, Ledger, Position
 from engine.reasons import Reason
 from engine.records import ReportKind, Venue
@@ -42,19 +43,39 @@ class Run:
         )
         self.engine = engine_for(session, latency_scale=SLOW)
         self.moments: list[Moment] = []
-        append = self.engine.desk.append
+        append, append_laid = self.engine.desk.append, self.engine.desk.append_laid
 
         def remembered(kind: int, record: np.void) -> None:
             append(kind, record)
-            self.engine.desk.hand_over()
-            ledger = self.engine.desk.ledger
-            end = self.engine.stages._journal_bytes.tell()
-            self.moments.append(Moment(end, deepcopy(ledger.accounts), deepcopy(ledger.positions)))
+            self._remember()
+
+        def each_remembered(content: bytes, n_entries: int) -> None:
+            pieces = [*entries_in(content)]
+            assert len(pieces) == n_entries
+            for piece in pieces:
+                append_laid(piece, 1)
+                self._remember()
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(self.engine.desk, "append", remembered)
+            patch.setattr(self.engine.desk, "append_laid", each_remembered)
             self.engine.run(frames_of(session))
         self.content = self.engine.stages._journal_bytes.getvalue()
+
+    def _remember(self) -> None:
+        self.engine.desk.hand_over()
+        ledger = self.engine.desk.ledger
+        end = self.engine.stages._journal_bytes.tell()
+        self.moments.append(Moment(end, deepcopy(ledger.accounts), deepcopy(ledger.positions)))
+
+
+def entries_in(content: bytes) -> Iterator[bytes]:
+    """The bytes of each entry that was laid."""
+    at = 0
+    while at < len(content):
+        end = at + HEAD_BYTES + int.from_bytes(content[at : at + 4], "little")
+        yield content[at:end]
+        at = end
 
 
 @pytest.fixture(scope="module")

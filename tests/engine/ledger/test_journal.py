@@ -215,6 +215,27 @@ def test_a_journal_without_new_entries_is_not_synced_again() -> None:
     assert synced == [1]
 
 
+def test_entries_that_were_laid_for_their_place_are_the_same_journal() -> None:
+    plain, sink = Sink(), Sink()
+    one_by_one, journal = Journal(plain, plain.sync), Journal(sink, sink.sync)
+    assert journal.place == (1, False)
+    for cash in (1, 2, 3, 4):
+        one_by_one.gather(EntryKind.OPENING, opening(cash_micros=cash))
+    one_by_one.commit()
+    journal.gather(EntryKind.OPENING, opening(cash_micros=1))
+    sequence, is_grouped = journal.place
+    laid = [
+        encode(sequence + index, EntryKind.OPENING, opening(cash_micros=cash).tobytes(), grouped=is_grouped)
+        for index, cash in enumerate((2, 3))
+    ]
+    journal.gather_laid(b"".join(laid), 2)
+    assert journal.place == (4, True)
+    rest = encode(4, EntryKind.OPENING, opening(cash_micros=4).tobytes(), grouped=True)
+    journal.append_laid(rest, 1)
+    assert sink.getvalue() == plain.getvalue()
+    assert (sink.synced, journal.place) == (len(sink.getvalue()), (5, False))
+
+
 def test_what_is_gathered_comes_with_the_next_that_is_written_and_is_the_same_journal() -> None:
     plain, sink = Sink(), Sink()
     one_by_one, journal = Journal(plain, plain.sync), Journal(sink, sink.sync)
