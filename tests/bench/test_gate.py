@@ -27,8 +27,10 @@ from bench._parsers import extracting
 from bench.book import CHUNK, random_updates, write_levels
 from engine.book import apply, ladder, vwap
 from engine.book.store import BookStore
+from engine.execution import lay_out, own_takes
 from engine.optimizer.levels import Rows
 from engine.records import BOOK_ROW, BOOK_UPDATE, ORDER_EVENT, SMALL_BYTES, WIDE_BYTES, Venue
+from engine.risk import checks
 from engine.strategies import scanner
 from engine.strategies.warm import warm as warm_scanner
 from engine.units import CASH_MAX_MICROS
@@ -185,12 +187,23 @@ def test_transport_and_ladders_neither_call_nor_lock_nor_count_references(kernel
 
 @pytest.mark.parametrize(
     "kernel",
-    [polymarket.read_one, kalshi.read_one, apply.apply_flat, vwap.standard_vwaps, scanner.scan],
+    [
+        polymarket.read_one,
+        kalshi.read_one,
+        apply.apply_flat,
+        vwap.standard_vwaps,
+        scanner.scan,
+        lay_out.lay_out,
+        lay_out.lay_down,
+        checks.admit_together,
+        own_takes.subtract_takes,
+    ],
     ids=lambda kernel: f"{kernel.__module__}.{kernel.__name__}",
 )
 def test_hot_kernels_neither_allocate_nor_call_python(kernel: Any) -> None:
     """References may be counted (a view of an array, a row of one, are objects to numba); nothing else."""
-    warm_scanner()
+    for warm in (warm_scanner, lay_out.warm, checks.warm, own_takes.warm):
+        warm()
     for venue, made in MADE.items():
         _frames.codec_of(venue).feed(made(1)[0], 1, 0)
     store = BookStore(1, 1, 8)
