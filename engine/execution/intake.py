@@ -35,6 +35,7 @@ _TOO_MANY_LEGS, _UNKNOWN_MARKET, _VENUE_REJECTED, _VERIFY_FAILED = (
 Rows = npt.NDArray[np.void]
 _IN_USE = int(MarketFlag.IN_USE)
 _OUTCOMES, _DIRECTIONS = frozenset(map(int, Outcome)), frozenset(map(int, Direction))
+_USES = frozenset(map(int, LegUse))
 
 
 def read_legs(catalog: Catalog, records: Rows, out: list[Leg]) -> Reason:
@@ -52,7 +53,7 @@ def read_legs(catalog: Catalog, records: Rows, out: list[Leg]) -> Reason:
         known = market_facts(catalog.rows[asked.slot])
         if not _is_current(known, asked):
             return _UNKNOWN_MARKET
-        if asked.outcome not in _OUTCOMES or asked.direction not in _DIRECTIONS:
+        if asked.outcome not in _OUTCOMES or asked.direction not in _DIRECTIONS or asked.convert not in _USES:
             return _VERIFY_FAILED
         if asked.tif not in RULES[asked.venue].tifs:
             return _VENUE_REJECTED

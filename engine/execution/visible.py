@@ -12,7 +12,7 @@ from engine.execution.semantics import takes_bids, yes_price_e4
 from engine.execution.terms import own_price, side_taken
 from engine.jit import kernel
 from engine.records import BOOK_ROW, NO_PRICE, TOP_LEVELS, Direction, Side
-from engine.units import LEVEL_SIZE_MAX_E6
+from engine.units import LEVEL_SIZE_MAX_E6, PRICE_ONE_E4
 
 Rows = npt.NDArray[np.void]
 
@@ -62,8 +62,9 @@ def covering_price_e4(
     for level in range(shown):
         price = own_price(outcome, int(np.int64(row["ask_e4"][level] if asks else row["bid_e4"][level])))
         size = int(row["ask_size_e6"][level] if asks else row["bid_size_e6"][level])
+        is_level = 0 <= price <= PRICE_ONE_E4 and 0 <= size <= LEVEL_SIZE_MAX_E6
         is_good = price <= bound_e4 if direction == _BUY else price >= bound_e4
-        if size_e6 <= 0 or not is_good or not 0 <= size <= LEVEL_SIZE_MAX_E6:
+        if size_e6 <= 0 or not is_good or not is_level:
             break
         found = price
         size_e6 -= size

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MARKET_ROW, NO_GROUP, MarketFlag, MarketRows
+from engine.catalog.market import RANGES_MAX
 from engine.jit import kernel
 from engine.reasons import Reason
 from engine.records import BOOK_ROW, ORDER_REQUEST, Direction, MarketState, Outcome, RequestKind, Trust
@@ -65,12 +66,13 @@ _OPEN_ORDERS, _RATE, _CASH = (
 @kernel
 def on_grid(market: np.void, price_e4: int) -> bool:
     """Whether an order of this MARKET_ROW may carry the YES price: on a step, strictly inside (0, 1)."""
-    if price_e4 <= 0 or price_e4 >= PRICE_ONE_E4:
+    ranges = int(market["n_ranges"])
+    if price_e4 <= 0 or price_e4 >= PRICE_ONE_E4 or not 0 <= ranges <= RANGES_MAX:
         return False
-    for index in range(market["n_ranges"]):
-        start = market["range_start_e4"][index]
+    for index in range(ranges):
+        start, step = market["range_start_e4"][index], market["range_step_e4"][index]
         inside = start <= price_e4 <= market["range_end_e4"][index]
-        if inside and (price_e4 - start) % market["range_step_e4"][index] == 0:
+        if inside and step > 0 and (price_e4 - start) % step == 0:
             return True
     return False
 

@@ -43,7 +43,8 @@ Rows = npt.NDArray[np.void]
 Ints = npt.NDArray[np.int64]
 
 _BUY: Final = int(Direction.BUY)
-GROUPS: Final = 1 << 10
+GROUPS: Final = 1 << 10  # the first so many have their sums at once
+GROUPS_MAX: Final = 1 << 20  # beyond it is garbage: nothing is bought there
 
 
 _Unkept = tuple[bytes, list[int], list[int]]  # requests that left together, their groups, their worst cash
@@ -73,7 +74,7 @@ class Gate:
         self._book_rows = book_rows
         self._latches = [latch] if latch is not None else []
         self._open: dict[int, Reservation] = {}
-        self._group_micros: Ints = np.zeros(GROUPS, np.int64)  # by group, in steps of GROUPS
+        self._group_micros: Ints = np.zeros(GROUPS, np.int64)  # by group
         self._unkept: list[_Unkept] = []
         self._asked: Rows = np.zeros(1, ORDER_REQUEST)
         self._asked_bytes = self._asked.view(np.uint8).data
@@ -282,11 +283,14 @@ class Gate:
         self._add_to_group(group, change_micros)
 
     def _exposure_micros(self, group: int) -> int:
-        return int(self._group_micros[group]) if 0 <= group < len(self._group_micros) else 0
+        """Of a group; below zero where it cannot be known."""
+        if not 0 <= group < GROUPS_MAX:
+            return -1
+        return int(self._group_micros[group]) if group < len(self._group_micros) else 0
 
     def _add_to_group(self, group: int, change_micros: int) -> None:
-        if group == NO_GROUP:
+        if not 0 <= group < GROUPS_MAX:
             return
         while group >= len(self._group_micros):
-            self._group_micros = np.concatenate((self._group_micros, np.zeros(GROUPS, np.int64)))
+            self._group_micros = np.concatenate((self._group_micros, np.zeros_like(self._group_micros)))
         self._group_micros[group] += change_micros

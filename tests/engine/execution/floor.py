@@ -65,7 +65,7 @@ class OpenGate:
         self.asked: list[tuple[int, int, int]] = []  # (order id, epoch, worst cash)
 
     def check(self, request: np.void, epoch: int, worst_cash_micros: int, now_ns: int) -> Reason:
-        self.asked.append((int(request["order_id"]), epoch, worst_cash_micros))
+        self.asked.append((int(request["order_id"]), epoch, int(worst_cash_micros)))
         reason = self.answer(request)
         if reason == Reason.NONE:
             assert int(request["order_id"]) not in self.open

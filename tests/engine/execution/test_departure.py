@@ -9,12 +9,15 @@ import pytest
 
 from engine.execution.config import ExecutionConfig, LegOrder
 from engine.execution.departure import Departure
+from engine.execution.executor import Executor
 from engine.execution.lay_out import Rows
-from engine.ledger.journal import EntryKind
+from engine.ids import IdSource
+from engine.ledger.journal import EntryKind, Journal
 from engine.reasons import Reason
 from engine.records import PLAN_HEAD, PLAN_LEG, OrderStatus, TimeInForce
 from engine.units import INT64_MAX
 from tests.engine.execution.floor import CROSS, SELL, YES, Floor, cross
+from tests.engine.execution.test_ports import floor_with, generous
 from tests.engine.execution.test_random_runs import play
 from tests.engine.sim.world import ONE, POLY, S
 from tests.plain_twin import kernels_are_plain
@@ -91,7 +94,7 @@ WRONG: list[Edit] = [
     *(of_leg(0, limit_e4=price) for price in (-1, 0, 1, 9_999, 10_000, 10_001, -(2**31))),
     *(of_leg(0, size_e6=size) for size in (-ONE, 0, 1, 60 * ONE, INT64_MAX)),
     *(of_both(size_e6=size) for size in (-ONE, 0, ONE, INT64_MAX, -INT64_MAX)),
-    *(of_leg(0, convert=use) for use in (1, 2)),
+    *(of_leg(0, convert=use) for use in (1, 2, 3, 255)),
     *(of_head(n_legs=number) for number in (-1, 0, 1, 3)),
     of_head(deadline_ns=0),
 ]
@@ -139,6 +142,49 @@ def test_both_ways_do_the_same_with_any_plan(edit: Edit) -> None:
 @pytest.mark.parametrize(("edits", "is_short"), [(WHOLE, True), (ROUNDED, False), (WRONG, False)])
 def test_what_needs_no_rounding_leaves_the_short_way(edits: list[Edit], is_short: bool) -> None:
     assert [outcome_of(edit, Floor)[1] for edit in edits] == [is_short] * len(edits)
+
+
+class GatheredJournal(Journal):
+    """As the desk has it: what a call wrote is made durable behind it, in one piece."""
+
+    def append(self, kind: int, record: np.void) -> None:
+        self.gather(kind, record)
+
+    def append_laid(self, content: bytes, n_entries: int) -> None:
+        self.gather_laid(content, n_entries)
+
+
+def journaled(edits: list[Edit], *, is_long: bool) -> tuple[list[object], list[int]]:
+    """Plans with the real gate and the real journal; what they leave, and how many orders each sent."""
+    limits = generous()
+    limits["event_exposure_max_micros"] = 300 * ONE
+    floor, gate, content = floor_with(limits)
+    if is_long:
+        gate.check_together = lambda *asked: False  # type: ignore[method-assign]
+    journal = GatheredJournal(content, lambda: None)
+    parts = floor.catalog, gate, journal, IdSource(1), ExecutionConfig(), floor.rows
+    floor.executor = Executor(*parts)
+    orders = []
+    for number, edit in enumerate(edits, 1):
+        head, legs = plan_rows(floor)
+        legs["epoch"] = 1
+        head["plan_id"] = number
+        edit(head, legs)
+        floor._call(lambda: floor.executor.on_plan(head[0], legs, floor.now_ns))  # noqa: B023 - called at once
+        journal.commit()
+        orders.append(floor.executor.out.n_requests)
+    gate._keep()
+    kept = sorted(gate._open.items()), gate._group_micros.tolist(), gate.denials
+    said = [record.tobytes() for record in (*floor.requests, *floor.events, *floor.decisions)]
+    return [content.getvalue(), gate.state.tobytes(), gate.markets.tobytes(), kept, *said], orders
+
+
+def test_both_ways_write_the_same_journal_and_reserve_the_same_at_the_real_gate() -> None:
+    edits = [edit for one, other in zip(WHOLE * 7, ROUNDED + WRONG, strict=False) for edit in (one, other)]
+    short, long = (journaled(edits, is_long=is_long) for is_long in (False, True))
+    assert short == long
+    assert short[1].count(2) > 8
+    assert 0 in short[1]
 
 
 @pytest.mark.parametrize("seed", SEEDS)

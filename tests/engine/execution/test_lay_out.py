@@ -16,7 +16,6 @@ from engine.records import (
     PLAN_LEG,
     OrderStatus,
     RequestKind,
-    TimeInForce,
 )
 from engine.units import INT64_MAX
 from tests.engine.execution.floor import Floor, cross
@@ -89,4 +88,3 @@ def test_compiled_equals_plain_for_any_leg(plain_twin: PlainTwin, data: st.DataO
     assert bool(lay_out(*rows, *ours)) == bool(plain(*rows, *theirs))
     if lay_out(*rows, *ours):
         assert all((one == other).all() for one, other in zip(ours, theirs, strict=True))
-    assert int(legs[0]["tif"]) == TimeInForce.FAK

@@ -70,6 +70,16 @@ def test_a_book_ends_before_a_level_that_cannot_be_one(row: np.void, size: int) 
     assert covering_price_e4(one_row(row), 0, int(SELL), int(YES), 99 * ONE, 0) == NO_PRICE
 
 
+@pytest.mark.parametrize("price", [-1, 10_001, -(2**31), -(2**31) + 9_999, 2**31 - 1])
+def test_a_book_ends_before_a_price_that_cannot_be_one(row: np.void, price: int) -> None:
+    row["bid_e4"][1] = row["ask_e4"][1] = price
+    rows = one_row(row)
+    assert covering_price_e4(rows, 0, int(SELL), int(YES), 99 * ONE, 0) == 4800
+    assert covering_price_e4(rows, 0, int(SELL), int(NO), 99 * ONE, 0) == 5000
+    assert covering_price_e4(rows, 0, int(BUY), int(YES), 99 * ONE, 10_000) == 5000
+    assert covering_price_e4(rows, 0, int(BUY), int(NO), 99 * ONE, 10_000) == 5200
+
+
 def test_the_covering_price_of_no_is_in_its_own_terms(row: np.void) -> None:
     rows = one_row(row)
     assert covering_price_e4(rows, 0, int(SELL), int(NO), 3 * ONE, 0) == 4800

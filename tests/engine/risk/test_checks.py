@@ -67,3 +67,16 @@ def test_an_order_of_an_earlier_run_is_reserved_at_its_venue() -> None:
     desk = Desk()
     desk.gate.restore(desk.order(), 50 * DOLLAR)
     assert desk.gate.state["reserved_micros"][Venue.POLYMARKET] == 50 * DOLLAR
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_ranges": 17}, {"n_ranges": 255}, {"range_step_e4": 0}, {"range_step_e4": -100}]
+)
+def test_on_a_grid_that_is_garbage_no_order_is(wrong: dict[str, int]) -> None:
+    desk = Desk()
+    rows = desk.catalog.rows
+    slot = desk.refs[2].slot
+    assert desk.ask(2) is Reason.NONE
+    for name, value in wrong.items():
+        rows[name][slot] = value
+    assert desk.ask(2) is Reason.PRICE_OFF_GRID

@@ -11,7 +11,7 @@ import pytest
 from engine.reasons import Reason
 from engine.records import ORDER_REQUEST, Direction, Venue
 from engine.risk.checks import Ints, Rows, admit_together
-from engine.risk.gate import GROUPS, Gate
+from engine.risk.gate import GROUPS, GROUPS_MAX, Gate
 from engine.risk.limits import VENUES
 from engine.risk.reservations import one_row
 from tests.engine.risk.test_gate import CONTRACT, DOLLAR, EPOCH, NOW, Desk
@@ -135,6 +135,18 @@ def test_a_group_beyond_the_sums_goes_the_long_way_once() -> None:
     later = batch([desk.order(0), desk.order(1)], [EPOCH] * 2, [50 * DOLLAR] * 2)
     assert desk.gate.check_together(later[0], 2, later[1], later[2], NOW)
     assert int(desk.gate._group_micros[GROUPS + 7]) == 200 * DOLLAR
+
+
+@pytest.mark.parametrize("group", [-2, -7, -(2**31), GROUPS_MAX, 2**31 - 1])
+def test_in_a_group_that_is_garbage_nothing_is_bought(group: int) -> None:
+    desk = Desk()
+    desk.catalog.rows[desk.refs[0].slot]["group"] = group
+    assert desk.gate.check(desk.order(0), EPOCH, 50 * DOLLAR, NOW) is Reason.EVENT_EXPOSURE_LIMIT
+    asked = batch([desk.order(0)], [EPOCH], [50 * DOLLAR])
+    assert not desk.gate.check_together(asked[0], 1, asked[1], asked[2], NOW)
+    desk.gate.set_position(desk.refs[0].slot, 0, 0, 50 * DOLLAR)
+    assert not desk.gate._group_micros.any()
+    assert len(desk.gate._group_micros) == GROUPS
 
 
 def test_an_order_is_let_go_from_the_group_in_which_it_left() -> None:
