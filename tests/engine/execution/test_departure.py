@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -170,7 +171,7 @@ def journaled(edits: list[Edit], *, is_long: bool) -> tuple[list[object], list[i
         legs["epoch"] = 1
         head["plan_id"] = number
         edit(head, legs)
-        floor._call(lambda: floor.executor.on_plan(head[0], legs, floor.now_ns))  # noqa: B023 - called at once
+        floor._call(partial(floor.executor.on_plan, head[0], legs, floor.now_ns))
         journal.commit()
         orders.append(floor.executor.out.n_requests)
     gate._keep()
