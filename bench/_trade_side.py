@@ -48,8 +48,11 @@ from procs.pace import EngineClock, Seats  # noqa: E402
 from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
 from procs.stages import Stages  # noqa: E402
 from procs.wires import Wires  # noqa: E402
-from shm.atomics import address_of, load_acquire, pause  # noqa: E402
+from shm.atomics import address_of, load_acquire, pause, store_relaxed  # noqa: E402
+from shm.cells import poll  # noqa: E402
 from shm.jit import kernel  # noqa: E402
+from shm.layout import WORD_BYTES  # noqa: E402
+from shm.reader import EVERY_MESSAGE  # noqa: E402
 from shm.ring import Reader, cell_index  # noqa: E402
 from shm.table import Table, fetch_row, row_address  # noqa: E402
 
@@ -87,6 +90,21 @@ def parts_of(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, 
     return wires, EngineParts(config, scene, wires, roles, EPOCH, ladder=ladder)
 
 
+@kernel
+def hear(ring: int, cursor: int, out: int, tags: int, room: int, offset_ns: int, heard_ns: int) -> int:
+    """Poll a ring until something has come, a bounded number of times; its cells, or 0.
+
+    ``heard_ns``: address of a word for when it was there whole, and of two behind it that the clock needs.
+    """
+    for _ in range(POLLS_IN_KERNEL):
+        cells = poll(ring, cursor, out, tags, room, EVERY_MESSAGE)
+        if cells != 0:
+            store_relaxed(heard_ns, ticks(0, heard_ns + WORD_BYTES) + offset_ns)
+            return cells
+        pause()
+    return 0
+
+
 class Taken(NamedTuple):
     """When a frame was received of which something came, and when we had it; engine time."""
 
@@ -105,11 +123,20 @@ class Taker:
         self._ids = [name for name in ("plan_id", "signal_id") if name in (layout.names or ())]
         self._executor = executor
         self._event = np.zeros(1, ORDER_EVENT)
+        self._heard_ns = np.zeros(3, np.int64)
 
     def poll(self) -> list[Taken]:
         """What has come since the last look."""
-        cells = self._reader.poll()
-        now_ns = engine_ns()
+        return self._taken(self._reader.poll(), engine_ns())
+
+    def hear(self) -> list[Taken]:
+        """The same, of a bounded number of looks in compiled code; found when that code has it whole."""
+        reader, heard_ns = self._reader, self._heard_ns
+        places = reader.ring_address, reader.address, address_of(reader.words), address_of(reader.tags)
+        cells = hear(*places, reader.room_cells, START_NS, address_of(heard_ns))
+        return self._taken(cells, int(heard_ns[0]))
+
+    def _taken(self, cells: int, now_ns: int) -> list[Taken]:
         heads = [cell for cell in range(max(cells, 0)) if cell_index(int(self._reader.tags[cell])) == 0]
         found = [Taken(int(self._heads[cell]["recv_ns"]), now_ns) for cell in heads]
         for cell in heads:
@@ -142,6 +169,7 @@ class Signals:
     def begin(self) -> None:
         """What came before is done with."""
         self.poll()
+        self.hear()
 
     def poll(self) -> list[Taken]:
         """As of ``Taker``; then, off the way, events and decisions."""
@@ -150,9 +178,16 @@ class Signals:
             reader.poll()
         return found
 
+    def hear(self) -> list[Taken]:
+        """As ``poll``, by a reader that is compiled as the optimizer's is (``procs.plan_turn``)."""
+        found = self._taker.hear()
+        for reader in self._others if found else ():
+            reader.poll()
+        return found
+
     def take(self, expected: int) -> list[int]:
         """Poll until so many have come, or none for SILENT_S; their ages in nanoseconds."""
-        return ages_of(self.poll, expected)
+        return ages_of(self.hear, expected)
 
 
 def ages_of(poll: Callable[[], list[Taken]], expected: int) -> list[int]:

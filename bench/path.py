@@ -10,9 +10,9 @@ counted (``missed``). The plain ways get the same frames.
 
 - To the book: from before the callback until a compiled reader on the other core has the row whole.
 - To a signal, one core: from before the callback until the strategy's turn behind it has come back.
-- To an order intent: feed, books and strategy here; the other core reads the ring of signals from Python, as
-  the optimizer does. A signal has legs with side, price and size. What allocation of cash, the gate and the
-  journal take afterwards is not in it.
+- To an order intent: feed, books and strategy here, until a compiled reader of the ring of signals has one
+  whole on the other core; the optimizer's is compiled as well. A signal has legs with side, price and size.
+  What allocation of cash, the gate and the journal take afterwards is not in it.
 - To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it.
 - From a plan to its order requests, one core: what the executor does (``bench._orders``), gate and journal
   with its flush included. Beside it the flush alone, of as many bytes; what is not the flush has a row of its

@@ -91,6 +91,28 @@ def test_every_opportunity_is_a_signal_when_the_strategy_has_had_its_turn(tmp_pa
         path.to_signal(market, signals)
 
 
+def test_a_signal_is_heard_once_by_a_compiled_reader(tmp_path: Path) -> None:
+    folder = tmp_path / "wires"
+    folder.mkdir(0o700)
+    market = path.Market(folder, (*path.MARKET_DATA, Role.STRATEGY))
+    signals = _trade_side.Signals(folder)
+    market.open()
+    signals.begin()
+    assert signals.hear() == []
+    heard = []
+    for frame in market.rounds(2, 3):  # three become cheap, and are gone
+        began_ns = _trade_side.engine_ns()
+        market.on_frame(frame)
+        found = signals.hear()
+        assert all(began_ns < one.recv_ns < one.now_ns < _trade_side.engine_ns() for one in found)
+        heard.append(len(found))
+    assert heard == [1, 1, 1, 0, 0, 0]
+    for frame in market.rounds(1, 2):
+        market.on_frame(frame)
+        [age_ns] = signals.take(1)
+        assert age_ns > 0
+
+
 class Deaf:
     """A sink that takes nothing in."""
 
