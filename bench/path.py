@@ -13,7 +13,8 @@ counted (``missed``). The plain ways get the same frames.
 - To an order intent: feed, books and strategy here, until a compiled reader of the ring of signals has one
   whole on the other core; the optimizer's is compiled as well. A signal has legs with side, price and size.
   What allocation of cash, the gate and the journal take afterwards is not in it.
-- To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it.
+- To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it. With a frame
+  each 4 ms, and each 0.5 ms: what a core has not used for so long it may have forgotten (``bench.floor``).
 - From a plan to its order requests, one core: what the executor does (``bench._orders``), gate and journal
   with its flush included. Beside it the flush alone, of as many bytes; what is not the flush has a row of its
   own, and so have the whole turn, the turns with the venue's answers, and a turn without work.
@@ -62,6 +63,7 @@ VISIBLE: Final = "frame callback to book visible"
 SIGNAL: Final = "frame callback to signal in the ring, one core"
 INTENT: Final = "frame callback to order intent (signal) at the other core"
 PLAN: Final = "frame callback to plan at the executor, two cores"
+PLAN_OFTEN: Final = "frame callback to plan at the executor, two cores, a frame each 0.5 ms"
 ORDERS: Final = "plan in the ring to order requests in the venues' rings, one core"
 ORDERS_OWN: Final = "plan to order requests, without the journal's flush"
 ORDERS_TURN: Final = "the executor's turn with a plan"
@@ -179,10 +181,10 @@ def paced(
     return given
 
 
-def to_plan(market: Market, far: FarEnd) -> dict[str, float]:
+def to_plan(market: Market, far: FarEnd, rounds: int, interval_us: int) -> dict[str, float]:
     """One run to plans."""
-    frames = market.rounds(ROUNDS, PAIRS)
-    return far.run(lambda: _send(market, frames, PLAN_INTERVAL_US), len(frames) // 2)
+    frames = market.rounds(rounds, PAIRS)
+    return far.run(lambda: _send(market, frames, interval_us), len(frames) // 2)
 
 
 def to_intent(market: Market, far: FarEnd) -> dict[str, float]:
@@ -338,5 +340,8 @@ def _measure_two_cores(result: Result, there: int) -> None:
         interleave(result, INTENT, {OURS: partial(to_intent, market, far), PLAIN: beside})
     with engine("trade", there) as (market, far):
         beside = partial(plainly, market, plain, ROUNDS, PLAN_INTERVAL_US)
-        interleave(result, PLAN, {OURS: partial(to_plan, market, far), PLAIN: beside})
+        rarely = partial(to_plan, market, far, ROUNDS, PLAN_INTERVAL_US)
+        interleave(result, PLAN, {OURS: rarely, PLAIN: beside})
+        often = partial(to_plan, market, far, SIGNAL_ROUNDS, SIGNAL_INTERVAL_US)
+        interleave(result, PLAN_OFTEN, {OURS: often})
     plain.close()
