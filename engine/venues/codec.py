@@ -68,18 +68,9 @@ class ReadBytes(Protocol):
     """Kernel that copies a payload to where ``ReadOne`` wants it, and reads it."""
 
     def __call__(
-        self,
-        words: Words,
-        table: Words,
-        out_words: Words,
-        start: int,
-        payload: FrameBytes,
-        length: int,
-        recv_ns: int,
-        conn: int,
-        skip: bool,
+        self, memory: Words, table: Words, payload: FrameBytes, recv_ns: int, conn: int, skip: bool
     ) -> int:
-        """Records from ``start`` on, or a Verdict."""
+        """Records from the first on, or a Verdict; ``memory``: words, and the records behind them."""
 
 
 class ReadMany(Protocol):
@@ -102,7 +93,7 @@ class ReadMany(Protocol):
         """Frames read, and records."""
 
 
-ReadPayload = Callable[[Words, Words, Words, int, bytes, int, int, int, bool], int]  # ReadBytes, from Python
+ReadPayload = Callable[[Words, Words, bytes, int, int, bool], int]  # ReadBytes, from Python
 Commit = Callable[[Words, Words, Records, int, int], int]
 
 
@@ -152,9 +143,8 @@ class MarketDataCodec:
         self._table = symbols.table
         arrays = self._words, self._table, self._out_words
         self._read_one = direct(read_one, *arrays, 0, 0, 0, 0, True)
-        self._read_bytes: ReadPayload = cast(
-            "ReadPayload", direct(read_bytes, *arrays, 0, b"", 0, 0, 0, True)
-        )
+        memory = self.workspace.all_words
+        self._read_bytes = cast("ReadPayload", direct(read_bytes, memory, self._table, b"", 0, 0, True))
         self._read_many = read_many
         self._commit = commit
         self.feed: Feed = self._feeding()
@@ -165,33 +155,30 @@ class MarketDataCodec:
 
     def _feeding(self) -> Feed:
         """``feed``, with what it needs at hand: to look it up again took a fifth of a short frame."""
-        read, words = self._read_bytes, self._words
-        table, out_words = self._table, self._out_words
+        read, memory, table = self._read_bytes, self.workspace.all_words, self._table
 
         def feed(payload: bytes | memoryview, recv_ns: int, conn: int) -> int:
-            length = len(payload)
-            if type(payload) is not bytes or length > FRAME_BYTES_MAX or not self.fast_enabled:
+            if type(payload) is not bytes or not self.fast_enabled:
                 return self._feed_otherwise(payload, recv_ns, conn)
-            skip = self.on_unknown is None
-            found = read(words, table, out_words, 0, payload, length, recv_ns, conn, skip)
+            found = read(memory, table, payload, recv_ns, conn, self.on_unknown is None)
             return found if found >= 0 else self._feed_unsure(found, payload, recv_ns, conn)
 
         return feed
 
     def _feed_otherwise(self, payload: bytes | memoryview, recv_ns: int, conn: int) -> int:
-        """A frame that is too long, in other memory, or for the general parser alone."""
+        """A frame in other memory, or for the general parser alone."""
         length = len(payload)
-        if length > FRAME_BYTES_MAX:
-            return self._refuse_oversize(length, recv_ns, conn)
-        if not self.fast_enabled:
-            return self._decide(bytes(payload), recv_ns, conn)
+        if length > FRAME_BYTES_MAX or not self.fast_enabled:
+            return self._feed_unsure(Verdict.UNSURE, payload, recv_ns, conn)
         self._memory[:length] = payload
         skip = self.on_unknown is None
         found = self._read_one(self._words, self._table, self._out_words, 0, length, recv_ns, conn, skip)
         return found if found >= 0 else self._feed_unsure(found, payload, recv_ns, conn)
 
     def _feed_unsure(self, found: int, payload: bytes | memoryview, recv_ns: int, conn: int) -> int:
-        """A frame in memory of which the compiled parser is not sure: it said ``found``."""
+        """A frame that is too long, or of which the compiled parser is not sure: it said ``found``."""
+        if len(payload) > FRAME_BYTES_MAX:
+            return self._refuse_oversize(len(payload), recv_ns, conn)
         if found == Verdict.UNKNOWN_SYMBOL:
             found = self._read_again(len(payload), recv_ns, conn)
             if found >= 0:

@@ -38,6 +38,7 @@ FRAME_BYTES_MAX: Final = 4 << 20  # the opening array of 200 deep books is about
 SENTINEL_WORDS: Final = 4  # of zeros behind the frame: no scan runs past them
 BODY_RECORDS_MAX: Final = FRAME_UPDATES_MAX - 1  # of a frame; the last one is for the doubt it may bring
 OUT_RECORDS: Final = 2 * FRAME_UPDATES_MAX  # one frame always fits behind a batch that is half full
+OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 
 CONNS_MAX: Final = 1_024
 TRACKERS_MAX: Final = 4_096
@@ -120,9 +121,11 @@ class Workspace:
     """Buffers and state of one codec over a symbol table of ``rows`` rows, with its tables of names."""
 
     def __init__(self, rows: int, names: Words) -> None:
-        self.words: Words = np.zeros(ROWS_AT + rows * ROW_WORDS, np.int64)
+        words = ROWS_AT + rows * ROW_WORDS
+        self.all_words: Words = np.zeros(words + OUT_WORDS, np.int64)
+        self.words: Words = self.all_words[:words]
         self.memory = self.words.view(np.uint8).data[:FRAME_BYTES_MAX]
-        self.out_words: Words = np.zeros(OUT_RECORDS * BOOK_UPDATE.itemsize // 8, np.int64)
+        self.out_words: Words = self.all_words[words:]
         self.out: Records = self.out_words.view(BOOK_UPDATE)
         self.counts: Words = self.words[COUNTS_AT : COUNTS_AT + COUNTS_SIZE]
         self.words[NAMES_AT : NAMES_AT + names.size] = names

@@ -72,6 +72,7 @@ from engine.venues.workspace import (
     FRAME_BYTES_MAX,
     NONE,
     OUT_RECORDS,
+    OUT_WORDS,
     RECORDS,
     ROW,
     SEQ,
@@ -339,20 +340,17 @@ def read_one(
 
 
 @kernel
-def read_bytes(
-    words: Words,
-    table: Words,
-    out_words: Words,
-    start: int,
-    payload: FrameBytes,
-    length: int,
-    recv_ns: int,
-    conn: int,
-    skip: bool,
-) -> int:
-    """Copy a frame of ``length`` bytes into ``words`` and read it as ``read_one`` does."""
+def read_bytes(memory: Words, table: Words, payload: FrameBytes, recv_ns: int, conn: int, skip: bool) -> int:
+    """Copy a frame into ``memory``, and read it as ``read_one`` does from the first record on.
+
+    ``memory``: ``words``, and the records behind them. A frame that is too long is one to be unsure of.
+    """
+    length = len(payload)
+    if length > FRAME_BYTES_MAX:
+        return UNSURE
+    words, out_words = memory[: len(memory) - OUT_WORDS], memory[len(memory) - OUT_WORDS :]
     load(words, words.view(np.uint8), payload, 0, length)
-    return _read(words, table, out_words.view(BOOK_UPDATE), start, length, recv_ns, conn, skip)
+    return _read(words, table, out_words.view(BOOK_UPDATE), 0, length, recv_ns, conn, skip)
 
 
 @kernel
