@@ -143,8 +143,8 @@ class MarketDataCodec:
         self._table = symbols.table
         arrays = self._words, self._table, self._out_words
         self._read_one = direct(read_one, *arrays, 0, 0, 0, 0, True)
-        memory = self.workspace.all_words
-        self._read_bytes = cast("ReadPayload", direct(read_bytes, memory, self._table, b"", 0, 0, True))
+        like = self.workspace.all_words, self._table, b"", 0, 0, True
+        self._read_bytes: ReadPayload = cast("ReadPayload", direct(read_bytes, *like))
         self._read_many = read_many
         self._commit = commit
         self.feed: Feed = self._feeding()
