@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from engine.execution.config import ExecutionConfig, LegOrder
-from engine.execution.departure import Departure
+from engine.execution.departure import BUFFER_BYTES, Departure
 from engine.execution.executor import Executor
 from engine.execution.lay_out import Rows
 from engine.ids import IdSource
-from engine.ledger.journal import EntryKind, Journal
+from engine.ledger.journal import HEAD_BYTES, KEPT_LEG, EntryKind, Journal
 from engine.reasons import Reason
-from engine.records import PLAN_HEAD, PLAN_LEG, OrderStatus, TimeInForce
+from engine.records import LEGS_MAX, ORDER_REQUEST, PLAN_HEAD, PLAN_LEG, OrderStatus, TimeInForce
 from engine.units import INT64_MAX
 from tests.engine.execution.floor import CROSS, SELL, YES, Floor, cross
 from tests.engine.execution.test_ports import floor_with, generous
@@ -116,6 +116,12 @@ WHOLE: list[Edit] = [
     of_leg(0, epoch=2**60),
     of_head(deadline_ns=INT64_MAX),
 ]
+
+
+def test_the_buffer_has_room_for_the_longest_plan() -> None:
+    heads = (1 + 3 * LEGS_MAX) * HEAD_BYTES
+    needed = heads + PLAN_HEAD.itemsize + LEGS_MAX * (KEPT_LEG.itemsize + 2 * ORDER_REQUEST.itemsize)
+    assert needed <= BUFFER_BYTES < needed + 1_024
 
 
 def outcome_of(edit: Edit, kind: type[Floor]) -> tuple[Floor, bool]:

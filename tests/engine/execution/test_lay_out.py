@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -18,9 +19,9 @@ from engine.records import (
     RequestKind,
 )
 from engine.units import INT64_MAX
-from tests.engine.execution.floor import Floor, cross
+from tests.engine.execution.floor import NO, YES, Floor, cross
 from tests.engine.execution.test_departure import plan_rows
-from tests.engine.sim.world import ONE
+from tests.engine.sim.world import KALSHI, ONE, POLY
 from tests.plain_twin import PlainTwin
 
 FIRST_ID = 700
@@ -65,6 +66,28 @@ def test_a_plan_is_laid_out_until_its_deadline() -> None:
     rows = floor.catalog.rows, floor.rows, head, legs, 2, 1
     assert lay_out(*rows, deadline_ns, *made())
     assert not lay_out(*rows, deadline_ns + 1, *made())
+
+
+def test_the_grid_is_that_of_yes_for_either_outcome() -> None:
+    """Below 0.10 its steps are a tenth of those above."""
+    fine = replace(KALSHI, price_ranges=((0, 1_000, 10), (1_000, 10_000, 100)))
+    floor = Floor(POLY, fine)
+    head, legs = plan_rows(floor)
+    laid = []
+    for outcome, limit in ((NO, 9_550), (NO, 450), (YES, 450), (YES, 9_550)):
+        legs[1]["outcome"], legs[1]["limit_e4"] = outcome, limit
+        laid.append(lay_out(floor.catalog.rows, floor.rows, head, legs, 2, 1, floor.now_ns, *made()))
+    assert laid == [True, False, True, False]
+
+
+def test_a_plan_of_nothing_is_not_laid_out() -> None:
+    """Also where the market has no smallest size."""
+    floor = Floor(replace(POLY, min_size_e6=0, min_notional_micros=0), replace(KALSHI, min_size_e6=0))
+    head, legs = plan_rows(floor)
+    for size, is_laid in ((ONE, True), (0, False), (-ONE, False)):
+        legs["size_e6"] = size
+        rows = floor.catalog.rows, floor.rows, head, legs, 2, 1, floor.now_ns
+        assert bool(lay_out(*rows, *made())) == is_laid
 
 
 FIELDS = [name for name in PLAN_LEG.names or () if name not in ("pad", "reserved")]

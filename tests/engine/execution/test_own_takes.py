@@ -198,6 +198,7 @@ def test_many_levels_of_a_market_are_remembered() -> None:
     assert takes.subtract(record, SLOT)
     assert shown(record)[1] == [(price, 15) for price, _ in levels]
     assert len(takes) == 12
+    assert len(takes._markets[SLOT, GENERATION].takes) == 16, "memory grows with what is in it"
     assert not takes.subtract(row([], []), SLOT)
     assert not takes.holds(SLOT, GENERATION)
 
