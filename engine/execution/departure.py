@@ -9,7 +9,6 @@ have made of it: no order waits for that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -38,17 +37,6 @@ _LEG: Final = Role.LEG
 BUFFER_BYTES: Final = LEGS_MAX * (3 * HEAD_BYTES + KEPT_LEG.itemsize + 2 * ORDER_REQUEST.itemsize) + 1_024
 
 
-@dataclass(slots=True)
-class _Left:
-    """What has left and is not remembered yet."""
-
-    head: bytes
-    legs: bytes
-    requests: bytes
-    kept: bytes
-    now_ns: int
-
-
 class Departure:
     """Lets plans leave the short way; the books are those of ``engine.execution.executor``."""
 
@@ -70,7 +58,8 @@ class Departure:
         self._ids = ids
         self._names = names
         self._out = out
-        self._left: _Left | None = None
+        self._n_left = 0  # legs of the plan that has left and is still in the rows below
+        self._left_ns = 0
         self._heads: Rows = np.zeros(1, PLAN_HEAD)
         self._legs: Rows = np.zeros(LEGS_MAX, PLAN_LEG)
         self._kept: Rows = np.zeros(LEGS_MAX, KEPT_LEG)
@@ -111,8 +100,7 @@ class Departure:
         end = self._lay_down(self._buffer, sequence, is_grouped, *self._written, n_legs, CRC_TABLE)
         self._journal.append_laid(self._buffer[:end].tobytes(), 1 + 3 * n_legs)
         out.n_requests = out.n_events = n_legs
-        requests, kept = out.requests[:n_legs].tobytes(), self._kept[:n_legs].tobytes()
-        self._left = _Left(head, content, requests, kept, now_ns)
+        self._n_left, self._left_ns = n_legs, now_ns
         return True
 
     def _look_at(self, venues: list[int], slots: list[int]) -> bool:
@@ -125,15 +113,18 @@ class Departure:
         return True
 
     def plan(self) -> Plan | None:
-        """The plan that has left and was not asked for yet, with its orders sent; None when there is none."""
-        left, self._left = self._left, None
-        if left is None:
+        """The plan that has left and was not asked for yet, with its orders sent; None when there is none.
+
+        To be asked for before ``out`` is cleared: its requests are still there.
+        """
+        n_legs, self._n_left = self._n_left, 0
+        if not n_legs:
             return None
-        plan = Plan(record_of(left.head, PLAN_HEAD), [], is_at_once=True)
-        kept = np.frombuffer(left.kept, KEPT_LEG)
+        plan = Plan(record_of(self._heads.tobytes(), PLAN_HEAD), [], is_at_once=True)
+        kept = self._kept[:n_legs]
         rows = zip(
-            np.frombuffer(left.legs, PLAN_LEG),
-            np.frombuffer(left.requests, ORDER_REQUEST),
+            np.frombuffer(self._legs[:n_legs].tobytes(), PLAN_LEG),
+            np.frombuffer(self._out.requests[:n_legs].tobytes(), ORDER_REQUEST),
             kept["limit_e4"].tolist(),
             kept["exit_e4"].tolist(),
             strict=True,
@@ -143,7 +134,7 @@ class Departure:
             order = TrackedOrder(request, _LEG, index, RULES[leg.venue].confirms)
             order.move(_JOURNAL)
             order.move(_SEND)
-            order.reserved, order.sent_ns = True, left.now_ns
+            order.reserved, order.sent_ns = True, self._left_ns
             leg.orders.append(order)
             plan.legs.append(leg)
             plan.orders.append(order)

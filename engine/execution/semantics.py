@@ -111,6 +111,8 @@ def _grid_price_e4(known: MarketFacts, yes_e4: int, *, down: bool) -> int:
     if not 0 <= known.n_ranges <= len(starts):
         return NO_PRICE
     for start, end, step in zip(starts[: known.n_ranges], ends, sizes, strict=False):
+        if step <= 0:
+            continue  # garbage is no grid
         steps = (yes_e4 - start) // step if down else -((start - yes_e4) // step)
         nearest = start + min(max(steps, 0), (end - start) // step) * step
         if (nearest <= yes_e4 if down else nearest >= yes_e4) and 0 < nearest < PRICE_ONE_E4:

@@ -11,8 +11,10 @@ from bench import _scene
 from bench._orders import Desk
 from bench._trade_side import engine_ns
 from bench.path import Market
-from engine.records import Venue
+from engine.ledger.journal import HEAD_BYTES, EntryKind
+from engine.records import ORDER_REQUEST, Venue
 from engine.units import INT64_MAX
+from procs.journal_file import read_entries
 from procs.wires import RingFull, publish
 from shm.ring import RefusingRing
 
@@ -53,8 +55,12 @@ def test_what_could_not_be_published_is_journaled_and_nothing_goes_on(
         raise RingFull(f"{ring} {start} {end}")
 
     monkeypatch.setattr(desk.executor._requests, "publish", full)
+    desk.journal.flushes.clear()
     with pytest.raises(RingFull):
         desk.turn()
     assert desk._requests.poll() == 0
-    assert len(desk.journal.flushes) > 1, "the intents are durable"
     assert desk.executor._wires.requests[Venue.POLYMARKET].published_messages == 0
+    kinds = [entry.kind for entry in read_entries(desk.journal.path)[0]]
+    assert kinds[-4:] == [EntryKind.INTENT, EntryKind.INTENT, EntryKind.SENT, EntryKind.SENT]
+    [(_, flushed_bytes)] = desk.journal.flushes
+    assert flushed_bytes > 4 * (HEAD_BYTES + ORDER_REQUEST.itemsize), "all of it is durable"

@@ -146,6 +146,20 @@ def test_both_ways_do_the_same_with_any_plan(edit: Edit) -> None:
     assert traces(short) == traces(long)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"n_ranges": 17}, {"n_ranges": 255}, {"range_step_e4": 0}, {"range_step_e4": -100}]
+)
+@pytest.mark.parametrize("kind", [Floor, LongFloor])
+def test_on_a_grid_that_is_garbage_nothing_leaves(wrong: dict[str, int], kind: type[Floor]) -> None:
+    floor = kind(*cross().specs)
+    for name, value in wrong.items():
+        floor.catalog.rows[name][1] = value
+    head, legs = plan_rows(floor)
+    floor._call(partial(floor.executor.on_plan, head[0], legs, floor.now_ns))
+    assert floor.requests == []
+    assert int(floor.decisions[-1]["reason"]) == Reason.PRICE_OFF_GRID
+
+
 @pytest.mark.parametrize(("edits", "is_short"), [(WHOLE, True), (ROUNDED, False), (WRONG, False)])
 def test_what_needs_no_rounding_leaves_the_short_way(edits: list[Edit], is_short: bool) -> None:
     assert [outcome_of(edit, Floor)[1] for edit in edits] == [is_short] * len(edits)
