@@ -77,7 +77,7 @@ def join(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, Stag
     Feed and books are fused, and each stage keeps its ladder.
     """
     wires, parts = parts_of(folder, pairs, roles)
-    return wires, Stages(parts, roles, fused=engine_ns)
+    return wires, Stages(parts, roles, fused=engine_ns, leads=True)
 
 
 def parts_of(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, EngineParts]:

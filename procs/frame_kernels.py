@@ -37,6 +37,9 @@ from engine.venues.scan import load
 from engine.venues.symbols import SYMBOL_WORDS, SymbolTable
 from engine.venues.workspace import FRAME_BYTES_MAX, OUT_RECORDS, Words
 from procs.ladder import stamp
+from procs.tick_rate import spent_ns
+from procs.top_kernel import PLACES as TURN_PLACES
+from procs.top_kernel import take_turn
 from shm.arrays import array_at
 from shm.atomics import address_of, read_ticks
 from shm.cells import publish, publish_each
@@ -44,13 +47,10 @@ from shm.layout import offset_of
 from shm.ring import OverwritingRing
 from shm.table import Table, write_row
 
-NS_PER_TICK_SHIFT: Final = 24  # fraction bits of Place.NS_PER_TICK
-# Some months, of a process that was stopped: more is cut off to it.
-SPENT_TICKS_MAX: Final = 1 << 56
-_PER_NS: Final = 1.0 / (1 << NS_PER_TICK_SHIFT)
 REFUSED: Final = 1 << 32  # what a message too large for the updates ring adds to the records taken
 TEXT_BYTES: Final = FRAME_BYTES_MAX  # of the frames that one call takes
 FRAMES_MAX: Final = 1_024
+IN_PLACE: Final = -1  # instead of where a frame begins: a single one that lies where the parser reads it
 _OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 _LISTS: Final = 2
 
@@ -88,6 +88,8 @@ class Place(IntEnum):
     TEXTS = 27  # of frames behind each other
     LENGTHS = 28  # of these
     TAKEN = 29  # records so far, and REFUSED for each message that was too large for the updates ring
+    STRATEGY = 30  # places of a strategy that has its turn behind each call (procs.top_kernel); 0: none
+    STOP = 31  # what its last turn left to Python: below zero a Stop
 
 
 PLACES: Final = len(Place)
@@ -100,7 +102,7 @@ _OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CE
 _N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (
     int(place) for place in list(Place)[Place.N_BOOKS : Place.TEXTS]
 )
-_TEXTS, _LENGTHS, _TAKEN = (int(place) for place in list(Place)[Place.TEXTS :])
+_TEXTS, _LENGTHS, _TAKEN, _STRATEGY, _STOP = (int(place) for place in list(Place)[Place.TEXTS :])
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _TOP_BYTES: Final = TOP.itemsize
 _RECV_AT: Final = offset_of(TOP, "recv_ns")
@@ -127,15 +129,6 @@ def _state_at(places: Words) -> BookState:
         array_at(places[_GRIDS], (GRIDS_MAX, 2, TICKS_MAX), np.int16),
         ladders,
     )
-
-
-@inlined
-def spent_ns(began: int, rate: int) -> int:
-    """Nanoseconds since the counter was at ``began``; 0 where nobody has said how long a tick is (rate 0).
-
-    In floats, because ticks times their rate pass 2**63 after minutes.
-    """
-    return int(float(min(read_ticks() - began, SPENT_TICKS_MAX)) * float(rate) * _PER_NS)
 
 
 @inlined
@@ -167,10 +160,22 @@ def _codec_at(places: Words) -> tuple[Words, Words, Words]:
 
 @inlined
 def _load(number: int, at: int, places: Words, words: Words) -> int:
-    """Copy frame ``number``, at byte ``at`` of the texts, to where the parser reads it; its length."""
+    """Copy frame ``number``, at byte ``at`` of the texts, to where the parser reads it; its length.
+
+    IN_PLACE: it is there already.
+    """
     length = int(array_at(places[_LENGTHS], (FRAMES_MAX,), np.int64)[number])
-    load(words, words.view(np.uint8), array_at(places[_TEXTS], (TEXT_BYTES,), np.uint8), at, length)
+    if at >= 0:
+        load(words, words.view(np.uint8), array_at(places[_TEXTS], (TEXT_BYTES,), np.uint8), at, length)
     return length
+
+
+@inlined
+def _decide(taken: int, now_ns: int, began: int, places: Words) -> None:
+    """Give a strategy that is here its turn, if something was said since ``taken`` records were."""
+    if places[_STRATEGY] != 0 and places[_TAKEN] != taken:
+        strategy = array_at(places[_STRATEGY], (TURN_PLACES,), np.int64)
+        places[_STOP] = take_turn(now_ns + spent_ns(began, int(places[_RATE])), 1, strategy)
 
 
 @kernel
@@ -180,20 +185,24 @@ def kalshi_frames(
     """Take Kalshi's frames ``first`` to ``count`` of the texts, of which the first is at byte ``at``.
 
     All are of one connection, and of one read of it. How many were taken: the next one needs Python, and of
-    it nothing was done. What they said is counted in ``Place.TAKEN``.
+    it nothing was done. What they said is counted in ``Place.TAKEN``. Behind them a strategy that is here has
+    its turn, of which ``Place.STOP`` tells.
     """
-    began = read_ticks()
+    began, before = read_ticks(), int(places[_TAKEN])
     words, symbols, out_words = _codec_at(places)
     start = int(places[_START])
-    for number in range(first, count):
+    number = first
+    while number < count:
         length = _load(number, at, places, words)
         found = read_kalshi(words, symbols, out_words, start, length, recv_ns, conn, skip)
         if found < 0:
-            return number - first
+            break
         if found > 0:
             _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
         at += length
-    return count - first
+        number += 1
+    _decide(before, now_ns, began, places)
+    return number - first
 
 
 @kernel
@@ -201,18 +210,21 @@ def polymarket_frames(
     first: int, count: int, at: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words
 ) -> int:
     """Take Polymarket's frames, as ``kalshi_frames`` does."""
-    began = read_ticks()
+    began, before = read_ticks(), int(places[_TAKEN])
     words, symbols, out_words = _codec_at(places)
     start = int(places[_START])
-    for number in range(first, count):
+    number = first
+    while number < count:
         length = _load(number, at, places, words)
         found = read_polymarket(words, symbols, out_words, start, length, recv_ns, conn, skip)
         if found < 0:
-            return number - first
+            break
         if found > 0:
             _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
         at += length
-    return count - first
+        number += 1
+    _decide(before, now_ns, began, places)
+    return number - first
 
 
 FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frames, Venue.POLYMARKET: polymarket_frames}

@@ -4,12 +4,15 @@ Where both stages are of one process a frame does not have to wait for the book 
 call takes it all the way (``procs.frame_kernels``); what the compiled parser is not sure about, and the end
 of a connection, goes through the stages' own methods, in the same order. The updates ring is written all the
 same, for the simulated venues. The book stage keeps its turn for notes and for what is due by the clock.
+
+A strategy that is here, too, has its turn in the same call (``lead_to``): its signals are in their ring when
+``on_frame`` ends. What it would do in Python is done behind the call, and it keeps its turns for all else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 import numpy as np
 
@@ -18,7 +21,15 @@ from engine.direct import direct
 from engine.venues.codec import MarketDataCodec
 from procs.book import BookAgent
 from procs.feed import FeedAgent
-from procs.frame_kernels import FRAME_KERNELS, FRAMES_MAX, REFUSED, TEXT_BYTES, Place, new_places
+from procs.frame_kernels import (
+    FRAME_KERNELS,
+    FRAMES_MAX,
+    IN_PLACE,
+    REFUSED,
+    TEXT_BYTES,
+    Place,
+    new_places,
+)
 from procs.ladder import BookRung, Now
 from procs.tick_rate import LOOK_MASK, TickRate
 from shm.atomics import address_of
@@ -27,7 +38,27 @@ from shm.table import Table
 
 LOOK_EVERY: Final = LOOK_MASK + 1  # frames
 _TAKEN: Final = int(Place.TAKEN)
+_STOP: Final = int(Place.STOP)
 _NS_PER_TICK: Final = int(Place.NS_PER_TICK)
+
+OnFrame = Callable[[bytes, int, int], None]
+
+
+class Strategy(Protocol):
+    """What is led to of ``procs.strategy.StrategyAgent``."""
+
+    @property
+    def turn_places(self) -> int:
+        """Address of what its compiled turns work on; 0 where it takes none."""
+        ...
+
+    def ready(self) -> None:
+        """Before such a turn: follow what was found anew."""
+        ...
+
+    def go_on(self, stop: int, now_ns: int) -> int:
+        """Do what a compiled turn has left, and the rest of it; messages handled."""
+        ...
 
 
 class FusedFeed:
@@ -56,6 +87,7 @@ class FusedFeed:
         self._book = book
         self._now = now
         self._has_ended = has_ended
+        self._strategy: Strategy | None = None
         self._places = new_places(codec, store, updates, tops, table)
         self._kernel = direct(FRAME_KERNELS[codec.venue], 0, 0, 0, 0, 0, 0, True, self._places)
         self._held: list[bytes] = []  # messages of one read, received at, over
@@ -64,6 +96,7 @@ class FusedFeed:
         self._places[Place.TEXTS], self._places[Place.LENGTHS] = address_of(texts), address_of(lengths)
         # By their buffers, in which an item takes a third of the time that it takes in an array.
         self._texts, self._lengths, self._told = texts.data, lengths.data, self._places.data
+        self._single = codec.workspace.memory
         self._kept = (store, updates, tops, table, rung)  # the places are addresses in them
         self._rate = None if rung is None else TickRate()
         # Of two sockets that race not every message counts.
@@ -72,16 +105,20 @@ class FusedFeed:
         if rung is not None:
             self._places[Place.HISTOGRAM] = rung.histogram.address
 
+    def lead_to(self, strategy: Strategy) -> None:
+        """Give ``strategy``, which is of this process, its turn behind each frame that says something."""
+        self._strategy = strategy
+        self._places[Place.STRATEGY] = strategy.turn_places
+
     def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
         """Take one message to the books."""
         if self._held:
             self.release()
         length = len(payload)
         if self._is_direct and length <= TEXT_BYTES:
-            self._texts[:length] = payload
+            self._single[:length] = payload
             self._lengths[0] = length
-            if self._kernel(0, 1, 0, recv_ns, self._now(), conn, self._skip, self._places):
-                self._count(1)
+            if self._call(0, 1, IN_PLACE, recv_ns, conn):
                 return
         self._feed.on_frame(payload, recv_ns, conn)
 
@@ -122,12 +159,26 @@ class FusedFeed:
         recv_ns, conn = self._held_ns, self._held_conn
         while taken < count:
             before = taken
-            taken += self._kernel(taken, count, at, recv_ns, self._now(), conn, self._skip, self._places)
-            self._count(taken - before)
+            taken += self._call(taken, count, at, recv_ns, conn)
             if taken < count:
                 self._feed.on_frame(held[taken], recv_ns, conn)
                 taken += 1
                 at += sum(map(len, held[before:taken]))
+
+    def _call(self, first: int, count: int, at: int, recv_ns: int, conn: int) -> int:
+        """Take frames in one compiled call, then do what the strategy left of its turn; how many frames."""
+        strategy = self._strategy
+        if strategy is not None:
+            strategy.ready()
+        now_ns = self._now()
+        taken = self._kernel(first, count, at, recv_ns, now_ns, conn, self._skip, self._places)
+        if taken:
+            self._count(taken)
+            stop = self._told[_STOP]
+            if stop < 0 and strategy is not None:
+                self._told[_STOP] = 0
+                strategy.go_on(stop, now_ns)
+        return taken
 
     def _count(self, frames: int) -> None:
         """Frames are through: now nobody waits."""

@@ -82,9 +82,8 @@ WARM_GROUPS: Final = (
     SEGMENTS,
 )
 WARM_LAST: Final = (
-    ("procs.replay_apply", "procs.check_frames"),
-    ("procs.frame_kernels",),
-    ("procs.top_scan", "procs.plan_post"),
+    ("procs.top_scan", "procs.frame_kernels"),
+    ("procs.replay_apply", "procs.check_frames", "procs.plan_post"),
 )
 
 # What a process of a running engine calls: all of them the first, the others by their roles.

@@ -37,8 +37,8 @@ from engine.records import (
     TOP_LEVELS,
 )
 from engine.venues.workspace import Words
-from procs.frame_kernels import spent_ns
 from procs.plan_kernel import Place, Sent, send_plans, take_signals
+from procs.tick_rate import spent_ns
 from shm.arrays import array_at
 from shm.atomics import read_ticks
 from shm.cells import poll

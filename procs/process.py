@@ -58,7 +58,7 @@ from procs.wards import FOUND_SUFFIX, JOURNAL_SUFFIX
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
-from shm.loop_turns import LoopTurns
+from shm.loop_turns import LoopTurns, no_look
 from shm.mirror import Mirror
 from shm.reader import EVERY_MESSAGE
 from shm.segment import Segment
@@ -105,6 +105,7 @@ class EngineProcess:
             now_ns=start_ns,
             fused=self._fused_time(),
             has_ended=self._has_ended,
+            leads=self._is_live,
             log_at_once=LOG_AT_ONCE if self._is_live else EVERY_MESSAGE,
         )
         self._telemetry = Telemetry(name, self._stages, self._parts.stores, self._path, boot_epoch)
@@ -240,7 +241,9 @@ class EngineProcess:
                 turns.stop()
             return self._work()
 
-        turns = LoopTurns(work, self._policy, self._bell, yields=self._yields, due_in_ns=self._due_in_ns)
+        look = no_look if self._stages.feeds else self._host.wait  # what matters most to feeds are sockets
+        due_in_ns, yields = self._due_in_ns, self._yields
+        turns = LoopTurns(work, self._policy, self._bell, yields=yields, due_in_ns=due_in_ns, look=look)
         venues = VenueSockets(self._description.input, self._path, opened) if self._conducts else None
         if self._stages.feeds:
             self._feeds = FeedSockets(

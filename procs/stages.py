@@ -36,8 +36,9 @@ class Stages:
     ``decisions`` receives the decision log, ``journal`` the executor's journal, which otherwise is kept in
     memory; the executor's gate follows ``halt``. ``watch`` is shown every decision, and every report that
     was journaled, as far as these stages make them. With ``fused``, which is engine time, the feeds and
-    the books of one process are one; ``has_ended``: the run is over. ``log_at_once``: decisions of a stage
-    that are written in one go.
+    the books of one process are one; ``has_ended``: the run is over. ``leads``: behind these the strategy, if
+    it is here, decides in the same call, whatever agents come before it otherwise. ``log_at_once``: decisions
+    of a stage that are written in one go.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Stages:
         fused: Now | None = None,
         has_ended: Callable[[], bool] = lambda: False,
         log_at_once: int = EVERY_MESSAGE,
+        leads: bool = False,
     ) -> None:
         wires = parts.wires
         self._watch = watch
@@ -84,6 +86,8 @@ class Stages:
             self.executor.desk.watch = watch.on_report if watch else None
         if Role.STRATEGY in roles:
             self.strategy = parts.strategy(follow)
+            for feed in self._fused.values() if leads else ():
+                feed.lead_to(self.strategy)
         if Role.OPTIMIZER in roles:
             self.optimizer = parts.optimizer()
         if Role.LEDGER in roles:

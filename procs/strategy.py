@@ -105,13 +105,25 @@ class StrategyAgent:
         if scan is None:
             return self._work_one_by_one(now_ns)
         taken = scan.take(now_ns)
-        return taken if taken >= 0 else self._go_on(scan, taken, now_ns)
+        return taken if taken >= 0 else self.go_on(taken, now_ns)
 
     def on_close(self) -> None:
         """Nothing to let go of."""
 
-    def _go_on(self, scan: TopScan, stop: int, now_ns: int) -> int:
-        """Do what a compiled call left to us, and have the rest of the turn done; messages handled."""
+    @property
+    def turn_places(self) -> int:
+        """Address of what compiled turns work on (``procs.top_kernel``); 0 where there are none."""
+        return 0 if self._scan is None else self._scan.address
+
+    def ready(self) -> None:
+        """Before somebody else has a compiled turn taken: follow candidates that were found anew."""
+        if self._scan is not None:
+            self._scan.ready()
+
+    def go_on(self, stop: int, now_ns: int) -> int:
+        """Do what a compiled turn left to us, and have the rest of it done; messages handled."""
+        scan = self._scan
+        assert scan is not None, "nobody else takes compiled turns"
         work, taken = 0, stop
         while taken < 0:
             if taken == _FULL:

@@ -40,7 +40,7 @@ from engine.strategies.scanner import (
     scan,
 )
 from engine.venues.workspace import Words
-from procs.frame_kernels import spent_ns
+from procs.tick_rate import spent_ns
 from shm.arrays import array_at
 from shm.atomics import load_relaxed, read_ticks
 from shm.barrier import announced

@@ -88,10 +88,7 @@ class TopScan:
 
         Where there is a ladder the time is asked for, and otherwise it is ``now_ns``.
         """
-        scanner = self._scanner
-        # Somebody else may have had the candidates found anew.
-        if scanner.catalog.version != self._version or scanner.table is not self._placed:
-            self._place_scanner()
+        self.ready()
         now = self._now
         taken = self._turn(now_ns if now is None else now(), is_new, self._places)
         if not taken and self._rate is not None:  # there is time to look how long a tick is
@@ -99,6 +96,17 @@ class TopScan:
                 self._places[Place.NS_PER_TICK] = self._rate.look()
             self._idle_turns += 1
         return taken
+
+    @property
+    def address(self) -> int:
+        """Where the places are."""
+        return address_of(self._places)
+
+    def ready(self) -> None:
+        """Place the scanner again, if it or somebody else has had the candidates found anew."""
+        scanner = self._scanner
+        if scanner.catalog.version != self._version or scanner.table is not self._placed:
+            self._place_scanner()
 
     def events(self) -> int:
         """How many order events were read; ReaderFenced. One that is garbled halts every order."""

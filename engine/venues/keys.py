@@ -4,10 +4,11 @@ A table is found by the length of a name, then compared eight bytes at a time, i
 is another name. ``fields`` walks over the members of an object and remembers where the named ones lie, in any
 order.
 
-A venue writes the members of an object in the same order for months. So each table also has the names of the
-last objects in their order, as text from quote to value, and the walk first looks whether the next name is
-the usual one: a few words are compared, where the general way finds the end of the name and searches it.
-What is usual is learned from one frame of LEARN_EVERY; an object in another order is read the general way.
+A venue writes the members of an object in the same order for months. So each table also has what stood
+between the values of the last objects, from the end of one (its quote, if it has one) to the beginning of the
+next: ``","price":"``. The walk first looks whether that is what comes: one comparison of 32 bytes, where the
+general way closes the value, finds the end of the name, and searches it. What is usual is learned from one
+frame of LEARN_EVERY; an object that is written otherwise is read the general way.
 """
 
 from __future__ import annotations
@@ -22,21 +23,26 @@ from engine.venues.counts import Count
 from engine.venues.scan import (
     CLOSE_OBJECT,
     CONTAINER,
+    MINUS,
+    NUMBER,
     OPEN_LIST,
     OPEN_OBJECT,
+    QUOTE,
+    TEXT,
     UNSURE,
+    WORD,
+    ZERO,
     after_key,
-    after_scalar,
     after_value,
-    byte,
     chunk,
-    eight,
     key_end,
-    scalar,
+    number_end,
     skip_space,
-    text_start,
+    string_end,
     word,
+    word_end,
 )
+from engine.venues.unaligned import BLOCK_BYTES, byte, differing, eight
 from engine.venues.workspace import (
     COUNTS_AT,
     FIELDS_MAX,
@@ -62,11 +68,15 @@ _ENTRIES_MAX: Final = (NAME_INDEX_WORDS - _ENTRIES) // _ENTRY_WORDS
 LEARN_EVERY: Final = 16  # frames; a power of two
 _FRAMES: Final = COUNTS_AT + int(Count.FRAMES)
 
-# a usual member: three words of text, each with a mask of the bytes that count, and
-_USUAL_LENGTH: Final = 6  # bytes of text, 0: none
-_USUAL_CODE: Final = 7
-_USUAL_BYTES_MAX: Final = 24
+# a usual member: BLOCK_BYTES of text, and
+_USUAL_LENGTH: Final = 4  # bytes of it that count, 0: none
+_USUAL_CODE: Final = 5
+_USUAL_KIND: Final = 6  # TEXT: its quote is part of the text; END_OF_OBJECT; 0: to be looked at
+_USUAL_BEFORE: Final = 7  # kind of the value before it
 _PART_MEMBERS: Final = 8  # usual members between the first of one part of an object and of the next
+
+_FIRST: Final = 0  # instead of the kind of the value before: there is none
+END_OF_OBJECT: Final = 5  # instead of the kind of a value: there is none behind
 
 
 def name_word(name: bytes) -> int:
@@ -156,44 +166,70 @@ def span(words: Words, field: int) -> tuple[int, int, int]:
 
 
 @inlined
-def _is_usual(words: Words, at: int, usual: int) -> bool:
-    """Whether the member at ``at`` begins with the text of the usual one at offset ``usual``."""
-    if (eight(words, at) ^ word(words, usual)) & word(words, usual + 1):
-        return False
+def _is_usual(words: Words, at: int, before: int, usual: int) -> bool:
+    """Whether behind a value of kind ``before``, which ends at ``at``, comes the usual text at ``usual``.
+
+    The kind is asked for because what closes a string must be a quote, whatever else the text begins with.
+    """
     length = word(words, usual + _USUAL_LENGTH)
-    if length > 8 and (eight(words, at + 8) ^ word(words, usual + 2)) & word(words, usual + 3):
+    if length == 0 or word(words, usual + _USUAL_BEFORE) != before:
         return False
-    if length > 16 and (eight(words, at + 16) ^ word(words, usual + 4)) & word(words, usual + 5):
-        return False
-    return length > 0
+    return differing(words, at, usual) & ((1 << length) - 1) == 0
 
 
 @kernel
-def _learn(words: Words, at: int, value: int, code: int, usual: int) -> None:
-    """Make the name at ``at``, whose value is at ``value``, the usual one at offset ``usual``."""
-    length = value - at
-    if length > _USUAL_BYTES_MAX:
-        length = 0
-    for part in range(3):
-        rest = min(max(length - 8 * part, 0), 8)
-        mask = -1 if rest == 8 else (1 << (rest << 3)) - 1
-        words[usual + 2 * part] = eight(words, at + 8 * part) & mask
-        words[usual + 2 * part + 1] = mask
-    words[usual + _USUAL_LENGTH] = length
+def _learn(words: Words, at: int, end: int, before: int, kind: int, code: int, usual: int) -> None:
+    """Make the text from ``at`` to ``end`` the usual one at offset ``usual``; of too much there is none."""
+    length = end - at
+    for part in range(BLOCK_BYTES >> 3):
+        words[usual + part] = eight(words, at + 8 * part)
+    words[usual + _USUAL_LENGTH] = length if length <= BLOCK_BYTES else 0
     words[usual + _USUAL_CODE] = code
+    words[usual + _USUAL_KIND] = kind
+    words[usual + _USUAL_BEFORE] = before
+
+
+@inlined
+def _kind(words: Words, at: int) -> int:
+    """Kind of the value that begins at ``at``."""
+    opening = byte(words, at)
+    if opening == QUOTE:
+        return TEXT
+    if opening in (OPEN_LIST, OPEN_OBJECT):
+        return CONTAINER
+    return NUMBER if opening == MINUS or 0 <= opening - ZERO <= 9 else WORD
 
 
 @kernel
-def _name(words: Words, at: int, table: int, usual: int, usual_end: int) -> tuple[int, int]:
-    """Cursor of the value of the member at ``at``, or UNSURE, and the code of its name."""
+def _next(words: Words, at: int, before: int, table: int) -> tuple[int, int, int]:
+    """What comes behind a value of kind ``before`` that ends at ``at``: cursor, code and kind.
+
+    The cursor is that of the next value, of a string behind its quote; past the object at its end; or UNSURE.
+    """
+    if before == TEXT:
+        if byte(words, at) != QUOTE:
+            return UNSURE, END, WORD
+        at += 1
+    if before != _FIRST:
+        at, more = after_value(words, at, CLOSE_OBJECT)
+        if not more:
+            return at, END, END_OF_OBJECT
     end = key_end(words, at)
     if end < 0:
-        return UNSURE, END
-    code = name_code(words, table, at + 1, end)
+        return UNSURE, END, WORD
     value = after_key(words, end)
-    if value >= 0 and usual < usual_end and int(words[_FRAMES]) & (LEARN_EVERY - 1) == 0:
-        _learn(words, at, value, code, usual)
-    return value, code
+    if value < 0:
+        return UNSURE, END, WORD
+    kind = _kind(words, value)
+    return value + (kind == TEXT), name_code(words, table, at + 1, end), kind
+
+
+@inlined
+def _value_end(words: Words, kind: int, at: int) -> int:
+    """End of the string, number or literal whose text begins at ``at``, or UNSURE."""
+    if kind == TEXT:
+        return string_end(words, at)  # whether it is a quote is seen behind it
+    return number_end(words, at) if kind == NUMBER else word_end(words, at)
 
 
 @kernel
@@ -206,21 +242,26 @@ def fields(words: Words, at: int, table: int, part: int) -> tuple[int, int]:
     """
     usual_end = table + NAME_TABLE_WORDS
     usual = table + NAME_INDEX_WORDS + USUAL_WORDS * _PART_MEMBERS * part
+    before = _FIRST
     while True:
-        if usual < usual_end and _is_usual(words, at, usual):
-            code = word(words, usual + _USUAL_CODE)
-            at = skip_space(words, at + word(words, usual + _USUAL_LENGTH))
+        if usual < usual_end and _is_usual(words, at, before, usual):
+            at += word(words, usual + _USUAL_LENGTH)
+            code = int(words[usual + _USUAL_CODE])
+            kind = word(words, usual + _USUAL_KIND)
+            if kind == 0:
+                at = skip_space(words, at)
+                kind = _kind(words, at)
+                at += kind == TEXT
         else:
-            at, code = _name(words, at, table, usual, usual_end)
-            if at < 0:
-                return UNSURE, END
-        usual += USUAL_WORDS
-        opening = byte(words, at)
-        if opening in (OPEN_LIST, OPEN_OBJECT):
+            begin = at
+            at, code, kind = _next(words, at, before, table)
+            if at >= 0 and usual < usual_end and int(words[_FRAMES]) & (LEARN_EVERY - 1) == 0:
+                usual_kind = kind if kind in (TEXT, END_OF_OBJECT) else 0
+                _learn(words, begin, at, before, usual_kind, code, usual)
+        if kind >= CONTAINER or at < 0:
             return at, code
-        kind, end = scalar(words, at)
-        if end < 0 or (code != NO_NAME and not keep_span(words, code, kind, text_start(kind, at), end)):
+        usual += USUAL_WORDS
+        end = _value_end(words, kind, at)
+        if end < 0 or (code != NO_NAME and not keep_span(words, code, kind, at, end)):
             return UNSURE, END
-        at, more = after_value(words, after_scalar(kind, end), CLOSE_OBJECT)
-        if not more:
-            return at, END
+        before, at = kind, end

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from engine.jit import inlined, kernel
+from engine.venues.unaligned import BLOCK_BYTES, byte, eight, lowest, specials
 from engine.venues.workspace import SENTINEL_WORDS, FrameBytes, Words
 from engine.wrapping import wrapped_product, wrapped_sum
 
@@ -44,8 +45,6 @@ CLOSE_OBJECT: Final = 0x7D
 
 _ONES: Final = 0x0101010101010101
 _HIGHS: Final = -0x7F7F7F7F7F7F7F80  # 0x80 in every byte
-_QUOTES: Final = 0x2222222222222222
-_BACKSLASHES: Final = 0x5C5C5C5C5C5C5C5C
 _POINTS: Final = 0x2E2E2E2E2E2E2E2E
 _ZEROS: Final = 0x3030303030303030
 _SIXES: Final = 0x0606060606060606
@@ -54,7 +53,6 @@ _HIGH_NIBBLES: Final = -0x0F0F0F0F0F0F0F10  # 0xF0 in every byte
 _LOW_NIBBLES: Final = 0x0F0F0F0F0F0F0F0F
 _EVEN_BYTES: Final = 0x00FF00FF00FF00FF
 _EVEN_PAIRS: Final = 0x0000FFFF0000FFFF
-_SPACES: Final = 0x2020202020202020
 
 _SPACE_BYTES: Final = 1 << 0x20 | 1 << 0x0A | 1 << 0x0D | 1 << 0x09  # bit n: byte n is white space
 
@@ -73,12 +71,6 @@ def word(words: Words, index: int) -> int:
     took a third of the time of a parse.
     """
     return int(words[np.uint64(index)])
-
-
-@inlined
-def byte(words: Words, at: int) -> int:
-    """Byte ``at`` of the frame."""
-    return (word(words, at >> 3) >> ((at & 7) << 3)) & 0xFF
 
 
 @kernel
@@ -109,50 +101,19 @@ def is_ascii(words: Words, length: int) -> bool:
 
 
 @inlined
-def _special(word: int) -> int:
-    """Top bit of each byte that is a quote, a backslash or a control character.
-
-    Exact for the lowest such byte (a borrow can flag bytes above it), which is the only one that is used.
-    """
-    quotes = word ^ _QUOTES
-    slashes = word ^ _BACKSLASHES
-    return ((quotes - _ONES) | (slashes - _ONES) | (word - _SPACES)) & _HIGHS
-
-
-@inlined
 def _lowest(flags: int) -> int:
-    """Index of the lowest byte whose top bit is set; only top bits are.
-
-    The bytes below it are counted, without a branch: lengths of values are what no processor can foretell.
-    """
-    below = ((flags & -flags) >> 7) - 1
-    return (wrapped_product(below & _ONES, _ONES) >> 56) & 0xFF
+    """Index of the lowest byte whose top bit is set; only top bits are."""
+    return lowest(flags) >> 3
 
 
 @inlined
 def string_end(words: Words, at: int) -> int:
-    """Index of the first byte from ``at`` on that cannot stand inside a plain string; eight bytes a step.
-
-    Up to seven bytes, which is most values, are one step wherever they begin. Behind that words are taken
-    as they lie: what they have in front of ``at + 8`` was seen to be plain.
-    """
-    flags = _special(eight(words, at))
-    if flags:
-        return at + _lowest(flags)
-    index = (at >> 3) + 1
-    flags = _special(word(words, index))
-    while flags == 0:
-        index += 1
-        flags = _special(word(words, index))
-    return (index << 3) + _lowest(flags)
-
-
-@inlined
-def eight(words: Words, at: int) -> int:
-    """Eight ASCII bytes from ``at`` on as one integer; the shift by 64 that ``at`` may need takes two."""
-    shift = (at & 7) << 3
-    above = word(words, (at >> 3) + 1) & ((1 << shift) - 1)
-    return (word(words, at >> 3) >> shift) | ((above << (63 - shift)) << 1)
+    """Index of the first byte from ``at`` on that cannot stand inside a plain string; a block a step."""
+    found = specials(words, at)
+    while found == 0:
+        at += BLOCK_BYTES
+        found = specials(words, at)
+    return at + lowest(found)
 
 
 @inlined
@@ -249,7 +210,7 @@ def number_end(words: Words, at: int) -> int:
 
 
 @kernel
-def _word_end(words: Words, at: int) -> int:
+def word_end(words: Words, at: int) -> int:
     """Cursor past true, false or null; UNSURE for anything else."""
     five = chunk(words, at, 5)
     four = five & 0xFFFFFFFF
@@ -267,7 +228,7 @@ def scalar(words: Words, at: int) -> tuple[int, int]:
         return TEXT, end if byte(words, end) == QUOTE else UNSURE
     if found == MINUS or 0 <= found - ZERO <= 9:
         return NUMBER, number_end(words, at)
-    return WORD, _word_end(words, at)
+    return WORD, word_end(words, at)
 
 
 @inlined

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.jit import kernel
-from procs.frame_kernels import NS_PER_TICK_SHIFT, SPENT_TICKS_MAX, spent_ns
+from procs.tick_rate import NS_PER_TICK_SHIFT, SPENT_TICKS_MAX, spent_ns
 from shm.atomics import read_ticks
 
 ONE_NS = 1 << NS_PER_TICK_SHIFT

@@ -41,7 +41,6 @@ from engine.venues.scan import (
     UNSURE,
     after_scalar,
     after_value,
-    byte,
     enter,
     is_ascii,
     load,
@@ -51,6 +50,7 @@ from engine.venues.scan import (
     text_start,
 )
 from engine.venues.symbols import recent_row
+from engine.venues.unaligned import byte
 from engine.venues.values import (
     best_price_field,
     change_field,

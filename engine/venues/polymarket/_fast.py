@@ -40,13 +40,13 @@ from engine.venues.scan import (
     TEXT,
     UNSURE,
     after_value,
-    byte,
     enter,
     is_ascii,
     load,
     seal,
     skip_space,
 )
+from engine.venues.unaligned import byte
 from engine.venues.values import best_price_field, price_field, size_field, time_field
 from engine.venues.workspace import (
     ACTION,

@@ -21,11 +21,11 @@ from engine.venues.scan import (
     TEXT,
     UNSURE,
     after_value,
-    byte,
     chunk,
     enter,
     string_end,
 )
+from engine.venues.unaligned import byte
 from engine.venues.values import price_field, price_text, size_field, size_text
 from engine.venues.workspace import FIELDS_SEEN, Records, Words
 

@@ -204,17 +204,17 @@ def test_what_was_usual_changes_nothing(objects: list[list[str]], part: int) -> 
 def usual_lengths() -> list[int]:
     """Bytes of text of the usual members of the table, in their order."""
     begin, end = TABLE + NAME_INDEX_WORDS, TABLE + NAME_TABLE_WORDS
-    return [int(length) for length in SPACE.words[begin + 6 : end : USUAL_WORDS]]
+    return [int(length) for length in SPACE.words[begin + 4 : end : USUAL_WORDS]]
 
 
-def test_names_are_learned_with_what_stands_before_the_value_once_in_a_while() -> None:
+def test_what_stands_between_two_values_is_learned_once_in_a_while() -> None:
     SPACE.words[TABLE + NAME_INDEX_WORDS : TABLE + NAME_TABLE_WORDS] = 0
     SPACE.words[COUNTS_AT + Count.FRAMES] = keys.LEARN_EVERY + 1
     walk('{"a":1}')
     assert not any(usual_lengths())
     SPACE.words[COUNTS_AT + Count.FRAMES] = 2 * keys.LEARN_EVERY
-    walk('{"a":1,"market_ticker" : 1,"%s":1,"price":1}' % ("x" * 22))
-    assert usual_lengths()[:5] == [4, 18, 0, 8, 0]
+    walk('{"a":1,"market_ticker" : "x","%s":1,"price":1 }' % ("x" * 28))
+    assert usual_lengths()[:6] == [4, 20, 0, 9, 2, 0]
     SPACE.words[COUNTS_AT + Count.FRAMES] = 0
 
 
@@ -224,6 +224,37 @@ def test_more_members_than_can_be_usual_are_walked_all_the_same() -> None:
         assert walk(members([*names, "price"])) == (len(members([*names, "price"])), END)
         assert keys.has(SPACE.words, 2)
     assert all(usual_lengths())
+
+
+@pytest.mark.parametrize(
+    ("learned", "text"),
+    [
+        ('{"a":1\n,"q":2}', '{"a":"x\n,"q":2}'),  # what closes a string is a quote
+        ('{"a":"x","q":2}', '{"a":1"x","q":2}'),
+        ('{"a":"x"}', '{"a":"x\\"}'),
+        ('{"a":1}', '{"a":1e}'),
+    ],
+)
+def test_what_is_usual_makes_no_text_valid(learned: str, text: str) -> None:
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 0
+    assert walk(learned) == (len(learned), END)
+    assert walk(text)[0] == UNSURE
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1,"q":2}', '{"a":"x","q":"y"}', '{"a":null,"q":"y" }', '{"a":"","q":1.5}', '{"a":"x"}']
+)
+@pytest.mark.parametrize("learned", ['{"a":1,"q":2}', '{"a":"x","q":"y"}', '{"a":"x"}', '{"q":"x","a":true}'])
+def test_values_of_another_kind_than_usual_are_read(learned: str, text: str) -> None:
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 0
+    assert walk(learned) == (len(learned), END)
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 1
+    assert walk(text) == (len(text), END)
+    kind, start, end = keys.span(SPACE.words, 1)
+    value = json.loads(text)["a"]
+    assert (kind == TEXT) == isinstance(value, str)
+    assert text[start:end] == (value if isinstance(value, str) else json.dumps(value))
+    SPACE.words[COUNTS_AT + Count.FRAMES] = 0
 
 
 def test_white_space_behind_a_usual_name_is_passed() -> None:
