@@ -163,7 +163,7 @@ def unlist_crossed(state: BookState, slot: int) -> None:
     state.meta[CROSSED_LISTED] = last
 
 
-@kernel
+@inlined
 def watch_crossing(state: BookState, slot: int, is_crossed: bool, now_ns: int) -> None:
     """Note whether a book is crossed at ``now_ns``; a LIVE one crossed for a whole burst becomes suspect."""
     book = state.books[slot]

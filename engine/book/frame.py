@@ -18,7 +18,7 @@ from engine.book.pool import BEST, NO_TICK, UNKNOWN
 from engine.book.rows import publish_row
 from engine.book.state import BookState, Count, Seen, Source
 from engine.book.trust import TrustEvent
-from engine.jit import inlined, kernel
+from engine.jit import inlined
 from engine.reasons import Reason
 from engine.records import NO_PRICE, TopFlag, Trust
 from engine.units import NS_PER_MS
@@ -89,7 +89,7 @@ def _lasts(misses: int, since_ns: int, frame_ns: int) -> bool:
     return misses >= MISSES_MAX and not same_ms
 
 
-@kernel
+@inlined
 def _judge_declared(state: BookState, slot: int, bid_e4: int, ask_e4: int) -> int:
     """Compare the declared best prices with ours. TopFlag bits."""
     book = state.books[slot]
@@ -115,7 +115,7 @@ def _judge_declared(state: BookState, slot: int, bid_e4: int, ask_e4: int) -> in
     return flags
 
 
-@kernel
+@inlined
 def _judge_mirror(state: BookState, slot: int, bid_e4: int, ask_e4: int) -> int:
     """Follow whether the pair agrees after this frame. TopFlag bits."""
     book = state.books[slot]
@@ -172,7 +172,7 @@ def _write_top(
     book["top_trust"] = book["trust"]
 
 
-@kernel
+@inlined
 def announce(state: BookState, slot: int, place: int, now_ns: int, flags: int) -> int:
     """Write the TOP of a book into ``tops[place]``, and its row.
 

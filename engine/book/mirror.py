@@ -55,7 +55,7 @@ _COMPARED, _DIFFERED, _LOST, _UNVERIFIED, _OFF_GRID_COUNT = (
 )
 
 
-@kernel
+@inlined
 def _agrees(state: BookState, slot: int, side: int, tick: int, size_e6: int) -> bool:
     """Whether our level is the sibling's: both gone, both there and equal where both sizes are known."""
     ladder = 2 * slot + side
@@ -107,7 +107,7 @@ def _note(state: BookState, slot: int, side: int, tick: int, size_e6: int) -> No
     state.diffs[place, DIFF_SIZE] = size_e6
 
 
-@kernel
+@inlined
 def _compare(state: BookState, slot: int, side: int, tick: int, size_e6: int) -> None:
     """Lay one level of the sibling beside ours."""
     state.meta[_COMPARED] += 1
@@ -131,7 +131,7 @@ def forget_diffs(state: BookState, slot: int) -> None:
             _strike(state, place)
 
 
-@kernel
+@inlined
 def still_differs(state: BookState, slot: int) -> bool:
     """Whether anything on the list for ``slot`` differs from the book as it is now; what agrees is struck."""
     for place in range(int(state.meta[DIFFS_LISTED]) - 1, -1, -1):
@@ -192,7 +192,7 @@ def _mirrored_slot(state: BookState, update: np.void) -> int:
     return slot
 
 
-@kernel
+@inlined
 def compare_siblings(state: BookState, updates: Records, begin: int, end: int) -> None:
     """Lay the sibling entries of one frame, ``updates[begin:end]``, beside the books as they are after it.
 
@@ -200,6 +200,7 @@ def compare_siblings(state: BookState, updates: Records, begin: int, end: int) -
     """
     aside = _NO_SLOT  # market whose sibling snapshot is being laid aside
     flaw = _NONE  # why that snapshot cannot be compared
+    is_laid = False  # some was: the spare ladders are empty otherwise
     for index in range(begin, end):
         update = updates[index]
         slot = _mirrored_slot(state, update)
@@ -210,7 +211,7 @@ def compare_siblings(state: BookState, updates: Records, begin: int, end: int) -
             forget_diffs(state, slot)
             clear(state.ladders, _spare(state))
             clear(state.ladders, _spare(state) + 1)
-            aside, flaw = slot, _NONE
+            aside, flaw, is_laid = slot, _NONE, True
         elif kind in (_LEVEL, _SET):
             tick = tick_of(state.table, int(state.books[slot]["grid"]), int(update["price_e4"]))
             side = int(update["side"]) & 1
@@ -231,5 +232,6 @@ def compare_siblings(state: BookState, updates: Records, begin: int, end: int) -
                 state.meta[_UNVERIFIED] += 1
                 raise_doubt(state, slot, _DOUBT, flaw, int(update["recv_ns"]))
             aside = _NO_SLOT
-    clear(state.ladders, _spare(state))
-    clear(state.ladders, _spare(state) + 1)
+    if is_laid:
+        clear(state.ladders, _spare(state))
+        clear(state.ladders, _spare(state) + 1)

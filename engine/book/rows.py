@@ -12,7 +12,7 @@ from engine.book.ladder import ALL_CHANGED, at_or_worse, has_level, is_better, l
 from engine.book.pool import BEST, CHANGED, CHANGES, NO_TICK
 from engine.book.state import BookState
 from engine.book.vwap import standard_vwaps
-from engine.jit import inlined, kernel
+from engine.jit import inlined
 from engine.records import NO_PRICE, TOP_LEVELS, Side
 
 _BID: Final = int(Side.BID)
@@ -117,7 +117,7 @@ def _write_vwaps(state: BookState, slot: int, ladder: int, grid: int, vwaps: Pri
     state.books[slot]["reach"][ladder & 1] = reach
 
 
-@kernel
+@inlined
 def _write_side(state: BookState, slot: int, side: int) -> None:
     """Bring one side of a row up to date."""
     row = state.rows[slot]

@@ -84,7 +84,7 @@ def _whole_e6(ladder: int, size_e6: int, spent_e10: int) -> int:
     return muldiv_floor(spent_e10, MICROS_PER_PRICE, size_e6)
 
 
-@kernel
+@inlined
 def standard_vwaps(ladders: Ladders, ladder: int, table: GridTable, grid: int) -> tuple[int, int, int, int]:
     """Averages in 1e-6 dollar of taking VWAP_NOTIONALS_MICROS, and the last tick needed, in one walk.
 
