@@ -19,7 +19,7 @@ import numpy.typing as npt
 from engine.catalog.market import FeeKind
 from engine.execution.terms import own_price, side_taken
 from engine.fees import FEE_UNKNOWN, estimate_taker_fee_micros
-from engine.jit import kernel
+from engine.jit import inlined, kernel
 from engine.records import TOP_LEVELS, Direction, Side
 from engine.units import LEVEL_SIZE_MAX_E6, PRICE_ONE_E4
 
@@ -60,7 +60,7 @@ def unit_fee_floor_nano(market: np.void, price_e4: int) -> int:
     return max(unit_fee_nano(market, price_e4) - slack, 0)
 
 
-@kernel
+@inlined
 def gather_leg(
     book: np.void, market: np.void, direction: int, outcome: int, leg: int, levels: Ints, count: Ints
 ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.execution.terms import own_price, side_taken
 from engine.fees import FEE_UNKNOWN
-from engine.jit import kernel
+from engine.jit import inlined
 from engine.optimizer.levels import NANO_PER_MICRO, Ints, Rows, gather, level_arrays, unit_fee_nano
 from engine.optimizer.sizing import (
     OPPORTUNITY,
@@ -87,7 +87,7 @@ def new_desk(slots: int) -> Desk:
     )
 
 
-@kernel
+@inlined
 def _lay(candidate: np.void, source: Rows, state: State, desk: Desk) -> int:
     """Put the candidate's legs on the desk, as they are in the table; how many."""
     n_legs = min(int(candidate["n_legs"]), LEGS_MAX)
@@ -106,7 +106,7 @@ def _lay(candidate: np.void, source: Rows, state: State, desk: Desk) -> int:
     return n_legs
 
 
-@kernel
+@inlined
 def _choose(kind: int, payoff_micros: int, n_legs: int, state: State, desk: Desk) -> tuple[int, int]:
     """Legs and payoff where they depend on the books: (legs, payoff of one set); no legs: one-sided."""
     if kind != _BUY_NO and kind != _CONVERT:
@@ -118,7 +118,7 @@ def _choose(kind: int, payoff_micros: int, n_legs: int, state: State, desk: Desk
     return kept, (bought - 1) * CASH_ONE_MICROS
 
 
-@kernel
+@inlined
 def _price(n_legs: int, payoff_micros: int, state: State, desk: Desk) -> int:
     """Edges of one set at the best prices into ``numbers``; FEE_UNKNOWN when a leg has no fee schedule."""
     gross = payoff_micros
@@ -147,7 +147,7 @@ def _price(n_legs: int, payoff_micros: int, state: State, desk: Desk) -> int:
     return 0 if known else FEE_UNKNOWN
 
 
-@kernel
+@inlined
 def _capital_ppm(n_legs: int, state: State, desk: Desk, now_ns: int) -> int:
     """Cost of locking a dollar until the last leg closes, rounded up; -1 when a close is unknown."""
     latest = 0
@@ -160,7 +160,7 @@ def _capital_ppm(n_legs: int, state: State, desk: Desk, now_ns: int) -> int:
     return muldiv_ceil(max(latest - now_ns, 0), int(state.terms[0]["capital_rate_ppm"]), YEAR_NS)
 
 
-@kernel
+@inlined
 def _inventory_e6(n_legs: int, desk: Desk) -> int:
     """Whole sets held of the legs that are sold from inventory."""
     sets = SIDE_SIZE_MAX_E6
@@ -171,7 +171,7 @@ def _inventory_e6(n_legs: int, desk: Desk) -> int:
     return sets
 
 
-@kernel
+@inlined
 def _size(n_legs: int, payoff_micros: int, capital_ppm: int, state: State, desk: Desk) -> int:
     """Best size into ``numbers``; the reason when there is none."""
     least = int(state.terms[0]["min_size_e6"])
@@ -197,7 +197,7 @@ def _size(n_legs: int, payoff_micros: int, capital_ppm: int, state: State, desk:
     return _DEPTH if size < least else 0
 
 
-@kernel
+@inlined
 def _edge_objection(candidate: np.void, n_legs: int, known: bool, state: State, desk: Desk) -> int:
     """What is wrong with the edge itself, or with what it stands on."""
     if desk.numbers[GROSS] <= 0:
@@ -215,7 +215,7 @@ def _edge_objection(candidate: np.void, n_legs: int, known: bool, state: State, 
     return 0
 
 
-@kernel
+@inlined
 def evaluate(candidate: np.void, source: Rows, state: State, desk: Desk, now_ns: int) -> tuple[int, int, int]:
     """Work out one candidate: (reason or 0, payoff of one set, capital cost in ppm); the rest is on the desk.
 

@@ -10,7 +10,7 @@ from engine.book.declared import is_contradicted
 from engine.catalog.catalog import MarketFlag
 from engine.config import StrategyConfig
 from engine.execution.terms import side_taken
-from engine.jit import kernel
+from engine.jit import inlined
 from engine.optimizer.levels import Rows
 from engine.reasons import Reason
 from engine.records import MarketState, Side, SignalKind, TopFlag, Trust
@@ -65,7 +65,7 @@ def terms_of(config: StrategyConfig) -> Rows:
     return terms
 
 
-@kernel
+@inlined
 def distrust(legs: Rows, n_legs: int, state: State) -> int:
     """Reason not to believe the books of these SIGNAL_LEG records, 0 when none.
 
@@ -91,7 +91,7 @@ def distrust(legs: Rows, n_legs: int, state: State) -> int:
     return CROSSED if crossed else 0
 
 
-@kernel
+@inlined
 def staleness(legs: Rows, n_legs: int, state: State, now_ns: int) -> int:
     """Reason by age: the oldest book against now, then against the newest; 0 when fresh."""
     terms = state.terms[0]
@@ -107,7 +107,7 @@ def staleness(legs: Rows, n_legs: int, state: State, now_ns: int) -> int:
     return APART if oldest < newest - int(terms["leg_skew_max_ns"]) else 0
 
 
-@kernel
+@inlined
 def emptiness(legs: Rows, n_legs: int, state: State) -> int:
     """Reason when a leg finds nothing on its side, or a size that the data never had; 0 when neither."""
     unknown = False

@@ -17,7 +17,7 @@ import numpy as np
 from engine.catalog.catalog import Catalog
 from engine.catalog.relations import RelationTable
 from engine.config import StrategyConfig
-from engine.jit import kernel
+from engine.jit import inlined, kernel
 from engine.optimizer.levels import Ints, Rows
 from engine.reasons import Reason
 from engine.records import (
@@ -90,7 +90,7 @@ HEADS: Final = 1
 LEGS: Final = 2
 
 
-@kernel
+@inlined
 def _decide(
     candidate: np.void, reason: int, signal_id: int, top: np.void, desk: Desk, out: Output, now_ns: int
 ) -> None:
@@ -117,7 +117,7 @@ def _decide(
     record["n_legs"] = min(desk.numbers[N_LEGS], _LEG_COUNT_MAX)
 
 
-@kernel
+@inlined
 def _signal(
     number: int,
     payoff_micros: int,

@@ -152,7 +152,7 @@ def _prepend_doubts(words: Words, table: Words, out: Records, start: int, count:
     return written + count
 
 
-@kernel
+@inlined
 def _advance(words: Words, tracker: int) -> int:
     """Take the frame's number into account; -> NEXT, DUPLICATE, or the Reason of the doubt."""
     seq = int(words[SEQ])
@@ -230,7 +230,7 @@ def _unsequenced(words: Words, table: Words, out: Records, start: int, count: in
     return count + 1
 
 
-@kernel
+@inlined
 def _numbered(words: Words, table: Words, out: Records, start: int, tracker: int) -> int:
     """A frame that takes a number; -> records of it and of its doubts, DUPLICATE when it is to be dropped."""
     count = int(words[RECORDS])
@@ -240,7 +240,7 @@ def _numbered(words: Words, table: Words, out: Records, start: int, tracker: int
     return found if found == DUPLICATE else _prepend_doubts(words, table, out, start, count, tracker)
 
 
-@kernel
+@inlined
 def _book(words: Words, table: Words, out: Records, start: int, tracker: int) -> int:
     """A frame that changes or replaces a book; -> number of records."""
     if int(words[SEQ]) == NONE:
@@ -254,7 +254,7 @@ def _book(words: Words, table: Words, out: Records, start: int, tracker: int) ->
     return max(count, 0)
 
 
-@kernel
+@inlined
 def _tracked(words: Words, table: Words, out: Records, start: int, conn: int, is_book: bool) -> int:
     """A frame of a subscription; -> number of records."""
     sid = int(words[SID])

@@ -51,7 +51,7 @@ def put(out: Records, at: int, kind: int, side: int, price_e4: int, size_e6: int
     out[at]["flags"] = 0
 
 
-@kernel
+@inlined
 def address(
     out: Records, start: int, end: int, table: Words, row: int, venue_ns: int, seq: int, flags: int
 ) -> None:
@@ -97,7 +97,7 @@ def _first_sight(words: Words, slot: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def finish(words: Words, out: Records, start: int, count: int, recv_ns: int, venue: int) -> int:
     """Mark the last record of the frame and of each market from ``start`` on, and count them; -> count."""
     words[STAMP] += 1

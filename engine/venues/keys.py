@@ -174,7 +174,7 @@ def _is_usual(words: Words, at: int, before: int, usual: int) -> bool:
     length = word(words, usual + _USUAL_LENGTH)
     if length == 0 or word(words, usual + _USUAL_BEFORE) != before:
         return False
-    return differing(words, at, usual) & ((1 << length) - 1) == 0
+    return differing(words, at, words, usual) & ((1 << length) - 1) == 0
 
 
 @kernel

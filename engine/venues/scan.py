@@ -297,7 +297,7 @@ def _long_decimal(words: Words, start: int, length: int, decimals: int) -> int:
     return BAD if whole > WHOLE_DIGITS_MAX else value * int(_POWERS[decimals - places])
 
 
-@kernel
+@inlined
 def decimal(words: Words, start: int, end: int, decimals: int) -> int:
     """Decimal text as an integer of 10**-decimals, exact; BAD when it is not plain or has more precision."""
     negative = byte(words, start) == MINUS

@@ -69,7 +69,7 @@ def _first_place(conn: int, sid: int) -> int:
     return ((mixed >> 15) ^ mixed) & _MASK
 
 
-@kernel
+@inlined
 def find_tracker(words: Words, conn: int, sid: int) -> int:
     """Offset of the subscription, NONE when there is none."""
     index = _first_place(conn, sid)
@@ -104,11 +104,10 @@ def _has_room(words: Words, conn: int, sid: int) -> bool:
 
 
 @kernel
-def open_tracker(words: Words, conn: int, sid: int) -> int:
-    """Offset of the subscription, made when there is none; NONE when there is no room for it."""
-    tracker = find_tracker(words, conn, sid)
-    if tracker != NONE or not _has_room(words, conn, sid):
-        return tracker
+def _make_tracker(words: Words, conn: int, sid: int) -> int:
+    """Offset of a new subscription; NONE when there is no room for it."""
+    if not _has_room(words, conn, sid):
+        return NONE
     index = _first_place(conn, sid)
     tracker = TRACKERS_AT + TRACKER_WORDS * index
     while int(words[tracker + STATE]) == USED:
@@ -124,6 +123,13 @@ def open_tracker(words: Words, conn: int, sid: int) -> int:
     words[tracker + MEMBERS] = 0
     words[tracker + SERIAL_NUMBER] = words[SERIAL]
     return tracker
+
+
+@inlined
+def open_tracker(words: Words, conn: int, sid: int) -> int:
+    """Offset of the subscription, made when there is none; NONE when there is no room for it."""
+    tracker = find_tracker(words, conn, sid)
+    return tracker if tracker != NONE else _make_tracker(words, conn, sid)
 
 
 @kernel
@@ -251,7 +257,7 @@ def _add_member(words: Words, table: Words, tracker: int, row: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def join(words: Words, table: Words, tracker: int, row: int) -> bool:
     """Make sure that the market of a symbol row is one of the subscription's; False when there is no room."""
     home = ROWS_AT + ROW_WORDS * row
@@ -261,6 +267,13 @@ def join(words: Words, table: Words, tracker: int, row: int) -> bool:
         and int(words[home + HOME_GENERATION]) == int(table[row, GENERATION])
     ):
         return True
+    return _join_anew(words, table, tracker, row)
+
+
+@kernel
+def _join_anew(words: Words, table: Words, tracker: int, row: int) -> bool:
+    """As ``join``, for a row that is not known to be at home there."""
+    home = ROWS_AT + ROW_WORDS * row
     if not _is_member(words, table, tracker, row):
         if int(words[tracker + MEMBERS]) >= MARKETS_PER_SID_MAX or int(words[MEMBER_FREE]) == NONE:
             _remove_members(words, table, tracker, NONE)

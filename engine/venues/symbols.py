@@ -14,6 +14,7 @@ import numpy as np
 from engine.jit import inlined, kernel
 from engine.records import Outcome
 from engine.venues.scan import chunk
+from engine.venues.unaligned import BLOCK_BYTES, differing
 from engine.venues.workspace import NONE, RECENT_AT, RECENT_MAX, Words
 
 SYMBOL_BYTES_MAX: Final = 96  # a Polymarket token id has up to 78 digits, a Kalshi combo ticker up to some 80
@@ -66,8 +67,10 @@ def symbol_hash(words: Words, start: int, length: int) -> int:
 
 @inlined
 def _same(table: Words, row: int, words: Words, start: int, length: int) -> bool:
-    for at in range(0, length, 8):
-        if chunk(words, start + at, length - at) != int(table[row, KEY + (at >> 3)]):
+    key = row * SYMBOL_WORDS + KEY
+    for at in range(0, length, BLOCK_BYTES):
+        others = differing(words, start + at, table, key + (at >> 3))
+        if others & ((1 << min(length - at, BLOCK_BYTES)) - 1) != 0:
             return False
     return True
 
@@ -99,7 +102,7 @@ def _recent_place(words: Words, start: int, length: int) -> int:
     return RECENT_AT + (((folded * _LOW_FACTOR) >> 22) & (RECENT_MAX - 1))
 
 
-@kernel
+@inlined
 def recent_row(table: Words, words: Words, start: int, length: int) -> int:
     """As ``symbol_row`` in a codec's memory: first looks where a symbol with the same ends was found last.
 

@@ -48,9 +48,10 @@ def _plain_specials(words: Words, at: int) -> int:
     return found
 
 
-def _plain_differing(words: Words, at: int, other: int) -> int:
+def _plain_differing(words: Words, at: int, others: Words, index: int) -> int:
+    other, begin = others.reshape(-1), index << 3
     return sum(
-        (_plain_byte(words, at + place) != _plain_byte(words, (other << 3) + place)) << place
+        (_plain_byte(words, at + place) != _plain_byte(other, begin + place)) << place
         for place in range(BLOCK_BYTES)
     )
 
@@ -95,14 +96,15 @@ def _compiled_specials(_context: Any, words: Any, _at: Any) -> Any:  # noqa: ANN
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _compiled_differing(_context: Any, words: Any, _at: Any, _other: Any) -> Any:  # noqa: ANN401
+def _compiled_differing(_context: Any, words: Any, _at: Any, others: Any, _index: Any) -> Any:  # noqa: ANN401
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401
-        given, at, other = args
-        places = at, builder.shl(other, ir.Constant(_I64, 3))
-        one, two = (_load(context, builder, signature.args[0], given, place, _BLOCK) for place in places)
+        words, _, others, _ = signature.args
+        given, at, other, index = args
+        one = _load(context, builder, words, given, at, _BLOCK)
+        two = _load(context, builder, others, other, builder.shl(index, ir.Constant(_I64, 3)), _BLOCK)
         return builder.zext(builder.bitcast(builder.icmp_unsigned("!=", one, two), _I32), _I64)
 
-    return types.int64(words, types.int64, types.int64), emit
+    return types.int64(words, types.int64, others, types.int64), emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -123,7 +125,10 @@ _IS_PLAIN: Final = bool(numba.config.DISABLE_JIT)
 byte: Final[Load] = _plain_byte if _IS_PLAIN else _compiled_byte
 eight: Final[Load] = _plain_eight if _IS_PLAIN else _compiled_eight
 specials: Final[Load] = _plain_specials if _IS_PLAIN else _compiled_specials
-# (words, at, other): of BLOCK_BYTES from byte ``at`` on those that differ from what is at word ``other``.
-differing: Final[Callable[[Words, int, int], int]] = _plain_differing if _IS_PLAIN else _compiled_differing
+# (words, at, others, index): of BLOCK_BYTES from byte ``at`` on those that differ from what is at word
+# ``index`` of ``others``, whose rows lie behind each other.
+differing: Final[Callable[[Words, int, Words, int], int]] = (
+    _plain_differing if _IS_PLAIN else _compiled_differing
+)
 # Place of the lowest bit that is set; at least one is.
 lowest: Final[Callable[[int], int]] = _plain_lowest if _IS_PLAIN else _compiled_lowest

@@ -50,7 +50,7 @@ def change_field(words: Words, field: int) -> int:
     return size_text(words, kind, start, end, -LEVEL_SIZE_MAX_E6)
 
 
-@kernel
+@inlined
 def best_price_field(words: Words, field: int) -> int:
     """Declared best price of a field; NO_PRICE for 0, 1 and the empty string: the side is empty."""
     kind, start, end = span(words, field)

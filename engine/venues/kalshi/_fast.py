@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.jit import inlined, kernel
 from engine.records import BOOK_UPDATE, Side, Venue
 from engine.units import PRICE_ONE_E4
 from engine.venues.continuity import Action, commit
@@ -139,7 +139,7 @@ def _levels(
     return cursor, at
 
 
-@kernel
+@inlined
 def _message(words: Words, out: Records, start: int, cursor: int, yes_scale: bool) -> tuple[int, int]:
     """Read a msg: next cursor or UNSURE, and the record behind its levels (the first is left free)."""
     at = start + 1
@@ -164,7 +164,7 @@ def _message(words: Words, out: Records, start: int, cursor: int, yes_scale: boo
     return cursor, at
 
 
-@kernel
+@inlined
 def _envelope(words: Words, out: Records, start: int, yes_scale: bool) -> tuple[int, int]:
     """Read a whole frame: cursor at its end or UNSURE, and the record behind its levels."""
     at = start + 1
@@ -188,7 +188,7 @@ def _envelope(words: Words, out: Records, start: int, yes_scale: bool) -> tuple[
     return cursor, at
 
 
-@kernel
+@inlined
 def _put_delta(words: Words, out: Records, start: int, yes_scale: bool) -> bool:
     """Write the record of a delta; False when it is not sure."""
     price_e4 = price_field(words, wire.PRICE)
@@ -240,7 +240,7 @@ def _put_trade(words: Words, out: Records, start: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _put_records(words: Words, out: Records, start: int, end: int, code: int, yes_scale: bool) -> int:
     """Write the frame's records; -> their number, UNSURE when it is not sure."""
     if code == wire.TYPE_SNAPSHOT:
@@ -260,7 +260,7 @@ def _put_records(words: Words, out: Records, start: int, end: int, code: int, ye
     return 1 if sure else UNSURE
 
 
-@kernel
+@inlined
 def _identify(words: Words, table: Words, code: int) -> bool:
     """Fill in what the frame is to its subscription; False when it is not sure."""
     sid = number_field(words, wire.SID)
@@ -284,7 +284,7 @@ def _identify(words: Words, table: Words, code: int) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _parse(
     words: Words, table: Words, out: Records, start: int, length: int, yes_scale: bool, skip: bool
 ) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.jit import kernel
+from engine.jit import inlined
 from engine.records import NO_PRICE, Side
 from engine.units import PRICE_ONE_E4
 from engine.venues.emit import SIBLING, put
@@ -36,7 +36,7 @@ _BID: Final = int(Side.BID)
 _ASK: Final = int(Side.ASK)
 
 
-@kernel
+@inlined
 def asset_row(words: Words, table: Words, field: int) -> int:
     """Symbol row of a field; NONE, noted, for a symbol nobody registered; NOT_A_SYMBOL without one."""
     kind, start, end = span(words, field)
@@ -53,7 +53,7 @@ def asset_row(words: Words, table: Words, field: int) -> int:
     return row
 
 
-@kernel
+@inlined
 def touch(words: Words, row: int) -> int:
     """Note that the frame changes the book of a symbol row; -> offset of what is kept about the row."""
     at = ROWS_AT + ROW_WORDS * row
@@ -65,19 +65,19 @@ def touch(words: Words, row: int) -> int:
     return at
 
 
-@kernel
+@inlined
 def sibling_flag(table: Words, row: int) -> int:
     """Flags of a symbol's records."""
     return SIBLING if int(table[row, TRAITS]) == TRAITS_SIBLING else 0
 
 
-@kernel
+@inlined
 def is_turned(table: Words, row: int) -> bool:
     """Whether the symbol's prices are those of NO."""
     return int(table[row, TRAITS]) & TRAIT_NO != 0
 
 
-@kernel
+@inlined
 def side_of(words: Words, field: int) -> int:
     """BID for a BUY, ASK for a SELL; UNSURE for anything else."""
     side = short_field(words, field)
@@ -86,7 +86,7 @@ def side_of(words: Words, field: int) -> int:
     return _ASK if side == wire.SELL else UNSURE
 
 
-@kernel
+@inlined
 def put_pair(out: Records, at: int, kind: int, bid_e4: int, ask_e4: int, turned: bool) -> None:
     """Write best prices, turned when they are those of NO."""
     if turned:

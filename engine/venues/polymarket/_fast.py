@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.jit import kernel
+from engine.jit import inlined, kernel
 from engine.records import BOOK_UPDATE, Side, Venue
 from engine.units import PRICE_ONE_E4
 from engine.venues.continuity import Action, commit_unnumbered
@@ -97,7 +97,7 @@ _LISTS: Final = 1 << wire.BIDS | 1 << wire.ASKS | 1 << wire.PRICE_CHANGES
 _SIDES: Final = 1 << wire.BIDS | 1 << wire.ASKS
 
 
-@kernel
+@inlined
 def _declare(words: Words, row: int) -> bool:
     """Take the best prices an entry declares: the last entry of an asset counts. False when not sure."""
     at = touch(words, row)
@@ -109,7 +109,7 @@ def _declare(words: Words, row: int) -> bool:
     return int(words[at + TOP_BID]) != BAD and int(words[at + TOP_ASK]) != BAD
 
 
-@kernel
+@inlined
 def _entry(words: Words, table: Words, out: Records, at: int) -> int:
     """Write the record of an entry of price_changes; -> the record behind it, UNSURE when it is not sure."""
     row = asset_row(words, table, wire.ENTRY_ASSET_ID)
@@ -128,7 +128,7 @@ def _entry(words: Words, table: Words, out: Records, at: int) -> int:
     return at + 1
 
 
-@kernel
+@inlined
 def _entries(words: Words, table: Words, out: Records, at: int, limit: int, cursor: int) -> tuple[int, int]:
     """Read price_changes into records from ``at`` on: next cursor or UNSURE, and the record behind them."""
     if byte(words, cursor) != OPEN_LIST:
@@ -151,7 +151,7 @@ def _entries(words: Words, table: Words, out: Records, at: int, limit: int, curs
     return cursor, at
 
 
-@kernel
+@inlined
 def _lists(words: Words, table: Words, out: Records, start: int, limit: int, cursor: int) -> tuple[int, int]:
     """Read the members of a message: next cursor or UNSURE, and the record behind those of its lists.
 
@@ -208,7 +208,7 @@ def _book(words: Words, table: Words, out: Records, start: int, end: int) -> int
     return end + 1
 
 
-@kernel
+@inlined
 def _has_only_lists(words: Words) -> bool:
     """Whether the message's sides and changes, if it has them, are lists."""
     return (
@@ -246,7 +246,7 @@ def _message(
     return cursor, at
 
 
-@kernel
+@inlined
 def _messages(words: Words, table: Words, out: Records, start: int, limit: int) -> tuple[int, int]:
     """Read one message or an array of them: cursor at the end or UNSURE, and the record behind."""
     cursor = skip_space(words, 0)
@@ -262,7 +262,7 @@ def _messages(words: Words, table: Words, out: Records, start: int, limit: int) 
     return cursor, at
 
 
-@kernel
+@inlined
 def _declare_tops(words: Words, table: Words, out: Records, at: int) -> int:
     """Write the best prices the frame declares, once for each asset; -> the record behind them."""
     for index in range(int(words[TOUCHED])):

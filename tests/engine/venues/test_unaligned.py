@@ -22,8 +22,8 @@ def loaded(words: Words, at: int) -> tuple[int, int, int]:
 
 
 @kernel
-def differing_of(words: Words, at: int, other: int) -> int:
-    return differing(words, at, other)
+def differing_of(words: Words, at: int, others: Words, index: int) -> int:
+    return differing(words, at, others, index)
 
 
 @kernel
@@ -61,7 +61,9 @@ def test_a_bit_for_each_byte_that_differs(text: bytes, at: int, other: int, data
     expected = sum(
         (first != second) << place for place, (first, second) in enumerate(zip(one, two, strict=True))
     )
-    assert differing_of(np.frombuffer(bytes(changed), np.int64), at, other) == expected
+    words = np.frombuffer(bytes(changed), np.int64)
+    assert differing_of(words, at, words, other) == expected
+    assert differing_of(words, at, words.reshape(4, -1), other) == expected
 
 
 @given(INT64)
