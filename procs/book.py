@@ -9,6 +9,7 @@ snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
@@ -57,7 +58,7 @@ class Store(Protocol):
 
 
 class BookAgent:
-    """One venue's books. ``applied`` counts update records, ``lost`` those a lapped reader never saw.
+    """One venue's books.
 
     ``follow`` is called when there are updates, before they are applied: they may be of new markets. ``rung``
     stamps the tops that frames have brought. Without ``updates`` nothing is read: whoever has the frames
@@ -78,7 +79,8 @@ class BookAgent:
         self.role = role_at(BOOK, venue)
         self.venue = venue
         self.store = store
-        self.applied = 0
+        self._applied = 0
+        self.applied_beside: Callable[[], int] = lambda: 0  # by who applies in the stage's place
         self.laps = 0
         self._follow = follow
         self._rung = rung
@@ -92,6 +94,11 @@ class BookAgent:
             self._updates = self._reader.records(BOOK_UPDATE)
         self._notes = notes.reader(from_oldest=False)  # an older one was about the books of another stage
         self._note_rows = self._notes.records(BOOK_NOTE)
+
+    @property
+    def applied(self) -> int:
+        """Update records applied."""
+        return self._applied + self.applied_beside()
 
     @property
     def lost(self) -> int:
@@ -126,7 +133,7 @@ class BookAgent:
 
         In as many calls as a backlog needs: each has a bound, and a frame is within it.
         """
-        self.applied += n
+        self._applied += n
         if n <= APPLY_UPDATES_MAX:
             self._publish(self.store.apply(updates, n, now_ns), self._rung)
             return

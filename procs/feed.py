@@ -42,7 +42,7 @@ def race_of(settings: FeedConfig) -> Race | None:
 
 
 class FeedAgent:
-    """One venue's feed. ``frames`` counts what came in, ``refused`` messages too large for the ring.
+    """One venue's feed. ``frames`` counts what came in.
 
     ``race`` makes one stream of two connections for the same markets; without it every message counts.
     """
@@ -53,10 +53,16 @@ class FeedAgent:
         self.role = role_at(FEED, venue)
         self.codec = codec
         self.frames = 0
-        self.refused = 0
+        self._refused = 0
+        self.refused_beside: Callable[[], int] = lambda: 0  # by who publishes in the feed's place
         self.forward: Callable[[Records], None] | None = None  # where else each message goes, if anywhere
         self.race = race
         self._updates = updates
+
+    @property
+    def refused(self) -> int:
+        """Messages too large for the ring."""
+        return self._refused + self.refused_beside()
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open: frames come from the shell."""
@@ -85,6 +91,6 @@ class FeedAgent:
         if self.race is not None:
             records = self.race.admit(records, conn)
         if len(records) and not self._updates.publish(records):
-            self.refused += 1
+            self._refused += 1
         if len(records) and self.forward is not None:
             self.forward(records)

@@ -47,7 +47,7 @@ from shm.layout import offset_of
 from shm.ring import OverwritingRing
 from shm.table import Table, write_row
 
-REFUSED: Final = 1 << 32  # what a message too large for the updates ring adds to the records taken
+LEFT_OVER: Final = 1 << 32  # added to how many frames were taken, where the strategy's turn was not done
 TEXT_BYTES: Final = FRAME_BYTES_MAX  # of the frames that one call takes
 FRAMES_MAX: Final = 1_024
 IN_PLACE: Final = -1  # instead of where a frame begins: a single one that lies where the parser reads it
@@ -87,9 +87,10 @@ class Place(IntEnum):
     N_POOL = 26
     TEXTS = 27  # of frames behind each other
     LENGTHS = 28  # of these
-    TAKEN = 29  # records so far, and REFUSED for each message that was too large for the updates ring
-    STRATEGY = 30  # places of a strategy that has its turn behind each call (procs.top_kernel); 0: none
-    STOP = 31  # what its last turn left to Python: below zero a Stop
+    TAKEN = 29  # records so far
+    REFUSED = 30  # messages so far that were too large for the updates ring
+    STRATEGY = 31  # places of a strategy that has its turn behind each call (procs.top_kernel); 0: none
+    STOP = 32  # what its last turn came to: below zero a Stop
 
 
 PLACES: Final = len(Place)
@@ -102,7 +103,7 @@ _OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CE
 _N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (
     int(place) for place in list(Place)[Place.N_BOOKS : Place.TEXTS]
 )
-_TEXTS, _LENGTHS, _TAKEN, _STRATEGY, _STOP = (int(place) for place in list(Place)[Place.TEXTS :])
+_TEXTS, _LENGTHS, _TAKEN, _REFUSED, _STRATEGY, _STOP = (int(place) for place in list(Place)[Place.TEXTS :])
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _TOP_BYTES: Final = TOP.itemsize
 _RECV_AT: Final = offset_of(TOP, "recv_ns")
@@ -134,8 +135,9 @@ def _state_at(places: Words) -> BookState:
 @inlined
 def _pass_on(found: int, now_ns: int, began: int, places: Words, out: Records) -> None:
     """What a frame said, to the updates ring, the books, their rows, and the tops ring."""
-    refused = 0 if publish(int(places[_UPDATES_RING]), int(places[_OUT]), found, 0) > 0 else REFUSED
-    places[_TAKEN] += found + refused
+    if publish(int(places[_UPDATES_RING]), int(places[_OUT]), found, 0) <= 0:
+        places[_REFUSED] += 1
+    places[_TAKEN] += found
     state = _state_at(places)
     written = apply_updates(state, out, found, now_ns)
     for index in range(written):
@@ -171,11 +173,13 @@ def _load(number: int, at: int, places: Words, words: Words) -> int:
 
 
 @inlined
-def _decide(taken: int, now_ns: int, began: int, places: Words) -> None:
-    """Give a strategy that is here its turn, if something was said since ``taken`` records were."""
-    if places[_STRATEGY] != 0 and places[_TAKEN] != taken:
-        strategy = array_at(places[_STRATEGY], (TURN_PLACES,), np.int64)
-        places[_STOP] = take_turn(now_ns + spent_ns(began, int(places[_RATE])), 1, strategy)
+def _decide(taken: int, now_ns: int, began: int, places: Words) -> int:
+    """Give a strategy that is here its turn, if more than ``taken`` records were said; LEFT_OVER, or 0."""
+    if places[_STRATEGY] == 0 or places[_TAKEN] == taken:
+        return 0
+    strategy = array_at(places[_STRATEGY], (TURN_PLACES,), np.int64)
+    places[_STOP] = take_turn(now_ns + spent_ns(began, int(places[_RATE])), 1, strategy)
+    return LEFT_OVER if places[_STOP] < 0 else 0
 
 
 @kernel
@@ -186,7 +190,7 @@ def kalshi_frames(
 
     All are of one connection, and of one read of it. How many were taken: the next one needs Python, and of
     it nothing was done. What they said is counted in ``Place.TAKEN``. Behind them a strategy that is here has
-    its turn, of which ``Place.STOP`` tells.
+    its turn: LEFT_OVER on top where it has left something to Python, and ``Place.STOP`` is what.
     """
     began, before = read_ticks(), int(places[_TAKEN])
     words, symbols, out_words = _codec_at(places)
@@ -201,8 +205,7 @@ def kalshi_frames(
             _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
         at += length
         number += 1
-    _decide(before, now_ns, began, places)
-    return number - first
+    return number - first + _decide(before, now_ns, began, places)
 
 
 @kernel
@@ -223,8 +226,7 @@ def polymarket_frames(
             _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
         at += length
         number += 1
-    _decide(before, now_ns, began, places)
-    return number - first
+    return number - first + _decide(before, now_ns, began, places)
 
 
 FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frames, Venue.POLYMARKET: polymarket_frames}

@@ -25,7 +25,7 @@ from procs.frame_kernels import (
     FRAME_KERNELS,
     FRAMES_MAX,
     IN_PLACE,
-    REFUSED,
+    LEFT_OVER,
     TEXT_BYTES,
     Place,
     new_places,
@@ -38,6 +38,7 @@ from shm.table import Table
 
 LOOK_EVERY: Final = LOOK_MASK + 1  # frames
 _TAKEN: Final = int(Place.TAKEN)
+_REFUSED: Final = int(Place.REFUSED)
 _STOP: Final = int(Place.STOP)
 _NS_PER_TICK: Final = int(Place.NS_PER_TICK)
 
@@ -52,8 +53,9 @@ class Strategy(Protocol):
         """Address of what its compiled turns work on; 0 where it takes none."""
         ...
 
-    def ready(self) -> None:
-        """Before such a turn: follow what was found anew."""
+    @property
+    def ready(self) -> Callable[[], None]:
+        """To be called before such a turn: follows what was found anew."""
         ...
 
     def go_on(self, stop: int, now_ns: int) -> int:
@@ -88,6 +90,7 @@ class FusedFeed:
         self._now = now
         self._has_ended = has_ended
         self._strategy: Strategy | None = None
+        self._ready: Callable[[], None] | None = None
         self._places = new_places(codec, store, updates, tops, table)
         self._kernel = direct(FRAME_KERNELS[codec.venue], 0, 0, 0, 0, 0, 0, True, self._places)
         self._held: list[bytes] = []  # messages of one read, received at, over
@@ -102,25 +105,43 @@ class FusedFeed:
         # Of two sockets that race not every message counts.
         self._is_direct = feed.race is None and codec.fast_enabled
         feed.forward = self._apply
+        feed.refused_beside = lambda: self._told[_REFUSED]
+        book.applied_beside = lambda: self._told[_TAKEN]
         if rung is not None:
             self._places[Place.HISTOGRAM] = rung.histogram.address
+        self.on_frame: OnFrame = self._taking()
 
     def lead_to(self, strategy: Strategy) -> None:
         """Give ``strategy``, which is of this process, its turn behind each frame that says something."""
-        self._strategy = strategy
+        self._strategy, self._ready = strategy, strategy.ready
         self._places[Place.STRATEGY] = strategy.turn_places
 
-    def on_frame(self, payload: bytes, recv_ns: int, conn: int) -> None:
-        """Take one message to the books."""
-        if self._held:
-            self.release()
-        length = len(payload)
-        if self._is_direct and length <= TEXT_BYTES:
-            self._single[:length] = payload
-            self._lengths[0] = length
-            if self._call(0, 1, IN_PLACE, recv_ns, conn):
-                return
-        self._feed.on_frame(payload, recv_ns, conn)
+    def _taking(self) -> OnFrame:
+        """``on_frame``, which takes one message to the books, with what it needs at hand."""
+        feed, single, lengths, now, kernel = self._feed, self._single, self._lengths, self._now, self._kernel
+        skip, places = self._skip, self._places
+
+        def on_frame(payload: bytes, recv_ns: int, conn: int) -> None:
+            if self._held:
+                self.release()
+            length = len(payload)
+            if self._is_direct and length <= TEXT_BYTES:
+                single[:length] = payload
+                lengths[0] = length
+                ready = self._ready
+                if ready is not None:
+                    ready()
+                now_ns = now()
+                taken = kernel(0, 1, IN_PLACE, recv_ns, now_ns, conn, skip, places)
+                if taken == 1 and feed.frames & LOOK_MASK:
+                    feed.frames += 1
+                    return
+                if taken:
+                    self._count(taken, now_ns)
+                    return
+            feed.on_frame(payload, recv_ns, conn)
+
+        return on_frame
 
     @property
     def holder(self) -> Self | None:
@@ -159,39 +180,27 @@ class FusedFeed:
         recv_ns, conn = self._held_ns, self._held_conn
         while taken < count:
             before = taken
-            taken += self._call(taken, count, at, recv_ns, conn)
+            if self._ready is not None:
+                self._ready()
+            now_ns = self._now()
+            found = self._kernel(taken, count, at, recv_ns, now_ns, conn, self._skip, self._places)
+            taken += self._count(found, now_ns)
             if taken < count:
                 self._feed.on_frame(held[taken], recv_ns, conn)
                 taken += 1
                 at += sum(map(len, held[before:taken]))
 
-    def _call(self, first: int, count: int, at: int, recv_ns: int, conn: int) -> int:
-        """Take frames in one compiled call, then do what the strategy left of its turn; how many frames."""
-        strategy = self._strategy
-        if strategy is not None:
-            strategy.ready()
-        now_ns = self._now()
-        taken = self._kernel(first, count, at, recv_ns, now_ns, conn, self._skip, self._places)
-        if taken:
-            self._count(taken)
-            stop = self._told[_STOP]
-            if stop < 0 and strategy is not None:
-                self._told[_STOP] = 0
-                strategy.go_on(stop, now_ns)
-        return taken
-
-    def _count(self, frames: int) -> None:
-        """Frames are through: now nobody waits."""
-        feed, told, before = self._feed, self._told, self._feed.frames
-        feed.frames = before + frames
-        taken = told[_TAKEN]
-        told[_TAKEN] = 0
-        if taken >= REFUSED:
-            feed.refused += taken // REFUSED
-            taken %= REFUSED
-        self._book.applied += taken
+    def _count(self, found: int, now_ns: int) -> int:
+        """Frames are through, and nobody waits: count them, and do what the strategy left. How many frames."""
+        frames, feed = found % LEFT_OVER, self._feed
+        before = feed.frames
+        feed.frames += frames
         if self._rate is not None and (before - 1) // LOOK_EVERY != (feed.frames - 1) // LOOK_EVERY:
-            told[_NS_PER_TICK] = self._rate.look()
+            self._told[_NS_PER_TICK] = self._rate.look()
+        if found >= LEFT_OVER:
+            assert self._strategy is not None, "nobody else leaves anything"
+            self._strategy.go_on(self._told[_STOP], now_ns)
+        return frames
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:
         """Every book of the connection is in doubt."""

@@ -7,6 +7,7 @@ have: those that differ from what is known here are fetched and looked at as if 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,8 @@ class StrategyAgent:
             readers = {venue: reader for venue, (reader, _) in self._readers.items()}
             follows = follow is not None
             self._scan = TopScan(scanner, view, wires, readers, self._events, rung, follows=follows)
+        # Before somebody else has a compiled turn taken: follows candidates that were found anew.
+        self.ready: Callable[[], None] = _nothing if self._scan is None else self._scan.ready
 
     @property
     def readers(self) -> list[Reader]:
@@ -114,11 +117,6 @@ class StrategyAgent:
     def turn_places(self) -> int:
         """Address of what compiled turns work on (``procs.top_kernel``); 0 where there are none."""
         return 0 if self._scan is None else self._scan.address
-
-    def ready(self) -> None:
-        """Before somebody else has a compiled turn taken: follow candidates that were found anew."""
-        if self._scan is not None:
-            self._scan.ready()
 
     def go_on(self, stop: int, now_ns: int) -> int:
         """Do what a compiled turn left to us, and have the rest of it done; messages handled."""
@@ -219,6 +217,10 @@ class StrategyAgent:
             if self._rung is not None:
                 self._rung.signal(head)
             publish(self._wires.signals, head, legs, "signals")
+
+
+def _nothing() -> None:
+    """Nobody takes compiled turns."""
 
 
 def _top_of(row: np.void, before: np.void, now_ns: int) -> np.void:

@@ -66,7 +66,8 @@ def _load(context: Any, builder: Any, words: Any, given: Any, at: Any, kind: ir.
 @intrinsic  # type: ignore[untyped-decorator]
 def _compiled_byte(_context: Any, words: Any, _at: Any) -> Any:  # noqa: ANN401 - numba's own
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401
-        return builder.zext(_load(context, builder, signature.args[0], *args, _I8), _I64)
+        given, at = args
+        return builder.zext(_load(context, builder, signature.args[0], given, at, _I8), _I64)
 
     return types.int64(words, types.int64), emit
 
@@ -74,7 +75,8 @@ def _compiled_byte(_context: Any, words: Any, _at: Any) -> Any:  # noqa: ANN401 
 @intrinsic  # type: ignore[untyped-decorator]
 def _compiled_eight(_context: Any, words: Any, _at: Any) -> Any:  # noqa: ANN401
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401
-        return _load(context, builder, signature.args[0], *args, _I64)
+        given, at = args
+        return _load(context, builder, signature.args[0], given, at, _I64)
 
     return types.int64(words, types.int64), emit
 
@@ -85,7 +87,8 @@ def _compiled_specials(_context: Any, words: Any, _at: Any) -> Any:  # noqa: ANN
         return ir.Constant(_BLOCK, [byte] * BLOCK_BYTES)
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ANN401
-        text = _load(context, builder, signature.args[0], *args, _BLOCK)
+        given, at = args
+        text = _load(context, builder, signature.args[0], given, at, _BLOCK)
         quoted = builder.icmp_unsigned("==", text, each(_QUOTE))
         escaped = builder.icmp_unsigned("==", text, each(_BACKSLASH))
         control = builder.icmp_unsigned("<", text, each(_SPACE))

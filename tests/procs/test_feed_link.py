@@ -9,7 +9,7 @@ import pytest
 from engine.records import Venue
 from engine.venues.kalshi.session import KalshiSession
 from procs.feed_link import FeedLink
-from procs.fused_feed import FusedFeed
+from procs.fused_feed import FusedFeed, OnFrame
 from procs.live_feed import LiveFeed
 from tests.data import recordings as made
 from tests.procs.live_feeds import equal, live, scripted
@@ -79,20 +79,26 @@ def test_garbage_of_a_connection_that_ends_is_not_the_next_ones() -> None:
 
 def test_messages_of_a_read_have_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     stamps: list[int] = []
-    hold, on_frame = FusedFeed.hold, FusedFeed.on_frame
+    hold, taking = FusedFeed.hold, FusedFeed._taking
 
     def held(fused: FusedFeed, payload: bytes, recv_ns: int, conn: int) -> None:
         stamps.append(recv_ns)
         hold(fused, payload, recv_ns, conn)
 
-    def taken(fused: FusedFeed, payload: bytes, recv_ns: int, conn: int) -> None:
-        stamps.append(recv_ns)
-        on_frame(fused, payload, recv_ns, conn)
+    def noting(fused: FusedFeed) -> OnFrame:
+        on_frame = taking(fused)
+
+        def taken(payload: bytes, recv_ns: int, conn: int) -> None:
+            stamps.append(recv_ns)
+            on_frame(payload, recv_ns, conn)
+
+        return taken
 
     async def main() -> None:
+        monkeypatch.setattr(FusedFeed, "_taking", noting)
         async with scripted(Venue.KALSHI) as server, live(Venue.KALSHI, server) as feed:
             monkeypatch.setattr(FusedFeed, "hold", held)
-            monkeypatch.setattr(FusedFeed, "on_frame", taken)
+            stamps.clear()
             ticker, frames = next(iter(server.books)), feed.shell.counters.frames
             quote = made.kalshi(made.ticker("0.40", "0.45", ticker)).raw
             for number in range(1, 3):

@@ -20,7 +20,7 @@ from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
-from procs.frame_kernels import FRAMES_MAX, REFUSED, TEXT_BYTES, Place
+from procs.frame_kernels import FRAMES_MAX, TEXT_BYTES, Place
 from procs.fused_feed import LOOK_EVERY, FusedFeed
 from procs.ladder import BookRung, Ladder, Rung
 from procs.parts import VENUES, EngineParts, Scene
@@ -195,7 +195,8 @@ def test_what_a_batch_counts_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
     feed, book, places = floor.feeds[venue], floor.books[venue], fused._places
 
     def batch(first: int, count: int, *_: object) -> int:
-        places[Place.TAKEN] += 2 * REFUSED + 7
+        places[Place.TAKEN] += 7
+        places[Place.REFUSED] += 2
         return count - first
 
     places[Place.NS_PER_TICK] = 0
