@@ -19,9 +19,13 @@ from engine.records import (
     OrderStatus,
     Outcome,
     Trust,
+    Venue,
 )
 from engine.sim.session.build import build_session
+from engine.venues.counts import Count
 from procs.config_files import load_config, load_fee_table
+from procs.feed_link import FeedSink
+from procs.fused_feed import FusedFeed
 from procs.ladder import Ladder, Rung, StrategyRung
 from procs.parts import VENUES, EngineParts, Scene
 from procs.recording_frames import Frame
@@ -41,16 +45,25 @@ SOME_FRAMES = FRAMES[:5_000]
 
 
 class Floor:
-    """Feeds, books and strategy, and what the strategy says."""
+    """Feeds, books and strategy, and what the strategy says.
 
-    def __init__(self, *, is_compiled: bool, rung: StrategyRung | None = None) -> None:
+    ``is_led``: feeds and books are one, and the strategy has its turn in their call.
+    """
+
+    def __init__(self, *, is_compiled: bool, rung: StrategyRung | None = None, is_led: bool = False) -> None:
         scene = Scene(SESSION.markets, SESSION.relations, load_fee_table(CONFIG), FRAMES[0].recv_ns)
         self.wires = Wires.create(VENUES, SLOTS)
         roles = (Role.FEED, Role.BOOK, Role.STRATEGY)
         parts = EngineParts(CONFIG, scene, self.wires, roles, 1, ladder=Ladder(strategy=rung))
         self.feeds = {venue: parts.feed(venue) for venue in VENUES}
-        self.books = {venue: parts.book(venue) for venue in VENUES}
+        self.books = {venue: parts.book(venue, reads=not is_led) for venue in VENUES}
         self.strategy = parts.strategy()
+        self.sinks: dict[Venue, FeedSink] = dict(self.feeds)
+        self._now_ns = 0
+        for venue, book in self.books.items() if is_led else ():
+            fused = parts.fused(self.feeds[venue], book, lambda: self._now_ns)
+            fused.lead_to(self.strategy)
+            self.sinks[venue] = fused
         if not is_compiled:
             self.strategy._scan = None  # as where the wires are taped
         decisions, signals = self.wires.decisions[DecisionStage.STRATEGY], self.wires.signals
@@ -62,7 +75,8 @@ class Floor:
     def take(self, frames: list[Frame]) -> None:
         """Some frames in one turn of the strategy."""
         for frame in frames:
-            self.feeds[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+            self._now_ns = frame.recv_ns
+            self.sinks[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
             self.books[frame.venue].do_work(frame.recv_ns)
         self.strategy.do_work(frames[-1].recv_ns)
 
@@ -90,14 +104,16 @@ class Floor:
         return said[0], said[1]
 
 
-def test_every_decision_and_signal_is_the_same() -> None:
+@pytest.mark.parametrize("is_led", [False, True])
+def test_every_decision_and_signal_is_the_same(is_led: bool) -> None:
+    """Compiled turns, of its own or in the call of a frame, and one by one."""
     chance = random.Random(SEED)
     print(f"seed {SEED}")
-    one, two = Floor(is_compiled=True), Floor(is_compiled=False)
+    one, two = Floor(is_compiled=True, is_led=is_led), Floor(is_compiled=False)
     at = n_decisions = n_signals = 0
     signals: list[tuple[int, int]] = []
     while at < len(FRAMES):
-        n_frames = chance.choice((1, 1, 2, 7, 40))
+        n_frames = 1 if is_led else chance.choice((1, 1, 2, 7, 40))
         fills = []
         if signals and chance.randrange(6) == 0:  # what is ours is no longer on offer
             slot, signal_id = signals.pop(chance.randrange(len(signals)))
@@ -135,6 +151,56 @@ def test_a_quiet_strategy_gives_no_signal_and_still_decides() -> None:
         assert signals == b""
     assert floor.strategy.signals == 0
     assert len(decided) > 900 * DECISION.itemsize
+
+
+def test_a_strategy_that_is_led_to_has_said_all_when_the_frame_is_through() -> None:
+    """What orders did is taken in before; what the general parser reads waits for a turn of its own."""
+    floor, told = Floor(is_compiled=True, is_led=True), 0
+    for frame in FRAMES:
+        if told % 3 == 0 and floor.strategy.signals:
+            floor.fill(0, 5_000, 0, 1, is_done=False)
+        counts = floor.feeds[frame.venue].codec.counts
+        before = int(counts[Count.FALLBACK])
+        floor._now_ns = frame.recv_ns
+        floor.sinks[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+        is_told = floor.said()[0] != b"" and int(counts[Count.FALLBACK]) == before
+        left = floor.strategy.do_work(frame.recv_ns)
+        assert not (is_told and left), "all was done in the call"
+        told += is_told
+        floor.said()
+    assert told > 300
+    assert floor.strategy.signals > 30
+
+
+def test_a_led_strategy_decides_behind_frames_that_are_held() -> None:
+    led, plain = Floor(is_compiled=True, is_led=True), Floor(is_compiled=True)
+    chance, at, n_decisions = random.Random(SEED), 0, 0
+    while at < len(FRAMES):
+        batch = [frame._replace(conn=0) for frame in FRAMES[at : at + chance.choice((1, 2, 20))]]
+        at += len(batch)
+        batch = [frame for frame in batch if frame.venue is batch[0].venue]
+        sink, now_ns = led.sinks[batch[0].venue], batch[-1].recv_ns
+        assert isinstance(sink, FusedFeed)
+        led._now_ns = now_ns
+        for frame in batch:
+            sink.hold(frame.raw, now_ns, frame.conn)
+        sink.release()
+        for frame in batch:
+            plain.feeds[frame.venue].on_frame(frame.raw, now_ns, frame.conn)
+            plain.books[frame.venue].do_work(now_ns)
+        plain.strategy.do_work(now_ns)
+        for floor in (led, plain):
+            floor.books[batch[0].venue].do_work(now_ns)
+            floor.strategy.do_work(now_ns)
+        said = led.said()
+        assert said == plain.said(), f"frames to {at}"
+        n_decisions += len(said[0]) // DECISION.itemsize
+    assert n_decisions > 500
+
+
+def test_a_full_ring_ends_the_call_of_a_frame() -> None:
+    with pytest.raises(RingFull, match="no room"):
+        Floor(is_compiled=True, is_led=True).take_for_ever()
 
 
 def test_a_full_ring_of_decisions_ends_the_stage() -> None:
