@@ -155,9 +155,9 @@ def test_a_quiet_strategy_gives_no_signal_and_still_decides() -> None:
 
 def test_a_strategy_that_is_led_to_has_said_all_when_the_frame_is_through() -> None:
     """What orders did is taken in before; what the general parser reads waits for a turn of its own."""
-    floor, told = Floor(is_compiled=True, is_led=True), 0
+    floor, told, is_told = Floor(is_compiled=True, is_led=True), 0, False
     for frame in FRAMES:
-        if told % 3 == 0 and floor.strategy.signals:
+        if is_told and told % 3 == 0:
             floor.fill(0, 5_000, 0, 1, is_done=False)
         counts = floor.feeds[frame.venue].codec.counts
         before = int(counts[Count.FALLBACK])
