@@ -63,6 +63,8 @@ DEADLINE_S: Final = 20.0
 SILENT_S: Final = 3.0
 RECV_NS_WORD: Final = int(BOOK_ROW.fields["recv_ns"][1]) // 8 if BOOK_ROW.fields is not None else 0
 
+TRADE: Final = (Role.STRATEGY, Role.OPTIMIZER)
+
 Words = NDArray[np.int64]
 
 
@@ -106,9 +108,10 @@ def hear(ring: int, cursor: int, out: int, tags: int, room: int, offset_ns: int,
 
 
 class Taken(NamedTuple):
-    """When a frame was received of which something came, and when we had it; engine time."""
+    """When the frame was received of which something came, when that was said, and when we had it."""
 
     recv_ns: int
+    said_ns: int
     now_ns: int
 
 
@@ -121,6 +124,7 @@ class Taker:
     def __init__(self, reader: Reader, layout: np.dtype[np.void], executor: Wires) -> None:
         self._reader, self._heads = reader, reader.records(layout)
         self._ids = [name for name in ("plan_id", "signal_id") if name in (layout.names or ())]
+        self._said = "plan_ns" if "plan_id" in self._ids else "signal_ns"
         self._executor = executor
         self._event = np.zeros(1, ORDER_EVENT)
         self._heard_ns = np.zeros(3, np.int64)
@@ -138,7 +142,8 @@ class Taker:
 
     def _taken(self, cells: int, now_ns: int) -> list[Taken]:
         heads = [cell for cell in range(max(cells, 0)) if cell_index(int(self._reader.tags[cell])) == 0]
-        found = [Taken(int(self._heads[cell]["recv_ns"]), now_ns) for cell in heads]
+        rows = [self._heads[cell] for cell in heads]
+        found = [Taken(int(row["recv_ns"]), int(row[self._said]), now_ns) for row in rows]
         for cell in heads:
             self._done(self._heads[cell])
         return found
@@ -229,11 +234,11 @@ class PlanTaker:
 
 
 class Trade:
-    """Strategy and optimizer in a process's own loop, and who takes their plans."""
+    """Strategy and optimizer in a process's own loop, or the latter alone, and who takes their plans."""
 
-    def __init__(self, folder: Path, pairs: int) -> None:
+    def __init__(self, folder: Path, pairs: int, roles: tuple[Role, ...] = TRADE) -> None:
         # As the executor's writer it says what cash there is, and which plans are done.
-        self._wires, stages = join(folder, pairs, (Role.STRATEGY, Role.OPTIMIZER))
+        self._wires, stages = join(folder, pairs, roles)
         self._executor = Wires.join(VENUES, folder, (Role.EXECUTOR,), EPOCH)
         account = np.zeros(1, ACCOUNT_ROW)
         account["cash_micros"] = CASH_MICROS
@@ -338,6 +343,7 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
         warm()
     sides: dict[str, Callable[[], Side]] = {
         "trade": lambda: Trade(folder, pairs),
+        "plans": lambda: Trade(folder, pairs, (Role.OPTIMIZER,)),
         "signals": lambda: Signals(folder),
         "watch": lambda: Watcher(folder),
     }

@@ -1,15 +1,15 @@
 """From a frame in a feed's callback to the book others see, to a signal, and to a plan at the executor.
 
 The stages of a live engine over rings and tables in shared memory, as its processes run them: feed and books
-are one compiled call (``procs.fused_feed``), the strategy decides in one (``procs.top_scan``), ladders count.
-The strategy takes turns all the time, so that what became of its signals is taken in between two frames.
+are one compiled call (``procs.fused_feed``), in which a strategy that is here decides; ladders count. The
+strategy takes turns all the time, so that what became of its signals is taken in between two frames.
 A frame in each interval by a schedule that is never reset; its time of receipt travels with it, and the far
 end takes it from its own clock. Every second frame of a market makes a pair an opportunity, and each of these
 becomes one signal or one plan, unless the far end was away for so long that it is gone by then: that is
 counted (``missed``). The plain ways get the same frames.
 
 - To the book: from before the callback until a compiled reader on the other core has the row whole.
-- To a signal, one core: from before the callback until the strategy's turn behind it has come back.
+- To a signal, one core: from before the callback until it has come back, and the signal is in its ring.
 - To an order intent: feed, books and strategy here, until a compiled reader of the ring of signals has one
   whole on the other core; the optimizer's is compiled as well. A signal has legs with side, price and size.
   What allocation of cash, the gate and the journal take afterwards is not in it.
@@ -102,10 +102,9 @@ class Market:
             self.on_frame(frame)
 
     def on_frame(self, frame: bytes) -> int:
-        """What the callback of a socket does, and the strategy's turn behind it; nanoseconds it took."""
+        """What the callback of a socket does; nanoseconds it took."""
         recv_ns = engine_ns()
         self.sinks[Venue.POLYMARKET].on_frame(frame, recv_ns, 0)
-        self.turn()
         return engine_ns() - recv_ns
 
     def turn(self) -> None:
@@ -194,7 +193,7 @@ def to_intent(market: Market, far: FarEnd) -> dict[str, float]:
 
 
 def to_signal(market: Market, signals: Signals) -> dict[str, float]:
-    """One run to signals in the ring when the strategy has had its turn; RuntimeError when one is missing."""
+    """One run to signals in the ring when the callback has come back; RuntimeError when one is missing."""
 
     def on_frame(frame: bytes) -> int | None:
         took_ns = market.on_frame(frame)

@@ -3,14 +3,16 @@
 Ours are the sockets of a live engine (``procs.sockets``) before its fused feed and books, on an uvloop.
 Sustained: one core sends as fast as its client reads, the other reads and applies; nothing may be dropped,
 and every book has to be live at the end. To a signal: a frame in each interval; its age counts from when the
-server handed it to the socket, over loopback, until the signal has been read from its ring, in a loop that
-never sleeps and takes the strategy's turn behind each read. Beside both the ``websockets`` package on asyncio
-with orjson and dictionaries, which gets the same frames from the same server.
+server handed it to the socket, over loopback, until the signal was put into its ring, by the stamp it got
+there, in a loop that never sleeps (until 2026-11-29, 21:00, until Python had read it: some 10 us more).
+Beside both the ``websockets`` package on asyncio with orjson and dictionaries, which gets the same frames
+from the same server, and whose age counts until it has decided.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -162,20 +164,30 @@ async def _signal(server: Server, frames: int, folder: Path) -> dict[str, float]
         market.turn()
         found.extend(signals.poll())
 
-    async def done() -> None:
-        deadline_s = time.monotonic() + DEADLINE_S
-        while len(arrivals.recv_ns) < opening + frames or len(found) < frames // 2:
-            turn()
-            await asyncio.sleep(0)  # a busy loop: it never sleeps in the kernel
-            if len(arrivals.recv_ns) < opening + frames:
-                deadline_s = time.monotonic() + WAIT_S
-            elif time.monotonic() > deadline_s:
-                return
+    arrived, over = asyncio.Event(), asyncio.Event()
 
+    def again() -> None:
+        """A turn that begins itself again (``shm.loop_turns``): the loop never sleeps in the kernel."""
+        turn()
+        if len(arrivals.recv_ns) == opening + frames:
+            arrived.set()
+        if arrived.is_set() and len(found) == frames // 2:
+            over.set()
+        if not over.is_set():
+            loop.call_soon(again)
+
+    async def done() -> None:
+        again()
+        await arrived.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), WAIT_S)
+        over.set()
+
+    loop = asyncio.get_running_loop()
     live = Live(market, server.url, turn)
     await live.until(done)
     sent_ns = dict(zip(arrivals.recv_ns[opening:], server.sent_ns(), strict=True))
-    ages = [one.now_ns - _scene.START_NS - sent_ns[one.recv_ns] for one in found]
+    ages = [one.said_ns - _scene.START_NS - sent_ns[one.recv_ns] for one in found]
     missed = 1 - len(ages) / (frames // 2)
     if missed > MISSED_MAX:
         raise RuntimeError(f"{len(ages)} signals of {frames // 2} opportunities")

@@ -191,7 +191,7 @@ class FusedFeed:
                 at += sum(map(len, held[before:taken]))
 
     def _count(self, found: int, now_ns: int) -> int:
-        """Frames are through, and nobody waits: count them, and do what the strategy left. How many frames."""
+        """Frames are through: count them, and do what the strategy has left. How many frames."""
         frames, feed = found % LEFT_OVER, self._feed
         before = feed.frames
         feed.frames += frames

@@ -126,12 +126,11 @@ class EngineProcess:
         agents, by_news = self._stages.in_order(), self._goes_by_news()
         self._host = Host(agents, self._clock, seat, self._taken, on_told, by_news=by_news)
         self._was_degraded = False
-        self._slept = 0
+        self._slept = self._turns = 0
         self._looked_ns = 0
         self._stop_asked = False
         self._was_idle = False  # in the last turn
         self._frames_heard = 0
-        self._turns = 0
         self._beat_ns = 0
         self._ending = self._make_ending(self._halt.words) if self._is_live else None
 

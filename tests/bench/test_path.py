@@ -75,7 +75,7 @@ def test_every_opportunity_becomes_one_plan_and_nothing_else_does(tmp_path: Path
         assert trade.poll() == []
 
 
-def test_every_opportunity_is_a_signal_when_the_strategy_has_had_its_turn(tmp_path: Path) -> None:
+def test_every_opportunity_is_a_signal_when_its_frame_is_through(tmp_path: Path) -> None:
     folder = tmp_path / "wires"
     folder.mkdir(0o700)
     market = path.Market(folder, (*path.MARKET_DATA, Role.STRATEGY))
