@@ -102,13 +102,14 @@ def decided(log: bytes) -> list[tuple[object, ...]]:
     return sorted(tuple(map(str, sorted(line.items()))) for line in lines)
 
 
+@pytest.mark.parametrize("topology", ["one", "two"])
 def test_feeds_and_books_that_are_one_decide_and_trade_as_two(
-    recording: Path, inline: tuple[PaperResult, bytes]
+    topology: str, recording: Path, inline: tuple[PaperResult, bytes]
 ) -> None:
-    """Without a log of inputs the two are one compiled call, in topology ``two``."""
+    """Without a log of inputs the two are one compiled call where they are of one process."""
     expected, log = inline
     told: list[Progress] = []
-    result, lines = run(recording, "two", on_progress=told.append)
+    result, lines = run(recording, topology, on_progress=told.append)
     outcome = expected.outcomes[0]
     assert outcome.fills > 0
     assert decided(lines) == decided(log)
