@@ -66,6 +66,11 @@ SETTINGS: Final = (
 )
 # Parking, for others need the cores too; and a topology as ``roles``, but with the feeds beside their books.
 TOPOLOGIES: Final = """
+[topologies.one]
+processes = [
+  { name = "core", roles = ["feed", "book", "strategy", "optimizer", "executor", "ledger"], wait = "futex" },
+  { name = "venues", roles = ["venue_sim"], wait = "futex" },
+]
 [topologies.two]
 processes = [
   { name = "market", roles = ["feed", "book"], wait = "futex" },

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.compiled_only
 SEED = 20_261_128
 KILLS = 50
 MOMENT_S = 1.5  # after it has come back, at most
-EXECUTOR = {"two": "trade", "split": "executor"}
+EXECUTOR = {"one": "core", "two": "trade", "split": "executor"}
 
 
 def kill_again_and_again(engine: LiveEngine, name: str, kills: int, draw: random.Random) -> int:
