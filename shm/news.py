@@ -15,7 +15,7 @@ import numpy as np
 from shm.atomics import address_of, load_relaxed, pause
 from shm.cells import CELL_SHIFT_AT, CELLS_AT, SUMS_AT
 from shm.gating import CAPACITY_AT, FENCED, HEAD_AT, POSITION_AT, STATE_AT
-from shm.jit import kernel
+from shm.jit import direct, kernel
 from shm.layout import WORD_BYTES
 from shm.reader import Reader, Words
 
@@ -81,14 +81,15 @@ class News:
         self._kept = groups  # the rows are addresses in them
         self._rows: Words = np.array(rows, np.int64).reshape(-1, _COLUMNS)
         self._address, self._n_rows = address_of(self._rows), len(rows)
+        self._look, self._look_again = direct(look, 0, 0), direct(look_again, 0, 0, 0)
 
     def look(self) -> int:
         """Bits of the groups for which something waits now."""
-        return look(self._address, self._n_rows)
+        return self._look(self._address, self._n_rows)
 
     def wait(self, looks: int) -> int:
         """The same, after up to ``looks`` looks: bounded, because signals are heard only behind it."""
-        return look_again(self._address, self._n_rows, looks)
+        return self._look_again(self._address, self._n_rows, looks)
 
 
 def warm() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shm import cells, gating
 from shm.atomics import address_of, load_relaxed, store_relaxed, store_release, write_word
-from shm.jit import kernel
+from shm.jit import direct, kernel
 from shm.layout import HOT_BYTES, READER, WORD_SHIFT, ReaderState, Status
 from shm.segment import Segment
 from shm.segment_files import Claim
@@ -111,6 +111,7 @@ class Reader:
         self._next_word = HEAD_WORD if self._is_checked else CELLS_WORD
         self._next_least = 1 if self._is_checked else 2
         self._batch_cells = 0
+        self._poll = direct(cells.poll, 0, 0, 0, 0, 0, 0)
         self._epoch = cells.epoch_number(self.ring_address, int(self.block["position"]))
 
     def records(self, dtype: np.dtype[np.void]) -> Records:
@@ -130,7 +131,7 @@ class Reader:
         if self._object[self._next_word] < self._next_least and self._state[STATE_WORD] != FENCED:
             self._batch_cells = 0
             return 0
-        n_cells = cells.poll(
+        n_cells = self._poll(
             self.ring_address,
             self.address,
             self._words_address,

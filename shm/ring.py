@@ -22,7 +22,7 @@ import numpy as np
 from shm import adoption, cells, gating, sums
 from shm.atomics import address_of, compare_exchange, read_word, write_word
 from shm.errors import LayoutMismatch, RingRefused, ShmError
-from shm.jit import kernel
+from shm.jit import direct, kernel
 from shm.layout import (
     CAPACITY_CELLS_MAX,
     CAPACITY_CELLS_MIN,
@@ -84,6 +84,9 @@ class _Ring:
         self.payload_bytes = payload_bytes
         self.address = segment.address
         self.header = segment.bytes_at(0, RING.itemsize).view(RING)[0]
+        self._publish = direct(cells.publish, 0, 0, 0, 0)
+        self._publish_parts = direct(cells.publish_parts, 0, 0, 0, 0, 0, 0)
+        self._publish_each = direct(cells.publish_each, 0, 0, 0, 0)
 
     @classmethod
     def _create(
@@ -184,14 +187,15 @@ class _Ring:
         self.check_width(records.dtype)
         head = address_of(records)
         if tail is None:
-            return cells.publish(self.address, head, records.size, flags) > 0
+            return self._publish(self.address, head, records.size, flags) > 0
         self.check_width(tail.dtype)
-        return cells.publish_parts(self.address, head, records.size, address_of(tail), tail.size, flags) > 0
+        parts = head, records.size, address_of(tail), tail.size
+        return self._publish_parts(self.address, *parts, flags) > 0
 
     def publish_each(self, records: Records, flags: int = 0) -> int:
         """Publish every row as a message of its own; how many, up to the first refusal."""
         self.check_width(records.dtype)
-        return cells.publish_each(self.address, address_of(records), records.size, flags)
+        return self._publish_each(self.address, address_of(records), records.size, flags)
 
     def observer(self, *, from_oldest: bool = True, batch_cells: int = READ_BATCH_CELLS) -> Reader:
         """Make a reader nobody waits for, at the oldest safe message or behind the newest.

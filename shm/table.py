@@ -26,7 +26,7 @@ from shm.atomics import (
 )
 from shm.cells import copy_words
 from shm.errors import LayoutMismatch, RingRefused
-from shm.jit import kernel
+from shm.jit import direct, kernel
 from shm.layout import (
     LINE_BYTES,
     ROW_BYTES_MAX,
@@ -160,6 +160,7 @@ class Table:
         self._out = np.zeros(1, dtype)  # what was read into last, with its address
         self._out_address = address_of(self._out)
         self._record, self._record_address = self._out, self._out_address  # and what was written last
+        self._read, self._write = direct(read_row, 0, 0, 0), direct(write_row, 0, 0, 0)
         self.read_retries = 0
         self.read_failures = 0
         self.refused_rows = 0
@@ -253,7 +254,7 @@ class Table:
         if record is not self._record:
             self._check(record)
             self._record, self._record_address = record, address_of(record)
-        if write_row(self.address, row, self._record_address) == 0:
+        if self._write(self.address, row, self._record_address) == 0:
             return True
         self.refused_rows += 1
         return False
@@ -263,7 +264,7 @@ class Table:
         if out is not self._out:  # whoever reads again and again has one place for it
             self._check(out)
             self._out, self._out_address = out, address_of(out)
-        retries = read_row(self.address, row, self._out_address)
+        retries = self._read(self.address, row, self._out_address)
         if retries >= 0:
             self.read_retries += retries
             return True

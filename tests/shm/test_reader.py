@@ -298,7 +298,8 @@ def test_a_batch_that_was_handed_out_counts_although_its_reader_is_fenced_meanwh
             each.fence_silent(1000, 10)
         return answer
 
-    monkeypatch.setattr(cells, "poll", fenced_behind_it)
+    for reader in (plain, kept):
+        monkeypatch.setattr(reader, "_poll", fenced_behind_it)
     assert (plain.poll(), plain.received_messages) == (1, 1)
     assert kept.poll() == Status.READER_FENCED, "not done, so it comes to nobody"
     assert kept.rejoin(0)
