@@ -3,8 +3,8 @@
 Ours are the sockets of a live engine (``procs.sockets``) before its fused feed and books, on an uvloop.
 Sustained: one core sends as fast as its client reads, the other reads and applies; nothing may be dropped,
 and every book has to be live at the end. To a signal: a frame in each interval; its age counts from when the
-server handed it to the socket, over loopback, until the signal was put into its ring, by the stamp it got
-there, in a loop that never sleeps (until 2026-11-29, 21:00, until Python had read it: some 10 us more).
+server handed it to the socket, over loopback, until the signal goes into its ring, by the stamp it gets just
+before, in a loop that never sleeps (until 2026-11-29, 21:00, until Python had read it: some 10 us more).
 Beside both the ``websockets`` package on asyncio with orjson and dictionaries, which gets the same frames
 from the same server, and whose age counts until it has decided.
 """

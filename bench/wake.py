@@ -1,10 +1,9 @@
 """From a publication on another core to a callback in this event loop: turns that poll, beside an eventfd.
 
 The sender stamps a record in compiled code just before it is published, every INTERVAL_US by a schedule that
-is never reset. Here an uvloop runs: ours looks at the ring at each of its turns and for some microseconds
-behind it, as a process does that has a core of its own and no feeds; without these looks, as one with feeds.
-The peer sleeps in the loop until the sender, who rings after each publication, has written to an eventfd, and
-then reads the same ring.
+is never reset. Here an uvloop runs: ours polls the ring at each of its turns, as a process does that has a
+core of its own; the peer sleeps in the loop until the sender, who rings after each publication, has written
+to an eventfd, and then reads the same ring.
 """
 
 from __future__ import annotations
@@ -32,11 +31,9 @@ from bench._clock import calibrated, nanoseconds  # noqa: E402
 from bench._result import OURS, Result, claim  # noqa: E402
 from bench._timing import interleave, switched  # noqa: E402
 from bench.ring import send, stamp  # noqa: E402
-from procs.host import LOOKS  # noqa: E402
 from shm.doorbell import Doorbell  # noqa: E402
 from shm.layout import PAYLOAD_BYTES  # noqa: E402
-from shm.loop_turns import LoopTurns, no_look  # noqa: E402
-from shm.news import News  # noqa: E402
+from shm.loop_turns import LoopTurns  # noqa: E402
 from shm.ring import OverwritingRing  # noqa: E402
 from shm.waiting import Policy  # noqa: E402
 
@@ -47,7 +44,6 @@ WARM_SHARE: Final = 100
 DEADLINE_S: Final = 30.0
 P50_NS_MAX: Final = 800
 WAKE: Final = "ring to callback of an event loop"
-WAKE_BY_TURNS: Final = "ring to callback of an event loop, sockets first"
 TAILS: Final = {"p50_ns": 0.5, "p99_ns": 0.99, "p99.9_ns": 0.999, "max_ns": 1.0}
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
 
@@ -93,7 +89,6 @@ class Loop:
         assert self._line() == "ready"
         self._bell = Doorbell.create_or_adopt(name="bell", epoch=1, directory=folder, for_event_loop=True)
         self._reader = OverwritingRing.attach("bench", PAYLOAD_BYTES[0], folder).reader()
-        self._news = News([[self._reader]])
         self._clock = calibrated()
         self._next = 0
         self._ages: list[int] = []
@@ -129,15 +124,8 @@ class Loop:
             self._ages.append(nanoseconds(now - int(self._reader.words[cell * n_words + 1]), rate))
         return cells
 
-    def looking(self, count: int) -> None:
-        """A loop that polls at each of its turns, and looks for more behind it."""
-        self._turns(count, lambda: self._news.wait(LOOKS))
-
     def turning(self, count: int) -> None:
         """A loop that polls at each of its turns."""
-        self._turns(count, no_look)
-
-    def _turns(self, count: int, look: Callable[[], int]) -> None:
         deadline_s = time.monotonic() + DEADLINE_S
 
         def work() -> int:
@@ -146,7 +134,7 @@ class Loop:
                 turns.stop()
             return cells
 
-        turns = LoopTurns(work, Policy.SPIN, self._bell, look=look)
+        turns = LoopTurns(work, Policy.SPIN, self._bell)
         uvloop.run(turns.run())
 
     def sleeping(self, count: int) -> None:
@@ -187,11 +175,10 @@ def measure(result: Result) -> None:
         loop = Loop(Path(folder), max(allowed))
         try:
             ways = {
-                OURS: partial(loop.run, loop.looking, MESSAGES, rings=False),
+                OURS: partial(loop.run, loop.turning, MESSAGES, rings=False),
                 "eventfd, add_reader": partial(loop.run, loop.sleeping, MESSAGES, rings=True),
             }
             interleave(result, WAKE, ways)
-            interleave(result, WAKE_BY_TURNS, {OURS: partial(loop.run, loop.turning, MESSAGES, rings=False)})
         finally:
             loop.close()
             os.sched_setaffinity(0, allowed)

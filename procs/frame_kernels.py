@@ -89,7 +89,7 @@ class Place(IntEnum):
     LENGTHS = 28  # of these
     TAKEN = 29  # records so far
     REFUSED = 30  # messages so far that were too large for the updates ring
-    STRATEGY = 31  # places of a strategy that has its turn behind each call (procs.top_kernel); 0: none
+    STRATEGY = 31  # places of a strategy (procs.top_kernel), which has its turn when something was said
     STOP = 32  # what its last turn came to: below zero a Stop
 
 

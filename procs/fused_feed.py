@@ -6,7 +6,8 @@ of a connection, goes through the stages' own methods, in the same order. The up
 same, for the simulated venues. The book stage keeps its turn for notes and for what is due by the clock.
 
 A strategy that is here, too, has its turn in the same call (``lead_to``): its signals are in their ring when
-``on_frame`` ends. What it would do in Python is done behind the call, and it keeps its turns for all else.
+``on_frame`` ends. What it would do in Python is done behind the call, and it keeps its turns for all else, as
+for frames that only the general parser reads.
 """
 
 from __future__ import annotations
@@ -131,13 +132,12 @@ class FusedFeed:
                 ready = self._ready
                 if ready is not None:
                     ready()
-                now_ns = now()
-                taken = kernel(0, 1, IN_PLACE, recv_ns, now_ns, conn, skip, places)
+                taken = kernel(0, 1, IN_PLACE, recv_ns, now(), conn, skip, places)
                 if taken == 1 and feed.frames & LOOK_MASK:
                     feed.frames += 1
                     return
                 if taken:
-                    self._count(taken, now_ns)
+                    self._count(taken)
                     return
             feed.on_frame(payload, recv_ns, conn)
 
@@ -182,15 +182,14 @@ class FusedFeed:
             before = taken
             if self._ready is not None:
                 self._ready()
-            now_ns = self._now()
-            found = self._kernel(taken, count, at, recv_ns, now_ns, conn, self._skip, self._places)
-            taken += self._count(found, now_ns)
+            found = self._kernel(taken, count, at, recv_ns, self._now(), conn, self._skip, self._places)
+            taken += self._count(found)
             if taken < count:
                 self._feed.on_frame(held[taken], recv_ns, conn)
                 taken += 1
                 at += sum(map(len, held[before:taken]))
 
-    def _count(self, found: int, now_ns: int) -> int:
+    def _count(self, found: int) -> int:
         """Frames are through: count them, and do what the strategy has left. How many frames."""
         frames, feed = found % LEFT_OVER, self._feed
         before = feed.frames
@@ -199,7 +198,7 @@ class FusedFeed:
             self._told[_NS_PER_TICK] = self._rate.look()
         if found >= LEFT_OVER:
             assert self._strategy is not None, "nobody else leaves anything"
-            self._strategy.go_on(self._told[_STOP], now_ns)
+            self._strategy.go_on(self._told[_STOP], self._now())
         return frames
 
     def on_disconnect(self, recv_ns: int, conn: int) -> None:

@@ -87,9 +87,10 @@ class Host:
             self._tell()
         return handled > 0 or turn > 0
 
-    def wait(self) -> int:
-        """Look for news for some microseconds, where turns go by them; whether there are any, else 0."""
-        return 0 if self._news is None else self._news.wait(LOOKS)
+    def wait(self) -> None:
+        """Look for news for some microseconds, where turns go by them."""
+        if self._news is not None:
+            self._news.wait(LOOKS)
 
     def _turn_by(self, news: News) -> bool:
         """Call once each agent that something waits for, the first in the pipeline first."""

@@ -58,7 +58,7 @@ from procs.wards import FOUND_SUFFIX, JOURNAL_SUFFIX
 from procs.whole_file import whole_file
 from procs.wires import Wires
 from shm.doorbell import Doorbell
-from shm.loop_turns import LoopTurns, no_look
+from shm.loop_turns import LoopTurns
 from shm.mirror import Mirror
 from shm.reader import EVERY_MESSAGE
 from shm.segment import Segment
@@ -240,9 +240,7 @@ class EngineProcess:
                 turns.stop()
             return self._work()
 
-        look = no_look if self._stages.feeds else self._host.wait  # what matters most to feeds are sockets
-        due_in_ns, yields = self._due_in_ns, self._yields
-        turns = LoopTurns(work, self._policy, self._bell, yields=yields, due_in_ns=due_in_ns, look=look)
+        turns = LoopTurns(work, self._policy, self._bell, yields=self._yields, due_in_ns=self._due_in_ns)
         venues = VenueSockets(self._description.input, self._path, opened) if self._conducts else None
         if self._stages.feeds:
             self._feeds = FeedSockets(

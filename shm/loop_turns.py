@@ -3,9 +3,6 @@
 The loop's callbacks bring bytes, and every turn calls ``work``, which looks at the rings. Waiting is the
 loop's: re-armed at once it is busy, and its sockets are answered soonest too; parked it sleeps until a
 socket, a timer or the FIFO of the doorbell is ready.
-
-A busy turn of the loop takes microseconds, in which nobody looks at the rings. Where these matter more than
-the sockets, ``look`` goes on looking at them, about as long again, before the loop has its turn.
 """
 
 from __future__ import annotations
@@ -21,16 +18,10 @@ from shm.waiting import PARK_NS, YIELDS_BEFORE_PARK, Policy
 LOOP_TICK_NS: Final = 1_000_000  # loops count whole milliseconds: who wakes a little early sleeps twice
 
 
-def no_look() -> int:
-    """Look at nothing: the sockets come first."""
-    return 0
-
-
 class LoopTurns:
     """``work`` answers how much it did; ``bell``, which has a FIFO, is rung by all that feed its rings.
 
-    ``yields`` is as in ``Idler``; ``due_in_ns`` says when ``work`` has something to do by the clock. ``look``
-    answers whether there is something to do, after a bounded time; only a loop that spins asks it.
+    ``yields`` is as in ``Idler``; ``due_in_ns`` says when ``work`` has something to do by the clock.
 
     Going to sleep takes two turns, as everywhere: the flag goes up, ``work`` looks once more, and only then
     the loop is left alone. ``slept`` counts how often.
@@ -44,7 +35,6 @@ class LoopTurns:
         park_ns: int = PARK_NS,
         yields: int = YIELDS_BEFORE_PARK,
         due_in_ns: Callable[[], int] = lambda: PARK_NS,
-        look: Callable[[], int] = no_look,
     ) -> None:
         if bell.descriptor is None:
             raise ValueError("an event loop sleeps on a descriptor: make its bell with for_event_loop")
@@ -55,7 +45,6 @@ class LoopTurns:
         self._descriptor = bell.descriptor
         self._park_ns = park_ns
         self._due_in_ns = due_in_ns
-        self._look = look
         self._yields = yields
         self._idle_turns = 0
         self._prepared = False
@@ -91,8 +80,7 @@ class LoopTurns:
             if done.done():  # whoever awaited the turns was cancelled
                 return
             try:
-                if not self._work() and not self._stopped and self._look():
-                    self._work()
+                self._work()
             except Exception as error:  # noqa: BLE001 - raised where the turns are awaited
                 done.set_exception(error)
                 return

@@ -162,8 +162,9 @@ def test_p5_p11_an_executor_that_dies_in_a_stop_comes_back_and_resolves_its_orde
         assert said["orders"] == len(past.sent) > len(past.sent - before.sent), "of both lives"
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("topology", ["one", "two", "split"])
+@pytest.mark.parametrize(
+    "topology", ["one", *(pytest.param(name, marks=pytest.mark.soak) for name in ("two", "split"))]
+)
 def test_p11_a_stop_waits_for_what_is_in_flight(topology: str, tmp_path: Path) -> None:
     """SIGTERM while an order is on its way: the run ends with 0, and every plan has come to its end."""
     with trading(tmp_path, topology) as engine:

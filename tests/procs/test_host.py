@@ -109,9 +109,8 @@ def test_a_message_passes_through_all_stages_in_one_turn_and_nobody_else_is_call
     log.clear()
     assert not host.turn()
     assert log == []
-    assert host.wait() == 0
     put(first.ring)
-    assert host.wait() > 0
+    host.wait()
     assert host.turn()
     assert log == ["first", "middle", "last"]
     assert host.work == 3
@@ -162,6 +161,6 @@ def test_now_and_then_everybody_is_called(log: list[str], time: Time) -> None:
 def test_without_news_every_turn_calls_everybody(log: list[str], time: Time) -> None:
     host = live([Passes("stage", log), Calls("other", log)], time, by_news=False)
     log.clear()
-    assert host.wait() == 0
+    host.wait()
     host.turn()
     assert log == ["stage", "other"]

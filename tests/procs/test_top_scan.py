@@ -8,6 +8,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 
+from engine.catalog.relations import RelationTable
 from engine.config import Role
 from engine.records import (
     DECISION,
@@ -59,9 +60,11 @@ class Floor:
         self.books = {venue: parts.book(venue, reads=not is_led) for venue in VENUES}
         self.strategy = parts.strategy()
         self.sinks: dict[Venue, FeedSink] = dict(self.feeds)
+        self.catalog = parts.catalog
         self._now_ns = 0
+        self.is_ticking = False  # at each look at the clock
         for venue, book in self.books.items() if is_led else ():
-            fused = parts.fused(self.feeds[venue], book, lambda: self._now_ns)
+            fused = parts.fused(self.feeds[venue], book, self._now)
             fused.lead_to(self.strategy)
             self.sinks[venue] = fused
         if not is_compiled:
@@ -71,6 +74,10 @@ class Floor:
         self._signals = signals.reader("optimizer", 0)
         self._decision_rows: Records = self._decisions.records(DECISION)
         self._signal_rows: Records = self._signals.records(SIGNAL_HEAD)
+
+    def _now(self) -> int:
+        self._now_ns += self.is_ticking
+        return self._now_ns
 
     def take(self, frames: list[Frame]) -> None:
         """Some frames in one turn of the strategy."""
@@ -196,6 +203,38 @@ def test_a_led_strategy_decides_behind_frames_that_are_held() -> None:
         assert said == plain.said(), f"frames to {at}"
         n_decisions += len(said[0]) // DECISION.itemsize
     assert n_decisions > 500
+
+
+def test_relations_that_change_between_two_frames_are_those_decided_on() -> None:
+    """The table of candidates is another then, and the call of a frame has addresses in it."""
+    led, plain = Floor(is_compiled=True, is_led=True), Floor(is_compiled=True)
+    decided = {False: 0, True: 0}
+    for number, frame in enumerate(FRAMES):
+        changes = number == len(FRAMES) // 2
+        for floor in (led, plain):
+            if changes:
+                floor.strategy.scanner.set_relations(RelationTable((), floor.catalog))
+            floor.take([frame])
+        said = led.said()
+        assert said == plain.said(), f"frame {number}"
+        decided[number >= len(FRAMES) // 2] += len(said[0]) // DECISION.itemsize
+    assert decided[False] > decided[True] > 50
+
+
+def test_what_is_decided_by_hand_is_decided_after_the_call_that_left_it() -> None:
+    floor = Floor(is_compiled=True, is_led=True)
+    floor.strategy._view.by_hand[:] = 1
+    floor.is_ticking = True
+    n_decisions = 0
+    for frame in SOME_FRAMES:
+        floor._now_ns = began_ns = frame.recv_ns
+        floor.sinks[frame.venue].on_frame(frame.raw, frame.recv_ns, frame.conn)
+        for decision in np.frombuffer(floor.said()[0], DECISION):
+            assert decision["decided_ns"] == began_ns + 2, "the second look at the clock"
+            n_decisions += 1
+        floor.strategy.do_work(floor._now_ns)
+        floor.said()
+    assert n_decisions > 300
 
 
 def test_a_full_ring_ends_the_call_of_a_frame() -> None:

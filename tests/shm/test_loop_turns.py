@@ -67,38 +67,6 @@ def test_callbacks_of_the_loop_have_their_turn(tmp_path: Path) -> None:
     assert came == [1]
 
 
-def looking(directory: Path, policy: Policy, worked: list[int], found: list[int]) -> list[str]:
-    """What a loop does that is asked to stop at the end of ``worked``: works, and looks, in their order."""
-    log: list[str] = []
-    bell = Doorbell.create(name="bell", directory=directory, for_event_loop=True)
-
-    def work() -> int:
-        log.append("work")
-        if len(worked) == 1:
-            turns.stop()
-        return worked.pop(0)
-
-    def look() -> int:
-        log.append("look")
-        return found.pop(0)
-
-    turns = LoopTurns(work, policy, bell, LONG_NS, due_in_ns=lambda: 1_000, look=look)
-    asyncio.run(asyncio.wait_for(turns.run(), BOUND_S))
-    return log
-
-
-def test_what_a_look_finds_is_worked_on_before_the_loop_has_its_turn(tmp_path: Path) -> None:
-    worked, found = [0, 1, 1, 0, 0], [4, 0]
-    log = looking(tmp_path, Policy.SPIN, worked, found)
-    assert log == ["work", "look", "work", "work", "work", "look", "work"]
-    assert not worked
-    assert not found
-
-
-def test_only_a_loop_that_spins_looks(tmp_path: Path) -> None:
-    assert looking(tmp_path, Policy.PARK, [0] * 40, []) == ["work"] * 40
-
-
 def test_the_bell_ends_a_sleep(tmp_path: Path) -> None:
     """Rung from a callback while the turns sleep, through the FIFO, as another process does."""
     rung: list[bool] = []

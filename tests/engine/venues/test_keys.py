@@ -230,7 +230,10 @@ def test_more_members_than_can_be_usual_are_walked_all_the_same() -> None:
     ("learned", "text"),
     [
         ('{"a":1\n,"q":2}', '{"a":"x\n,"q":2}'),  # what closes a string is a quote
-        ('{"a":"x","q":2}', '{"a":1"x","q":2}'),
+        ('{"a":"x","q":2}', '{"a":1","q":2}'),  # and what closes a number, or a literal, is none
+        ('{"a":"x","q":2}', '{"a":true","q":2}'),
+        ('{"a":"x"}', '{"a":1"}'),
+        ('{"a":1,"q":2}', '{"a":"x,"q":2}'),
         ('{"a":"x"}', '{"a":"x\\"}'),
         ('{"a":1}', '{"a":1e}'),
     ],

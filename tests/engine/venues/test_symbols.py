@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.records import Outcome
 from engine.venues import symbols as module
 from engine.venues.symbols import HASH, LENGTH, SYMBOL_BYTES_MAX, Symbol, SymbolTable
-from engine.venues.workspace import NONE, RECENT_AT, RECENT_MAX, Words, Workspace
+from engine.venues.workspace import NONE, RECENT_AT, RECENT_MAX, SENTINEL_WORDS, Words, Workspace
 
 TOKEN = b"71321045679252212594626385532706912750332728571942532289631379312455583992563"
 SPACE = Workspace(1, np.zeros(0, np.int64))
@@ -22,7 +22,7 @@ names = st.sampled_from(
 def row_in_frame(table: SymbolTable, symbol: bytes, offset: int) -> int:
     """Row the kernel finds for a symbol at some offset of a frame."""
     raw = b"#" * offset + symbol + b'"rest'
-    words: Words = np.zeros(len(raw) // 8 + 4, np.int64)
+    words: Words = np.zeros(len(raw) // 8 + SENTINEL_WORDS + 1, np.int64)
     words.view(np.uint8)[: len(raw)] = np.frombuffer(raw, np.uint8)
     return module.symbol_row(table.table, words, offset, len(symbol))
 

@@ -1,0 +1,42 @@
+"""Which stages of a process are one."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.config import Role
+from engine.sim.session.build import build_session
+from procs.config_files import load_config, load_fee_table
+from procs.frame_kernels import Place
+from procs.fused_feed import FusedFeed
+from procs.parts import VENUES, EngineParts, Scene
+from procs.stages import Stages
+from procs.wires import Wires
+
+SLOTS = 256
+CONFIG = load_config(assignments=[f"engine.market_slots={SLOTS}"])
+SESSION = build_session(1)
+MARKET = (Role.FEED, Role.BOOK)
+
+
+@pytest.mark.parametrize(
+    ("roles", "leads", "is_led"),
+    [
+        ((*MARKET, Role.STRATEGY), True, True),
+        ((*MARKET, Role.STRATEGY), False, False),
+        (MARKET, True, False),
+    ],
+)
+def test_a_strategy_is_led_to_where_it_is_wished_for_and_here(
+    roles: tuple[Role, ...], leads: bool, is_led: bool
+) -> None:
+    scene = Scene(SESSION.markets, SESSION.relations, load_fee_table(CONFIG), SESSION.frames[0].recv_ns)
+    parts = EngineParts(CONFIG, scene, Wires.create(VENUES, SLOTS), roles, 1)
+    stages = Stages(parts, roles, fused=lambda: 0, leads=leads)
+    sinks = stages.sinks()
+    assert set(sinks) == set(VENUES)
+    for sink in sinks.values():
+        assert isinstance(sink, FusedFeed)
+        places = 0 if stages.strategy is None else stages.strategy.turn_places
+        assert int(sink._places[Place.STRATEGY]) == (places if is_led else 0)
+        assert not is_led or places
