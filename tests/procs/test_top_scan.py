@@ -60,7 +60,7 @@ class Floor:
         self.books = {venue: parts.book(venue, reads=not is_led) for venue in VENUES}
         self.strategy = parts.strategy()
         self.sinks: dict[Venue, FeedSink] = dict(self.feeds)
-        self.catalog = parts.catalog
+        self.catalog, self.screened = parts.catalog, parts.screened
         self._now_ns = 0
         self.is_ticking = False  # at each look at the clock
         for venue, book in self.books.items() if is_led else ():
@@ -210,15 +210,16 @@ def test_relations_that_change_between_two_frames_are_those_decided_on() -> None
     led, plain = Floor(is_compiled=True, is_led=True), Floor(is_compiled=True)
     decided = {False: 0, True: 0}
     for number, frame in enumerate(FRAMES):
-        changes = number == len(FRAMES) // 2
+        round_number, rest = divmod(number, 40)
         for floor in (led, plain):
-            if changes:
-                floor.strategy.scanner.set_relations(RelationTable((), floor.catalog))
+            if rest == 0:
+                accepted = floor.screened.accepted if round_number % 2 else ()
+                floor.strategy.scanner.set_relations(RelationTable(accepted, floor.catalog))
             floor.take([frame])
         said = led.said()
         assert said == plain.said(), f"frame {number}"
-        decided[number >= len(FRAMES) // 2] += len(said[0]) // DECISION.itemsize
-    assert decided[False] > decided[True] > 50
+        decided[round_number % 2 == 1] += len(said[0]) // DECISION.itemsize
+    assert decided[True] > decided[False] > 50
 
 
 def test_what_is_decided_by_hand_is_decided_after_the_call_that_left_it() -> None:
