@@ -91,7 +91,7 @@ def test_lists_are_replaced_whole() -> None:
 def test_a_topology_is_added_beside_the_others() -> None:
     process = {"name": "a", "roles": ["feed"]}
     config = effective({"topologies": {"mine": {"processes": [process]}}, "engine": {"topology": "mine"}})
-    assert set(config.topologies) == {"inline", "two", "roles", "mine"}
+    assert set(config.topologies) == {"inline", "one", "two", "roles", "mine"}
     assert (config.topologies["mine"].processes[0].core, config.topologies["mine"].processes[0].wait) == (
         -1,
         Wait.YIELD,
