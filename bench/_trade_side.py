@@ -63,8 +63,6 @@ DEADLINE_S: Final = 20.0
 SILENT_S: Final = 3.0
 RECV_NS_WORD: Final = int(BOOK_ROW.fields["recv_ns"][1]) // 8 if BOOK_ROW.fields is not None else 0
 
-TRADE: Final = (Role.STRATEGY, Role.OPTIMIZER)
-
 Words = NDArray[np.int64]
 
 
@@ -234,11 +232,11 @@ class PlanTaker:
 
 
 class Trade:
-    """Strategy and optimizer in a process's own loop, or the latter alone, and who takes their plans."""
+    """Strategy and optimizer in a process's own loop, and who takes their plans."""
 
-    def __init__(self, folder: Path, pairs: int, roles: tuple[Role, ...] = TRADE) -> None:
+    def __init__(self, folder: Path, pairs: int) -> None:
         # As the executor's writer it says what cash there is, and which plans are done.
-        self._wires, stages = join(folder, pairs, roles)
+        self._wires, stages = join(folder, pairs, (Role.STRATEGY, Role.OPTIMIZER))
         self._executor = Wires.join(VENUES, folder, (Role.EXECUTOR,), EPOCH)
         account = np.zeros(1, ACCOUNT_ROW)
         account["cash_micros"] = CASH_MICROS
@@ -343,7 +341,6 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
         warm()
     sides: dict[str, Callable[[], Side]] = {
         "trade": lambda: Trade(folder, pairs),
-        "plans": lambda: Trade(folder, pairs, (Role.OPTIMIZER,)),
         "signals": lambda: Signals(folder),
         "watch": lambda: Watcher(folder),
     }
