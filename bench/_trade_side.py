@@ -46,6 +46,7 @@ from procs.host import Host  # noqa: E402
 from procs.ladder import make_ladder  # noqa: E402
 from procs.pace import EngineClock, Seats  # noqa: E402
 from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
+from procs.rehearsal import Rehearsal  # noqa: E402
 from procs.stages import Stages  # noqa: E402
 from procs.wires import Wires  # noqa: E402
 from shm.atomics import address_of, load_acquire, pause, store_relaxed  # noqa: E402
@@ -57,6 +58,8 @@ from shm.ring import Reader, cell_index  # noqa: E402
 from shm.table import Table, fetch_row, row_address  # noqa: E402
 
 EPOCH: Final = 2
+REHEARSES: Final = "rehearses"  # of a line on stdin, behind how many are expected
+TRADING: Final = (Role.STRATEGY, Role.OPTIMIZER)
 CASH_MICROS: Final = 1_000_000_000_000
 POLLS_IN_KERNEL: Final = 20_000
 DEADLINE_S: Final = 20.0
@@ -169,8 +172,9 @@ class Signals:
             wires.decisions[DecisionStage.STRATEGY].resume("log", 0),
         ]
 
-    def begin(self) -> None:
+    def begin(self, *, rehearses: bool = True) -> None:
         """What came before is done with."""
+        del rehearses
         self.poll()
         self.hear()
 
@@ -236,7 +240,7 @@ class Trade:
 
     def __init__(self, folder: Path, pairs: int) -> None:
         # As the executor's writer it says what cash there is, and which plans are done.
-        self._wires, stages = join(folder, pairs, (Role.STRATEGY, Role.OPTIMIZER))
+        self._wires, stages = join(folder, pairs, TRADING)
         self._executor = Wires.join(VENUES, folder, (Role.EXECUTOR,), EPOCH)
         account = np.zeros(1, ACCOUNT_ROW)
         account["cash_micros"] = CASH_MICROS
@@ -253,15 +257,20 @@ class Trade:
         clock.run_live()
         agents: list[Agent] = [*stages.in_order(), self._end]
         self._host = Host(agents, clock, seats.seat("trade"), by_news=True)
+        self._rehearsal = Rehearsal(config_of(1), TRADING, engine_ns, stages.scratch)
+        self._rehearses = True
         self._host.start()
 
-    def begin(self) -> None:
+    def begin(self, *, rehearses: bool = True) -> None:
         """Take a turn: what came before is done with."""
+        self._rehearses = rehearses
         self.poll()
 
     def poll(self) -> list[Taken]:
         """One of a process that spins, and the plans that came of it."""
         if not self._host.turn():
+            if self._rehearses:
+                self._rehearsal.turn()
             self._host.wait()
         found, self._end.taken = self._end.taken, []
         return found
@@ -305,8 +314,9 @@ class Watcher:
         row = row_address(self._table.address, 0)
         return watch(row, self._out.size - 1, self._out, ages, seen, START_NS, address_of(self._scratch))
 
-    def begin(self) -> None:
+    def begin(self, *, rehearses: bool = True) -> None:
         """Look where the row stands now."""
+        del rehearses
         self._look(np.zeros(1, np.int64), 1)
 
     def take(self, expected: int) -> list[int]:
@@ -325,8 +335,8 @@ class Watcher:
 class Side(Protocol):
     """A far end."""
 
-    def begin(self) -> None:
-        """What came before is done with."""
+    def begin(self, *, rehearses: bool = True) -> None:
+        """What came before is done with. ``rehearses``: as a process of an engine does while it waits."""
         ...
 
     def take(self, expected: int) -> list[int]:
@@ -348,9 +358,10 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
     print("ready", flush=True)
     for line in sys.stdin:
         before = switched()
-        side.begin()
+        expected, rehearses = line.split()
+        side.begin(rehearses=rehearses == REHEARSES)
         print("go", flush=True)
-        ages = side.take(int(line))
+        ages = side.take(int(expected))
         print(json.dumps({"ages": ages, "switches": switched() - before}), flush=True)
     return 0
 

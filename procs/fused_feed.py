@@ -13,9 +13,10 @@ for frames that only the general parser reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.book.store import BookStore
 from engine.direct import direct
@@ -85,7 +86,7 @@ class FusedFeed:
         rung: BookRung | None = None,
         has_ended: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._feed = feed
+        self._feed, self._codec, self._store = feed, codec, store
         self._skip = codec.on_unknown is None
         self._book = book
         self._now = now
@@ -116,6 +117,10 @@ class FusedFeed:
         """Give ``strategy``, which is of this process, its turn behind each frame that says something."""
         self._strategy, self._ready = strategy, strategy.ready
         self._places[Place.STRATEGY] = strategy.turn_places
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory that every frame works on, whatever market it is about (``procs.kept_warm``)."""
+        return [self._places, *self._codec.workspace.scratch(), *self._store.scratch()]
 
     def _taking(self) -> OnFrame:
         """``on_frame``, which takes one message to the books, with what it needs at hand."""

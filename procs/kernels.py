@@ -61,6 +61,7 @@ SEGMENTS: Final = (
     "procs.ladder",
     "engine.execution.own_takes",
     "procs.view",
+    "procs.kept_warm",
 )
 WARM_GROUPS: Final = (
     CODECS,

@@ -243,6 +243,18 @@ def rungs_of(roles: Collection[Role]) -> list[Rung]:
     return [rung for role, rungs in RUNGS.items() if role in roles for rung in rungs]
 
 
+def ladder_over(
+    histograms: Histograms, roles: Collection[Role], now: Now, executor: ExecutorRung | None = None
+) -> Ladder:
+    """The rungs of ``roles`` over histograms that have their labels (``rungs_of``)."""
+    return Ladder(
+        book=BookRung(histograms, now) if Role.BOOK in roles else None,
+        strategy=StrategyRung(histograms, now) if Role.STRATEGY in roles else None,
+        optimizer=OptimizerRung(histograms, now) if Role.OPTIMIZER in roles else None,
+        executor=executor,
+    )
+
+
 def make_ladder(process: str, roles: Collection[Role], directory: Path, epoch: int, now: Now) -> Ladder:
     """Histograms, and the table of plans, of a process in ``directory``; those of one that died go on.
 
@@ -258,12 +270,7 @@ def make_ladder(process: str, roles: Collection[Role], directory: Path, epoch: i
     if Role.EXECUTOR in roles:
         recent = Table.create_or_adopt(RECENT, LADDER_ROW, name=RECENT_NAME, epoch=epoch, directory=directory)
         executor = ExecutorRung(histograms, now, recent)
-    return Ladder(
-        book=BookRung(histograms, now) if Role.BOOK in roles else None,
-        strategy=StrategyRung(histograms, now) if Role.STRATEGY in roles else None,
-        optimizer=OptimizerRung(histograms, now) if Role.OPTIMIZER in roles else None,
-        executor=executor,
-    )
+    return ladder_over(histograms, roles, now, executor)
 
 
 def recent_plans(directory: Path) -> list[np.void]:

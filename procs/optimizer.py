@@ -5,7 +5,10 @@ All signals that are waiting are decided together: they compete for the same boo
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from engine.execution.outputs import decision, is_restart, moves_position
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
@@ -86,6 +89,10 @@ class OptimizerAgent:
     def plans(self) -> int:
         """Plans made of them."""
         return self._n_plans + (0 if self._post is None else self._post.n_plans)
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory of every compiled turn (``procs.kept_warm``)."""
+        return [] if self._post is None else self._post.scratch()
 
     def on_start(self, now_ns: int) -> None:
         """Nothing to open: the executor, who says what cash there is, may not have started yet."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.direct import direct
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
@@ -98,6 +99,24 @@ class PlanPost:
     def signals(self) -> int:
         """How many signals a turn has left to be decided together."""
         return int(self._places[_N_SIGNALS])
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory that every turn works on, whatever markets it is about (``procs.kept_warm``)."""
+        allocator, _ = self._kept
+        readers = (self._signals, self._events)
+        buffers = (buffer for reader in readers for buffer in (reader.words, reader.tags))
+        plans = (allocator.plan_heads, allocator.plan_legs, allocator.decisions)
+        states = (allocator.holds.held.venue, allocator.holds.held.state, allocator.shadows.takes[-1])
+        return [
+            self._places,
+            self.heads,
+            self.legs,
+            self._made,
+            *buffers,
+            *plans,
+            *states,
+            *allocator.sheet[2:],
+        ]
 
     @property
     def n_signals(self) -> int:

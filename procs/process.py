@@ -41,6 +41,7 @@ from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
+from procs.rehearsal import Rehearsal, rehearsed
 from procs.run_directory import (
     PROCESSES_LOCK,
     Description,
@@ -108,7 +109,6 @@ class EngineProcess:
             leads=self._is_live,
             log_at_once=LOG_AT_ONCE if self._is_live else EVERY_MESSAGE,
         )
-        self._telemetry = Telemetry(name, self._stages, self._parts.stores, self._path, boot_epoch)
         self._seats = Seats.attach(description.seats, self._path)
         self._bells = [Doorbell.attach(bell_name(seat), self._path) for seat in description.seats]
         seat = self._seats.seat(name)
@@ -123,11 +123,12 @@ class EngineProcess:
         self._frames: UndamagedFrames | None = None
         self._feeds: FeedSockets | None = None
         self._place(config)
+        self._rehearsal = self._make_rehearsal(config)
+        self._telemetry = self._make_telemetry(boot_epoch)
         agents, by_news = self._stages.in_order(), self._goes_by_news()
         self._host = Host(agents, self._clock, seat, self._taken, on_told, by_news=by_news)
         self._was_degraded = False
-        self._slept = self._turns = 0
-        self._looked_ns = 0
+        self._slept = self._turns = self._looked_ns = 0
         self._stop_asked = False
         self._was_idle = False  # in the last turn
         self._frames_heard = 0
@@ -194,6 +195,18 @@ class EngineProcess:
         self._health = HealthTable.attach(self._path).writer(self._name)
         self._health.start(roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
         self._parts.wires.alarm.halt = self._on_garbled
+
+    def _make_rehearsal(self, config: ProcessConfig) -> Rehearsal | None:
+        """Where inputs are recorded nobody rehearses: that takes stages that are fused as these are not."""
+        engine_config = self._description.config
+        is_asked = engine_config.engine.rehearse_every_ns > 0
+        if not is_asked or not self._goes_by_news() or not rehearsed(config.roles):
+            return None
+        return Rehearsal(engine_config, config.roles, self._clock.live_now(), self._stages.scratch)
+
+    def _make_telemetry(self, boot_epoch: int) -> Telemetry:
+        stores = self._parts.stores
+        return Telemetry(self._name, self._stages, stores, self._path, boot_epoch, self._rehearsal)
 
     def _goes_by_news(self) -> bool:
         """Whether agents are called as soon as there is something for them: who sleeps is woken for all."""
@@ -297,6 +310,8 @@ class EngineProcess:
             if worked:
                 for bell in self._others:
                     bell.ring()
+            elif self._rehearsal is not None:
+                self._rehearsal.turn()
         return worked
 
     def _heard(self) -> int:
@@ -353,6 +368,7 @@ class EngineProcess:
             raise ConfigError(f"{lost}: deleted or replaced under a running engine")
         self._tell_counts()
         self._tell_state()
+        self._tell_rehearsal()
         return self._is_live or owner_lives(self._path)
 
     def _state(self) -> ProcessState:
@@ -383,6 +399,13 @@ class EngineProcess:
             error = "market data is back"  # what was said before stays otherwise
         self._was_degraded = state is ProcessState.DEGRADED
         self._health.set_state(state, error)
+
+    def _tell_rehearsal(self) -> None:
+        """One that failed is over; without it all goes on, slower."""
+        rehearsal = self._rehearsal
+        if rehearsal is not None and rehearsal.failure is not None:
+            self._rehearsal = None
+            self._health.set_state(self._state(), f"rehearsals have ended: {rehearsal.failure}")
 
     def _make_conductor(self, opened: ExitStack, venues: VenueSockets, turns: LoopTurns) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))

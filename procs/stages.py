@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Collection
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy.typing as npt
 
 from engine.config import Role
 from engine.execution.recovery import Past, recover
@@ -113,6 +115,11 @@ class Stages:
         if self._fused:
             return dict(self._fused)
         return {venue: tapes.sink(feed.role, feed) for venue, feed in self.feeds.items()}
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory that they work on at every message, as far as compiled calls do (``procs.kept_warm``)."""
+        known = (*self._fused.values(), self.strategy, self.optimizer)
+        return [array for stage in known if stage is not None for array in stage.scratch()]
 
     def close_sockets(self) -> None:
         """The sockets are about to be closed by us: that is no word on the books."""

@@ -8,9 +8,10 @@ have: those that differ from what is known here are fetched and looked at as if 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.execution.outputs import is_restart, moves_position
 from engine.records import NO_PRICE, ORDER_EVENT, POSITION_ROW, TOP, DecisionStage, TopFlag, Venue
@@ -112,6 +113,10 @@ class StrategyAgent:
 
     def on_close(self) -> None:
         """Nothing to let go of."""
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory of every compiled turn (``procs.kept_warm``)."""
+        return [] if self._scan is None else self._scan.scratch()
 
     @property
     def turn_places(self) -> int:

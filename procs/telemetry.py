@@ -27,6 +27,7 @@ from procs.executor import ExecutorAgent
 from procs.feed import FeedAgent
 from procs.feed_counters import FeedCounters
 from procs.metric_names import COUNTERS_AFFIX
+from procs.rehearsal import Rehearsal
 from procs.sim_venue import SimVenueAgent
 from procs.stages import Stages
 from shm.counters import Counters
@@ -42,7 +43,10 @@ REASONS: Final = tuple(reason for reason in Reason if reason is not Reason.NONE)
 
 
 class Telemetry:
-    """The counters of one process. ``sockets`` answers the counts of its sockets, by venue."""
+    """The counters of one process. ``sockets`` answers the counts of its sockets, by venue.
+
+    ``rehearsal``: one that the process goes through while it waits.
+    """
 
     def __init__(
         self,
@@ -51,10 +55,12 @@ class Telemetry:
         stores: Mapping[Venue, BookStore],
         directory: Path,
         epoch: int,
+        rehearsal: Rehearsal | None = None,
     ) -> None:
         """Make the segment, or take over a dead one's. Raises as ``Counters.create_or_adopt``."""
         self.sockets: Mapping[Venue, FeedCounters] = {venue: FeedCounters() for venue in stages.feeds}
         self._stages = stages
+        self._rehearsal = rehearsal
         self._stores = stores
         labels = [label for label, _ in self._now()]
         self._counters: Counters | None = None
@@ -91,6 +97,8 @@ class Telemetry:
             yield from _executor(stages.executor)
         if stages.decisions is not None:
             yield from _decisions(stages.decisions)
+        if self._rehearsal is not None:
+            yield "rehearsals", self._rehearsal.beats
 
 
 def _of_venue(venue: Venue, values: Values) -> Values:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.catalog.catalog import Catalog
 from engine.direct import direct
@@ -96,6 +97,15 @@ class TopScan:
                 self._places[Place.NS_PER_TICK] = self._rate.look()
             self._idle_turns += 1
         return taken
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory that every turn works on, whatever market it is about (``procs.kept_warm``)."""
+        readers, _, _ = self._kept
+        scanner = self._scanner
+        buffers = (
+            buffer for reader in (*readers.values(), self._events) for buffer in (reader.words, reader.tags)
+        )
+        return [self._places, *scanner.desk[:-1], *scanner.out, *buffers]
 
     @property
     def address(self) -> int:

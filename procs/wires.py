@@ -62,6 +62,7 @@ UPDATE_CELLS: Final = 1 << 18  # a quarter of it holds the largest frame
 TOP_CELLS: Final = 1 << 14
 DECISION_CELLS: Final = 1 << 14
 ORDER_CELLS: Final = 1 << 12  # signals, plans, requests, reports, events
+CELLS_MAX: Final = UPDATE_CELLS  # of any of them
 
 LOG_READER: Final = "log"
 _FENCED: Final = int(Status.READER_FENCED)
@@ -105,10 +106,19 @@ class Wires:
 
     @classmethod
     def create(
-        cls, venues: Sequence[Venue], slots: int, directory: Path | None = None, epoch: int = 0
+        cls,
+        venues: Sequence[Venue],
+        slots: int,
+        directory: Path | None = None,
+        epoch: int = 0,
+        *,
+        cells_max: int = CELLS_MAX,
     ) -> Self:
-        """Rings and tables for ``slots`` markets: private memory, or files in ``directory``."""
-        where = _Where(directory, epoch)
+        """Rings and tables for ``slots`` markets: private memory, or files in ``directory``.
+
+        No ring has more than ``cells_max`` cells, a power of two.
+        """
+        where = _Where(directory, epoch, cells_max)
         return cls(
             updates={v: where.overwriting(UPDATE_CELLS, SMALL_BYTES, f"updates.{_low(v)}") for v in venues},
             notes={v: where.overwriting(NOTE_CELLS, SMALL_BYTES, f"notes.{_low(v)}") for v in venues},
@@ -213,15 +223,16 @@ class _Where(NamedTuple):
 
     directory: Path | None
     epoch: int
+    cells_max: int
 
     def overwriting(self, cells: int, payload_bytes: int, name: str) -> OverwritingRing:
         return OverwritingRing.create(
-            cells, payload_bytes, name=name, epoch=self.epoch, directory=self.directory
+            min(cells, self.cells_max), payload_bytes, name=name, epoch=self.epoch, directory=self.directory
         )
 
     def refusing(self, name: str, *readers: str, cells: int = 0, checked: bool = False) -> RefusingRing:
         return RefusingRing.create(
-            cells or ORDER_CELLS,
+            min(cells or ORDER_CELLS, self.cells_max),
             WIDE_BYTES,
             readers,
             name=name,

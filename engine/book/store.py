@@ -5,7 +5,7 @@ One writer, one thread. ``tops`` holds the answer of the last call only; ``rows`
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -111,6 +111,10 @@ class BookStore:
         self.books: Records = self.state.books
         self._ticks = np.zeros(TICKS_MAX, dtype=np.int32)
         self._sizes = np.zeros(TICKS_MAX, dtype=np.int64)
+
+    def scratch(self) -> list[npt.NDArray[Any]]:
+        """Memory that every frame works on, whatever market it is about."""
+        return [self.state.tops, self.state.diffs, self.state.meta, *self.state.lists]
 
     def open_market(self, slot: int, generation: int, venue: Venue, ranges: Ranges, mirror: bool) -> None:
         """Begin an empty, UNSYNCED book on the grid ``ranges`` (start, end, step in 1e-4 dollar).

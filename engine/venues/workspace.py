@@ -105,6 +105,8 @@ TOP_ASK: Final = 6
 TOUCHED_ROW: Final = 7  # the n-th row of ROWS also holds the n-th touched symbol row
 
 NONE: Final = -1
+SCRATCH_WORDS: Final = 64
+_TEXT_WORDS: Final = 128  # of most frames
 
 if MEMBERS_MAX > FRAME_UPDATES_MAX or SEEN_MAX <= FRAME_UPDATES_MAX:
     raise AssertionError("a doubt for every market must fit in one frame, and a frame's slots in SEEN")
@@ -136,6 +138,12 @@ class Workspace:
         pool[:, MEMBER_WORDS - 1] = np.arange(MEMBERS_AT + MEMBER_WORDS, ROWS_AT + MEMBER_WORDS, MEMBER_WORDS)
         pool[-1, MEMBER_WORDS - 1] = NONE
         self.words[MEMBER_FREE] = MEMBERS_AT
+
+    def scratch(self) -> list[Words]:
+        """Memory that every frame works on, whatever market it is about: in pieces of SCRATCH_WORDS."""
+        pieces = ((0, _TEXT_WORDS), (FRAME_AT, YES_SCALE_AT), (RECENT_AT, SEEN_AT))
+        starts = (at for first, end in pieces for at in range(first, end, SCRATCH_WORDS))
+        return [*(self.words[at : at + SCRATCH_WORDS] for at in starts), self.out_words[:SCRATCH_WORDS]]
 
     def unknown_symbols(self) -> list[bytes]:
         """Symbols that stopped the compiled parser, each once, in the order of the frame."""

@@ -24,6 +24,8 @@ from engine.sim.session.build import START_NS
 from engine.sim.session.planted import complement_buy, partition_buy_yes
 from procs.found_segments import attached_histograms, found_segments
 from procs.health import HealthTable
+from procs.metric_names import COUNTERS_AFFIX
+from shm.counters import Counters
 from shm.errors import ShmError
 from tests.procs.cli.test_run import Engine, _first_line, command
 from tests.procs.planted_session import CLOSE_NS, session_of
@@ -181,6 +183,20 @@ def test_a_loop_that_sleeps_says_so(engine: Watched) -> None:
     rows = {row["name"]: row for row in engine.ask("status")[1]["processes"]}
     assert rows["venues"]["idle_sleeps"] > 0
     assert rows["market"]["passes"] > 0
+
+
+def test_processes_that_do_not_sleep_rehearse_while_they_wait(engine: Watched) -> None:
+    """The others have no such counter."""
+
+    def beats(process: str) -> int:
+        return Counters.attach(f"{COUNTERS_AFFIX}.{process}", engine.run_dir)["rehearsals"]
+
+    until(lambda: beats("market") > 0 and beats("trade") > 0, "a rehearsal of each")
+    assert engine.scrape()["pr3dict_rehearsals_total", ""] > 0
+    with pytest.raises(KeyError):
+        beats("venues")
+    rows = {row["name"]: row for row in engine.ask("status")[1]["processes"]}
+    assert not any("rehearsals" in str(row) for row in rows.values()), "one has failed"
 
 
 def test_what_changes_is_told_to_who_listens(engine: Watched) -> None:
