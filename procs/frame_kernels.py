@@ -26,6 +26,7 @@ from engine.book.state import (
     Records,
 )
 from engine.book.store import BookStore
+from engine.code import NOBODY, call
 from engine.jit import inlined, kernel
 from engine.records import BOOK_ROW, BOOK_UPDATE, SMALL_BYTES, TOP, WIDE_BYTES, Venue
 from engine.venues.codec import MarketDataCodec
@@ -38,8 +39,6 @@ from engine.venues.symbols import SYMBOL_WORDS, SymbolTable
 from engine.venues.workspace import FRAME_BYTES_MAX, OUT_RECORDS, Words
 from procs.ladder import stamp
 from procs.tick_rate import spent_ns
-from procs.top_kernel import PLACES as TURN_PLACES
-from procs.top_kernel import take_turn
 from shm.arrays import array_at
 from shm.atomics import address_of, read_ticks
 from shm.cells import publish, publish_each
@@ -91,6 +90,7 @@ class Place(IntEnum):
     REFUSED = 30  # messages so far that were too large for the updates ring
     STRATEGY = 31  # places of a strategy (procs.top_kernel), which has its turn when something was said
     STOP = 32  # what its last turn came to: below zero a Stop
+    STRATEGY_CODE = 33  # of that turn
 
 
 PLACES: Final = len(Place)
@@ -103,7 +103,9 @@ _OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CE
 _N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (
     int(place) for place in list(Place)[Place.N_BOOKS : Place.TEXTS]
 )
-_TEXTS, _LENGTHS, _TAKEN, _REFUSED, _STRATEGY, _STOP = (int(place) for place in list(Place)[Place.TEXTS :])
+_TEXTS, _LENGTHS, _TAKEN, _REFUSED, _STRATEGY, _STOP, _STRATEGY_CODE = (
+    int(place) for place in list(Place)[Place.TEXTS :]
+)
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _TOP_BYTES: Final = TOP.itemsize
 _RECV_AT: Final = offset_of(TOP, "recv_ns")
@@ -175,10 +177,10 @@ def _load(number: int, at: int, places: Words, words: Words) -> int:
 @inlined
 def _decide(taken: int, now_ns: int, began: int, places: Words) -> int:
     """Give a strategy that is here its turn, if more than ``taken`` records were said; LEFT_OVER, or 0."""
-    if places[_STRATEGY] == 0 or places[_TAKEN] == taken:
+    if places[_STRATEGY_CODE] == NOBODY or places[_TAKEN] == taken:
         return 0
-    strategy = array_at(places[_STRATEGY], (TURN_PLACES,), np.int64)
-    places[_STOP] = take_turn(now_ns + spent_ns(began, int(places[_RATE])), 1, strategy)
+    now_ns += spent_ns(began, int(places[_RATE]))
+    places[_STOP] = call(int(places[_STRATEGY_CODE]), now_ns, 1, int(places[_STRATEGY]))
     return LEFT_OVER if places[_STOP] < 0 else 0
 
 

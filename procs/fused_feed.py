@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.book.store import BookStore
+from engine.code import Turn
 from engine.direct import direct
 from engine.venues.codec import MarketDataCodec
 from procs.book import BookAgent
@@ -51,8 +52,8 @@ class Strategy(Protocol):
     """What is led to of ``procs.strategy.StrategyAgent``."""
 
     @property
-    def turn_places(self) -> int:
-        """Address of what its compiled turns work on; 0 where it takes none."""
+    def turn(self) -> Turn:
+        """Its compiled turn."""
         ...
 
     @property
@@ -116,7 +117,7 @@ class FusedFeed:
     def lead_to(self, strategy: Strategy) -> None:
         """Give ``strategy``, which is of this process, its turn behind each frame that says something."""
         self._strategy, self._ready = strategy, strategy.ready
-        self._places[Place.STRATEGY] = strategy.turn_places
+        self._places[Place.STRATEGY], self._places[Place.STRATEGY_CODE] = strategy.turn
 
     def scratch(self) -> list[npt.NDArray[Any]]:
         """Memory that every frame works on, whatever market it is about (``procs.kept_warm``)."""

@@ -87,10 +87,9 @@ class Host:
             self._tell()
         return handled > 0 or turn > 0
 
-    def wait(self) -> None:
-        """Look for news for some microseconds, where turns go by them."""
-        if self._news is not None:
-            self._news.wait(LOOKS)
+    def wait(self) -> bool:
+        """Look for news for some microseconds, where turns go by them; whether something is there."""
+        return self._news is not None and self._news.wait(LOOKS) != 0
 
     def _turn_by(self, news: News) -> bool:
         """Call once each agent that something waits for, the first in the pipeline first."""

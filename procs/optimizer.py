@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from engine.code import NOBODY, Turn
 from engine.execution.outputs import decision, is_restart, moves_position
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
 from engine.optimizer.batch import BATCH_LEGS_MAX
@@ -32,7 +33,7 @@ from procs.view import BookView
 from procs.wires import Wires, publish, publish_each
 from shm.ring import Reader, Records, cell_index
 
-_EVENTS, _ROWS = int(Stop.EVENTS), int(Stop.ROWS)
+_EVENTS, _ROWS, _NOT_READY = int(Stop.EVENTS), int(Stop.ROWS), int(Stop.NOT_READY)
 _REST, _FETCHED = int(Begin.REST), int(Begin.FETCHED)
 
 
@@ -99,11 +100,13 @@ class OptimizerAgent:
 
     def do_work(self, now_ns: int) -> int:
         """Take in what markets there are and what orders did, then decide on the signals that wait."""
-        self._markets.refresh()
+        is_news = self._markets.refresh()
         if self._without_account:
-            self._learn_opening_cash()
+            is_news = self._learn_opening_cash() or is_news
         if self._post is not None:
-            return self._work_compiled(self._post, now_ns)
+            if is_news and not self._without_account:
+                self._post.follow(self._markets.version)
+            return self._work_compiled(self._post, self._post.turn(now_ns), now_ns)
         work = self._take_in(self._wires.take(self._events, "events"))
         while (n_cells := self._wires.take(self._signals, "signals", SIGNALS_MAX)) > 0:
             work += n_cells
@@ -113,9 +116,21 @@ class OptimizerAgent:
     def on_close(self) -> None:
         """Nothing to let go of."""
 
-    def _work_compiled(self, post: PlanPost, now_ns: int) -> int:
-        """A turn; what a compiled call leaves to us is done, and then it goes on."""
-        taken = post.turn(now_ns)
+    @property
+    def turn(self) -> Turn:
+        """The compiled turn (``procs.plan_turn``), if any are taken."""
+        return Turn(0, NOBODY) if self._post is None else self._post.code
+
+    def go_on(self, stop: int, now_ns: int) -> int:
+        """Do what a turn has left that another has had taken, and the rest of it; cells handled."""
+        post = self._post
+        assert post is not None, "nobody else takes compiled turns"
+        if stop == _NOT_READY:
+            return self.do_work(now_ns)
+        return self._work_compiled(post, post.settle(stop, now_ns), now_ns)
+
+    def _work_compiled(self, post: PlanPost, taken: int, now_ns: int) -> int:
+        """The rest of a turn: what a compiled call leaves to us is done, and then it goes on."""
         while taken < 0:
             begin = _REST
             if taken == _EVENTS:
@@ -152,10 +167,12 @@ class OptimizerAgent:
             self.allocator.on_position(self._position[0])
             self._learn_cash(Venue(int(event["venue"])))
 
-    def _learn_opening_cash(self) -> None:
+    def _learn_opening_cash(self) -> bool:
+        """Whether it is known now of every venue."""
         for venue in list(self._without_account):
             if self._wires.accounts.version(int(venue)) and self._learn_cash(venue):
                 self._without_account.remove(venue)
+        return not self._without_account
 
     def _learn_everything(self) -> None:
         """Read every account and position: the executor was away, and events may not have been sent."""

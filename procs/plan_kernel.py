@@ -76,7 +76,12 @@ class Place(IntEnum):
     N_PARTS = 37
     N_TAKES = 38
     N_TAKEN_ROWS = 39
-    SHEET = 40  # from its limits on, in the order of its fields; then Held, Takes, and next_id of Plans
+    CATALOG = 40  # its barrier, and the version that was taken in; NO_VERSION: cash is not known
+    CATALOG_SEEN = 41
+    SHEET = 42  # from its limits on, in the order of its fields; then Held, Takes, and next_id of Plans
+
+
+NO_VERSION: Final = -1  # of any catalog
 
 
 class Sent(IntEnum):

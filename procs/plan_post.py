@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from engine.code import Turn, code_of
 from engine.direct import direct
 from engine.optimizer.allocator import SIGNALS_MAX, Allocator
 from engine.optimizer.batch import BATCH_LEGS_MAX
@@ -14,7 +15,7 @@ from engine.optimizer.warm import warm_allocator
 from engine.records import DECISION, SIGNAL_HEAD, SIGNAL_LEG, DecisionStage, Venue
 from engine.venues.workspace import Words
 from procs.ladder import OptimizerRung
-from procs.plan_kernel import Place, Sent, send_plans
+from procs.plan_kernel import NO_VERSION, Place, Sent, send_plans
 from procs.plan_turn import PLACES, Begin, Stop, take_turn
 from procs.tick_rate import LOOK_MASK, TickRate
 from procs.view import BookView
@@ -59,7 +60,7 @@ class PlanPost:
         self._wires, self._signals, self._events = wires, reader, events
         self._kept = (allocator, rung)  # the places are addresses in them
         self._places = places = np.zeros(PLACES, np.int64)
-        self._turn = direct(take_turn, 0, 0, 0, places)
+        self._turn, self._at = direct(take_turn, 0, 0, 0), address_of(places)
         self._send = direct(send_plans, 0, 0, 0, 0, 0, places)
         self._place_wires(wires, reader, events)
         at = Place
@@ -75,17 +76,35 @@ class PlanPost:
         ReaderFenced where nobody waits for this stage any more, RingFull. A garbled signal halts every order.
         """
         now = self._now
-        taken = self._turn(now_ns, now_ns if now is None else now(), begin, self._places)
-        while taken == _GARBLED_SIGNAL:
-            self._wires.alarm.sound("signals", self._signals)
-            taken = self._turn(now_ns, now_ns if now is None else now(), Begin.REST, self._places)
+        taken = self._turn(now_ns if now is None else now(), begin, self._at)
         if taken <= _FENCED:
-            raise fenced("signals") if taken == _FENCED else _full(is_plans=taken == _NO_ROOM)
+            return self.settle(taken, now_ns)
         if not taken and self._rate is not None:  # there is time to look how long a tick is
             if not self._idle_turns & LOOK_MASK:
                 self._places[Place.NS_PER_TICK] = self._rate.look()
             self._idle_turns += 1
         return taken
+
+    def settle(self, stop: int, now_ns: int) -> int:
+        """Deal with a Stop that is not for the stage, if it is one, and have the rest of that turn done.
+
+        What the turn has come to then; raises as ``turn``.
+        """
+        if stop > _FENCED:
+            return stop
+        if stop != _GARBLED_SIGNAL:
+            raise fenced("signals") if stop == _FENCED else _full(is_plans=stop == _NO_ROOM)
+        self._wires.alarm.sound("signals", self._signals)
+        return self.turn(now_ns, Begin.REST)
+
+    @property
+    def code(self) -> Turn:
+        """The compiled turn, for another to have it taken."""
+        return Turn(self._at, code_of(take_turn))
+
+    def follow(self, version: int) -> None:
+        """The catalog is known up to ``version``, and so is cash: another may have turns taken."""
+        self._places[Place.CATALOG_SEEN] = version
 
     def events(self) -> int:
         """How many order events were read; ReaderFenced. One that is garbled halts every order."""
@@ -145,6 +164,7 @@ class PlanPost:
             )
         for venue, table in wires.books.items():
             places[at.BOOKS_TABLE + venue] = table.address
+        places[at.CATALOG], places[at.CATALOG_SEEN] = wires.catalog.barrier.address, NO_VERSION
         places[at.PLANS_RING] = wires.plans.address
         places[at.DECISIONS_RING] = wires.decisions[DecisionStage.OPTIMIZER].address
 

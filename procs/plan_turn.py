@@ -39,8 +39,10 @@ from engine.records import (
 from engine.venues.workspace import Words
 from procs.plan_kernel import Place, Sent, send_plans, take_signals
 from procs.tick_rate import spent_ns
+from procs.top_kernel import LED_TURN
 from shm.arrays import array_at
 from shm.atomics import read_ticks
+from shm.barrier import announced
 from shm.cells import poll
 from shm.layout import Status
 from shm.reader import EVERY_MESSAGE
@@ -56,6 +58,9 @@ class Stop(IntEnum):
     NO_ROOM_FOR_PLANS = -5
     NO_ROOM_FOR_DECISIONS = -6
     GARBLED = -7  # a signal was not what had been published, and was passed over
+    NOT_READY = (
+        -8
+    )  # somebody else had this turn taken, and the stage has to look after its markets or cash first
 
 
 class Begin(IntEnum):
@@ -64,6 +69,7 @@ class Begin(IntEnum):
     REST = 0  # with the signals that wait
     TURN = 1
     FETCHED = 2  # with the signals that were read last: their rows are there now
+    LED = LED_TURN  # as TURN, by somebody else: the stage may have something to do before
 
 
 _SHEET: Final = len(Sheet._fields) - 2  # arrays of it, without books and markets
@@ -72,7 +78,7 @@ _TAKES: Final = _HELD + len(Held._fields)
 _NEXT_ID: Final = _TAKES + len(Takes._fields)
 PLACES: Final = _NEXT_ID + 1
 
-_STOP_EVENTS, _STOP_ROWS, _TOGETHER, _FENCED, _PLANS_FULL, _DECISIONS_FULL, _STOP_GARBLED = (
+_STOP_EVENTS, _STOP_ROWS, _TOGETHER, _FENCED, _PLANS_FULL, _DECISIONS_FULL, _STOP_GARBLED, _NOT_READY = (
     int(stop) for stop in Stop
 )
 _GARBLED: Final = int(Status.GARBLED)
@@ -82,6 +88,7 @@ _FIRST: Final = int(Place.SHEET)
 _EVENTS_RING, _EVENTS_READER, _EVENTS, _EVENTS_TAGS, _EVENTS_ROOM, _N_EVENTS = (
     int(place) for place in list(Place)[list(Place).index(Place.EVENTS_RING) :][:6]
 )
+_CATALOG, _CATALOG_SEEN = int(Place.CATALOG), int(Place.CATALOG_SEEN)
 _NS_PER_TICK, _TAKEN, _N_SIGNALS, _ALL_SIGNALS, _ALL_PLANS, _MARKETS = (
     int(place) for place in list(Place)[list(Place).index(Place.NS_PER_TICK) :][:6]
 )
@@ -184,12 +191,18 @@ def _read_signals(places: Words) -> int:
 
 
 @kernel
-def take_turn(now_ns: int, stamp_ns: int, begin: int, places: Words) -> int:
+def take_turn(now_ns: int, begin: int, places_at: int) -> int:
     """Take a turn, or the rest of one (Begin): how many cells it had; below zero a Stop.
 
-    ``stamp_ns``: the time now. It passes for what plans are stamped with; all is decided at ``now_ns``.
+    ``places_at`` is the address of PLACES words. The time passes for what plans are stamped with, and stands
+    still for what is decided.
     """
     began = read_ticks()
+    places = array_at(places_at, (PLACES,), np.int64)
+    if begin == LED_TURN:
+        if announced(int(places[_CATALOG])) != places[_CATALOG_SEEN]:
+            return _NOT_READY
+        begin = int(np.int64(_TURN))
     sheet, held, takes, plans = _sheet_at(places), _held_at(places), _takes_at(places), _plans_at(places)
     if begin == _TURN:
         n_events = _read_events(places)
@@ -210,7 +223,7 @@ def take_turn(now_ns: int, stamp_ns: int, begin: int, places: Words) -> int:
         if n_plans == NOT_ALONE:
             return _TOGETHER
         places[_ALL_PLANS] += n_plans
-        sent_ns = stamp_ns + spent_ns(began, int(places[_NS_PER_TICK]))
+        sent_ns = now_ns + spent_ns(began, int(places[_NS_PER_TICK]))
         sent = send_plans(n_plans, int(np.int64(0)), n_signals, now_ns, sent_ns, places)
         if sent != _ALL_SENT:
             return _PLANS_FULL if sent == _NO_PLANS_SENT else _DECISIONS_FULL

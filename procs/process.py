@@ -234,13 +234,16 @@ class EngineProcess:
 
     def _run_alone(self) -> None:
         idler = Idler(self._policy, self._bell, yields=self._yields)
+        is_news = False  # a turn is due before the core is given to somebody else; what nobody takes is none
         while not self._is_over():
             if self._work():
                 idler.worked()
-            else:
-                self._host.wait()
+                is_news = False
+                continue
+            is_news = not is_news and self._host.wait()
+            if not is_news:
                 idler.idle(self._due_in_ns)
-            self._slept = idler.slept
+                self._slept = idler.slept
 
     def _due_in_ns(self) -> int:
         """When there is something to do by the clock; in a replay the turn comes with the time."""

@@ -92,6 +92,8 @@ class Stages:
                 feed.lead_to(self.strategy)
         if Role.OPTIMIZER in roles:
             self.optimizer = parts.optimizer()
+            if leads and self.strategy is not None:
+                self.strategy.lead_to(self.optimizer)
         if Role.LEDGER in roles:
             on_decision = watch.on_decision if watch else None
             self.decisions = DecisionAgent(parts.decision_log(decisions), wires, on_decision, log_at_once)

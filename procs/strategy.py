@@ -8,11 +8,12 @@ have: those that differ from what is known here are fetched and looked at as if 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.code import NOBODY, Turn
 from engine.execution.outputs import is_restart, moves_position
 from engine.records import NO_PRICE, ORDER_EVENT, POSITION_ROW, TOP, DecisionStage, TopFlag, Venue
 from engine.strategies.scanner import ArbitrageScanner
@@ -25,7 +26,22 @@ from procs.wires import RingFull, Wires, publish, publish_each
 from shm.ring import Reader, Records
 
 BATCH_CELLS: Final = 1_024
-_EVENTS, _BY_HAND, _LAPPED, _FULL = int(Stop.EVENTS), int(Stop.BY_HAND), int(Stop.LAPPED), int(Stop.FULL)
+_EVENTS, _BY_HAND, _LAPPED, _FULL, _PLANS = (
+    int(stop) for stop in (Stop.EVENTS, Stop.BY_HAND, Stop.LAPPED, Stop.FULL, Stop.PLANS)
+)
+
+
+class Optimizer(Protocol):
+    """What is led to of ``procs.optimizer.OptimizerAgent``."""
+
+    @property
+    def turn(self) -> Turn:
+        """Its compiled turn."""
+        ...
+
+    def go_on(self, stop: int, now_ns: int) -> int:
+        """Do what a compiled turn has left, and the rest of it; messages handled."""
+        ...
 
 
 class StrategyAgent:
@@ -65,6 +81,7 @@ class StrategyAgent:
         self._event_rows = self._events.records(ORDER_EVENT)
         self._facts = self._event_rows[["fill_size_e6", "plan_id", "signal_id", "status", "plan_done"]]
         self._position: Records = np.zeros(1, POSITION_ROW)
+        self._optimizer: Optimizer | None = None
         self._scan: TopScan | None = None
         if not is_taped:
             readers = {venue: reader for venue, (reader, _) in self._readers.items()}
@@ -119,9 +136,15 @@ class StrategyAgent:
         return [] if self._scan is None else self._scan.scratch()
 
     @property
-    def turn_places(self) -> int:
-        """Address of what compiled turns work on (``procs.top_kernel``); 0 where there are none."""
-        return 0 if self._scan is None else self._scan.address
+    def turn(self) -> Turn:
+        """The compiled turn (``procs.top_kernel``), if any are taken."""
+        return Turn(0, NOBODY) if self._scan is None else self._scan.turn
+
+    def lead_to(self, optimizer: Optimizer) -> None:
+        """Have the turn of ``optimizer``, which is of this process, taken behind signals that were given."""
+        if self._scan is not None and optimizer.turn.code != NOBODY:
+            self._optimizer = optimizer
+            self._scan.lead_to(optimizer.turn)
 
     def go_on(self, stop: int, now_ns: int) -> int:
         """Do what a compiled turn left to us, and have the rest of it done; messages handled."""
@@ -131,7 +154,10 @@ class StrategyAgent:
         while taken < 0:
             if taken == _FULL:
                 raise RingFull("decisions or signals: a ring has no room")
-            if taken == _EVENTS:
+            if taken == _PLANS:
+                assert self._optimizer is not None, "nobody else leaves plans"
+                self._optimizer.go_on(scan.planner_stop, now_ns)
+            elif taken == _EVENTS:
                 work += self._take_in(scan.events())
             elif taken == _BY_HAND:
                 self._look_at(scan.pass_over(), now_ns)

@@ -2,7 +2,8 @@
 
 The kernels are the scanner's and the rings' own. They take one array, ``places``: the addresses and lengths
 of all they work on (``procs.frame_kernels`` says why). What cannot be done here is left to the stage, which
-then has the rest of the turn done: ``Stop`` says what.
+then has the rest of the turn done: ``Stop`` says what. Where signals were given an optimizer that is here has
+its turn behind it, in the same call.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from engine.catalog.catalog import MARKET_ROW
+from engine.code import NOBODY, call
 from engine.jit import inlined, kernel
 from engine.optimizer.sizing import OPPORTUNITY, SEGMENT_COLUMNS, SEGMENTS_MAX
 from engine.records import (
@@ -76,31 +78,35 @@ class Place(IntEnum):
     N_LEGS = 22
     N_TOUCHING = 23
     BY_HAND = 24  # uint8 by slot: whose rows the stage fetches itself
-    MARKETS = 25  # of the scanner from here on: state, table, desk, out, in the order of their fields
-    BOOKS = 26
-    TERMS = 27
-    ROWS = 28
-    LEGS = 29
-    TOUCHING = 30
-    TOUCHING_FROM = 31
-    BUSY = 32
-    SIGNAL_ID = 33
-    LAST_REASON = 34
-    DESK_LEGS = 35
-    JOB = 36
-    NUMBERS = 37
-    LEVELS = 38
-    DEPTH = 39
-    WORK = 40
-    SEGMENTS = 41
-    HELD = 42
-    DECISIONS = 43
-    HEADS = 44
-    SIGNAL_LEGS = 45
-    FILLED = 46
-    OWNERS = 47
-    NEXT_SIGNAL_ID = 48
-    RINGS = 49  # of tops, RingPlace each; behind them that of the events
+    PLANNER = 25  # code of an optimizer's turn, which has its own behind ours when we gave signals; or NOBODY
+    PLANNER_PLACES = 26  # address of what it works on
+    PLANNER_STOP = 27  # below zero: what it has left
+    HANDED_OVER = 28  # signals given before its last turn
+    MARKETS = 29  # of the scanner from here on: state, table, desk, out, in the order of their fields
+    BOOKS = 30
+    TERMS = 31
+    ROWS = 32
+    LEGS = 33
+    TOUCHING = 34
+    TOUCHING_FROM = 35
+    BUSY = 36
+    SIGNAL_ID = 37
+    LAST_REASON = 38
+    DESK_LEGS = 39
+    JOB = 40
+    NUMBERS = 41
+    LEVELS = 42
+    DEPTH = 43
+    WORK = 44
+    SEGMENTS = 45
+    HELD = 46
+    DECISIONS = 47
+    HEADS = 48
+    SIGNAL_LEGS = 49
+    FILLED = 50
+    OWNERS = 51
+    NEXT_SIGNAL_ID = 52
+    RINGS = 53  # of tops, RingPlace each; behind them that of the events
 
 
 class RingPlace(IntEnum):
@@ -122,12 +128,14 @@ class Stop(IntEnum):
     LAPPED = -3  # tops of the ring read last are lost
     BY_HAND = -4  # something is ours in the row of the next top, or its writer is at it
     FULL = -5  # a ring has no room
+    PLANS = -6  # an optimizer has left something, and all else is done
 
 
+LED_TURN: Final = 3  # how an optimizer's turn begins that another has it take (procs.plan_turn.Begin)
 RINGS_MAX: Final = len(Venue)
 EVENTS: Final = Place.RINGS + RINGS_MAX * len(RingPlace)
 PLACES: Final = EVENTS + len(RingPlace)
-_EVENTS, _NEWS, _LAPPED, _BY_HAND, _FULL = (int(stop) for stop in Stop)
+_EVENTS, _NEWS, _LAPPED, _BY_HAND, _FULL, _PLANS = (int(stop) for stop in Stop)
 (
     _DECISIONS_RING,
     _SIGNALS_RING,
@@ -152,6 +160,10 @@ _EVENTS, _NEWS, _LAPPED, _BY_HAND, _FULL = (int(stop) for stop in Stop)
     _N_LEGS,
     _N_TOUCHING,
     _HANDS,
+    _PLANNER,
+    _PLANNER_PLACES,
+    _PLANNER_STOP,
+    _HANDED_OVER,
 ) = (int(place) for place in list(Place)[: list(Place).index(Place.MARKETS)])
 (
     _MARKETS,
@@ -288,14 +300,26 @@ def _read_next_ring(places: Words) -> int:
     return _NEWS if is_news else 0
 
 
+@inlined
+def _hand_over(now_ns: int, places: Words) -> int:
+    """Give an optimizer that is here its turn where it has signals; the tops of this turn, or a Stop."""
+    if places[_PLANNER] != NOBODY and places[_HANDED_OVER] != places[_GIVEN]:
+        places[_HANDED_OVER] = places[_GIVEN]
+        places[_PLANNER_STOP] = call(int(places[_PLANNER]), now_ns, LED_TURN, int(places[_PLANNER_PLACES]))
+        if places[_PLANNER_STOP] < 0:
+            return _PLANS
+    return int(places[_TAKEN])
+
+
 @kernel
-def take_turn(now_ns: int, is_new: int, places: Words) -> int:
+def take_turn(now_ns: int, is_new: int, places_at: int) -> int:
     """Take a turn (``is_new`` 1), or the rest of one (0): how many tops it had; below zero a Stop.
 
-    The time passes for what is told of it, by the processor's counter, and stands still for what is decided
-    on the tops of one call.
+    ``places_at`` is the address of PLACES words. The time passes for what is told of it, by the processor's
+    counter, and stands still for what is decided on the tops of one call.
     """
     began = read_ticks()
+    places = array_at(places_at, (PLACES,), np.int64)
     if is_new != 0:
         places[_RINGS_READ] = places[_TAKEN] = places[_N_TOPS] = places[_NEXT] = 0
         places[_N_EVENTS] = _read(EVENTS, places)
@@ -307,7 +331,7 @@ def take_turn(now_ns: int, is_new: int, places: Words) -> int:
         index = int(places[_NEXT])
         if index >= places[_N_TOPS]:
             if places[_RINGS_READ] >= places[_N_RINGS]:
-                return int(places[_TAKEN])
+                return _hand_over(now_ns + spent_ns(began, int(places[_RATE])), places)
             stop = _read_next_ring(places)
             if stop != 0:
                 return stop

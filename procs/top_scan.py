@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.catalog.catalog import Catalog
+from engine.code import Turn, code_of
 from engine.direct import direct
 from engine.records import TOP, DecisionStage, Venue
 from engine.strategies.scanner import ArbitrageScanner
@@ -53,7 +54,7 @@ class TopScan:
         self._wires, self._events = wires, events
         self._kept = (readers, view, rung)  # the places are addresses in them
         self._places = places = np.zeros(PLACES, np.int64)
-        self._turn = direct(take_turn, 0, 0, places)
+        self._turn, self._at = direct(take_turn, 0, 0, 0), address_of(places)
         places[Place.DECISIONS_RING] = wires.decisions[DecisionStage.STRATEGY].address
         places[Place.SIGNALS_RING] = wires.signals.address
         places[Place.CATALOG] = wires.catalog.barrier.address if follows else 0
@@ -91,7 +92,7 @@ class TopScan:
         """
         self.ready()
         now = self._now
-        taken = self._turn(now_ns if now is None else now(), is_new, self._places)
+        taken = self._turn(now_ns if now is None else now(), is_new, self._at)
         if not taken and self._rate is not None:  # there is time to look how long a tick is
             if not self._idle_turns & LOOK_MASK:
                 self._places[Place.NS_PER_TICK] = self._rate.look()
@@ -108,9 +109,18 @@ class TopScan:
         return [self._places, *scanner.desk[:-1], *scanner.out, *buffers]
 
     @property
-    def address(self) -> int:
-        """Where the places are."""
-        return address_of(self._places)
+    def turn(self) -> Turn:
+        """The compiled turn, for another to have it taken."""
+        return Turn(self._at, code_of(take_turn))
+
+    def lead_to(self, turn: Turn) -> None:
+        """Have an optimizer's turn taken behind each turn that gave signals."""
+        self._places[Place.PLANNER_PLACES], self._places[Place.PLANNER] = turn
+
+    @property
+    def planner_stop(self) -> int:
+        """What that turn has left: below zero a Stop of ``procs.plan_turn``."""
+        return int(self._places[Place.PLANNER_STOP])
 
     def ready(self) -> None:
         """Place the scanner again, if it or somebody else has had the candidates found anew."""

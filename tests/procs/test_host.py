@@ -109,8 +109,9 @@ def test_a_message_passes_through_all_stages_in_one_turn_and_nobody_else_is_call
     log.clear()
     assert not host.turn()
     assert log == []
+    assert not host.wait()
     put(first.ring)
-    host.wait()
+    assert host.wait()
     assert host.turn()
     assert log == ["first", "middle", "last"]
     assert host.work == 3
@@ -161,6 +162,6 @@ def test_now_and_then_everybody_is_called(log: list[str], time: Time) -> None:
 def test_without_news_every_turn_calls_everybody(log: list[str], time: Time) -> None:
     host = live([Passes("stage", log), Calls("other", log)], time, by_news=False)
     log.clear()
-    host.wait()
+    assert not host.wait()
     host.turn()
     assert log == ["stage", "other"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,11 +28,13 @@ from procs import wires as wires_module
 from procs.config_files import load_config, load_fee_table
 from procs.ladder import Ladder, OptimizerRung, Rung
 from procs.parts import VENUES, EngineParts, Scene
+from procs.plan_kernel import NO_VERSION, Place
 from procs.recording_frames import Frame
 from procs.wires import RingFull, Wires
 from shm.histogram import Histograms
 from shm.ring import Records, cell_index
 from shm.table import begin_row
+from tests.procs.test_garbled import spoil
 
 pytestmark = pytest.mark.compiled_only
 
@@ -45,28 +48,42 @@ STAMP_NS = 2_000_000_000 * 10**9
 
 
 class Floor:
-    """All stages up to the optimizer; the executor is the test."""
+    """All stages up to the optimizer; the executor is the test. ``is_led``: the strategy leads to it."""
 
-    def __init__(self, *, is_compiled: bool, rung: OptimizerRung | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        is_compiled: bool,
+        rung: OptimizerRung | None = None,
+        is_led: bool = False,
+        has_cash: bool = True,
+    ) -> None:
         scene = Scene(SESSION.markets, SESSION.relations, load_fee_table(CONFIG), FRAMES[0].recv_ns)
         self.wires = Wires.create(VENUES, SLOTS)
         roles = (Role.FEED, Role.BOOK, Role.STRATEGY, Role.OPTIMIZER)
-        parts = EngineParts(CONFIG, scene, self.wires, roles, 1, ladder=Ladder(optimizer=rung))
+        self.parts = parts = EngineParts(CONFIG, scene, self.wires, roles, 1, ladder=Ladder(optimizer=rung))
         self.feeds = {venue: parts.feed(venue) for venue in VENUES}
         self.books = {venue: parts.book(venue) for venue in VENUES}
         self.strategy, self.optimizer = parts.strategy(), parts.optimizer()
         self.wires.catalog.publish(parts.catalog, range(len(parts.catalog)))
         if not is_compiled:
             self.optimizer._post = None  # as where the wires are taped
-        account = np.zeros(1, ACCOUNT_ROW)
-        account["cash_micros"] = CASH_MICROS
-        for venue in VENUES:
-            self.wires.accounts.write(int(venue), account)
+        if is_led:
+            self.strategy.lead_to(self.optimizer)
+        if has_cash:
+            self.pay()
         stages = self.wires.decisions
         self._decided = stages[DecisionStage.OPTIMIZER].reader("log", 0)
         self._others = [stages[DecisionStage.STRATEGY].reader("log", 0)]
         self._plans = self.wires.plans.reader("executor", 0)
         self._heads = self._plans.records(PLAN_HEAD)
+
+    def pay(self) -> None:
+        """Say what cash there is."""
+        account = np.zeros(1, ACCOUNT_ROW)
+        account["cash_micros"] = CASH_MICROS
+        for venue in VENUES:
+            self.wires.accounts.write(int(venue), account)
 
     def find(self, frames: list[Frame]) -> None:
         """Some frames in one turn of the strategy."""
@@ -82,6 +99,11 @@ class Floor:
         """Some frames in one turn of strategy and optimizer; what the optimizer handled."""
         self.find(frames)
         return self.optimizer.do_work(frames[-1].recv_ns)
+
+    def find_all(self) -> None:
+        """The same, and the optimizer has its turn only where it is led to."""
+        for frame in FRAMES:
+            self.find([frame])
 
     def take_all(self) -> None:
         """The whole session, and nobody reads what comes of it."""
@@ -111,10 +133,11 @@ class Floor:
         assert self.wires.events.publish(event)
 
 
-def test_every_plan_and_decision_is_the_same() -> None:
+@pytest.mark.parametrize("is_led", [False, True])
+def test_every_plan_and_decision_is_the_same(is_led: bool) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}")
-    one, two = Floor(is_compiled=True), Floor(is_compiled=False)
+    one, two = Floor(is_compiled=True, is_led=is_led), Floor(is_compiled=False)
     at = n_decisions = ours = 0
     open_plans: list[np.void] = []
     while at < len(FRAMES):
@@ -126,7 +149,7 @@ def test_every_plan_and_decision_is_the_same() -> None:
             for floor in (one, two):
                 floor.end(plan, is_filled=is_filled)
         works = [floor.take(FRAMES[at : at + n_frames]) for floor in (one, two)]
-        assert works[0] == works[1], f"frames from {at}"
+        assert is_led or works[0] == works[1], f"frames from {at}"
         (plans, decisions, heads), expected = one.said(), two.said()
         assert (plans, decisions) == expected[:2], f"frames from {at}"
         open_plans += heads
@@ -226,6 +249,91 @@ def test_a_ring_without_room_ends_the_stage(ring: str, what: str, monkeypatch: p
     floor = Floor(is_compiled=True)
     with pytest.raises(RingFull, match=f"{what}: the ring has no room"):
         floor.take_all()
+
+
+def test_a_led_optimizer_has_planned_when_the_strategys_turn_is_over() -> None:
+    floor = Floor(is_compiled=True, is_led=True)
+    floor.optimizer.do_work(0)
+    n_plans = 0
+    for frame in FRAMES:
+        floor.find([frame])
+        heads = floor.said()[2]
+        n_plans += len(heads)
+        for head in heads:
+            floor.end(head, is_filled=n_plans % 2 == 0)
+        assert len(heads) == 0 or floor.optimizer.signals > 0
+        assert floor.wires.signals.observer(from_oldest=False).poll() == 0
+    assert floor.optimizer.plans == n_plans > 15
+    before = floor.optimizer.signals
+    floor.optimizer.do_work(FRAMES[-1].recv_ns)
+    assert floor.optimizer.signals == before == floor.strategy.signals, "none was left to its own turn"
+
+
+def test_a_led_optimizer_that_knows_no_cash_looks_for_it_first() -> None:
+    """And is asked by way of Python until there is some: what it says is the same throughout."""
+    one = Floor(is_compiled=True, is_led=True, has_cash=False)
+    two = Floor(is_compiled=False, has_cash=False)
+    seen = one.optimizer._post
+    assert seen is not None
+    for number, frame in enumerate(FRAMES):
+        if number == len(FRAMES) // 2:
+            assert one.optimizer.signals > 0
+            assert seen._places[Place.CATALOG_SEEN] == NO_VERSION
+            one.pay()
+            two.pay()
+        one.take([frame])
+        two.take([frame])
+        assert one.said()[:2] == two.said()[:2]
+    assert seen._places[Place.CATALOG_SEEN] == one.optimizer._markets.version > 0
+    assert one.optimizer.plans > 0
+
+
+def test_markets_that_came_are_known_before_a_led_optimizer_plans() -> None:
+    floor = Floor(is_compiled=True, is_led=True)
+    floor.optimizer.do_work(0)
+    catalog, spec = floor.parts.catalog, SESSION.markets[0]
+    n_frames = 0
+    while floor.optimizer.signals == 0 and n_frames < len(FRAMES):
+        if n_frames % 50 == 0:
+            catalog.add_market(replace(spec, symbol=f"0x{n_frames:064x}", yes_token="", no_token=""))
+            floor.wires.catalog.publish(catalog, range(len(catalog)))
+        floor.find([FRAMES[n_frames]])
+        n_frames += 1
+    assert floor.optimizer.signals > 0
+    assert floor.optimizer._markets.version == catalog.version
+
+
+def test_a_garbled_signal_before_it_is_passed_over_by_a_led_turn() -> None:
+    floor, said = Floor(is_compiled=True, is_led=True), list[str]()
+    floor.wires.alarm.halt = said.append
+    head, legs = np.zeros(1, SIGNAL_HEAD), np.zeros(1, SIGNAL_LEG)
+    head["n_legs"] = 1
+    for frame in FRAMES:
+        floor.find([frame])
+        if floor.optimizer.signals:
+            break
+    before = floor.optimizer.signals
+    ring = floor.wires.signals
+    position = int(ring.header["head"])
+    assert ring.publish(head, legs)
+    spoil(ring, position)
+    for later in FRAMES[FRAMES.index(frame) + 1 :]:
+        floor.find([later])
+        if floor.optimizer.signals > before:
+            break
+    assert len(said) == 1
+    assert "signals" in said[0]
+    assert floor.optimizer.signals == floor.strategy.signals > before
+
+
+@pytest.mark.parametrize(("ring", "what"), [("ORDER_CELLS", "plans"), ("DECISION_CELLS", "decisions")])
+def test_a_ring_without_room_ends_who_leads_to_it(
+    ring: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wires_module, ring, 64)
+    floor = Floor(is_compiled=True, is_led=True)
+    with pytest.raises(RingFull, match=f"{what}: the ring has no room"):
+        floor.find_all()
 
 
 def test_idle_turns_keep_nothing() -> None:
