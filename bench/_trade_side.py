@@ -42,11 +42,11 @@ from engine.strategies.warm import warm as warm_strategies  # noqa: E402
 from engine.units import PPM  # noqa: E402
 from procs.agent import Agent  # noqa: E402
 from procs.config_files import load_fee_table  # noqa: E402
+from procs.drill import Drill  # noqa: E402
 from procs.host import Host  # noqa: E402
 from procs.ladder import make_ladder  # noqa: E402
 from procs.pace import EngineClock, Seats  # noqa: E402
 from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
-from procs.rehearsal import Rehearsal  # noqa: E402
 from procs.stages import Stages  # noqa: E402
 from procs.wires import Wires  # noqa: E402
 from shm.atomics import address_of, load_acquire, pause, store_relaxed  # noqa: E402
@@ -58,7 +58,7 @@ from shm.ring import Reader, cell_index  # noqa: E402
 from shm.table import Table, fetch_row, row_address  # noqa: E402
 
 EPOCH: Final = 2
-REHEARSES: Final = "rehearses"  # of a line on stdin, behind how many are expected
+DRILLS: Final = "drills"  # of a line on stdin, behind how many are expected
 TRADING: Final = (Role.STRATEGY, Role.OPTIMIZER)
 CASH_MICROS: Final = 1_000_000_000_000
 POLLS_IN_KERNEL: Final = 20_000
@@ -172,9 +172,9 @@ class Signals:
             wires.decisions[DecisionStage.STRATEGY].resume("log", 0),
         ]
 
-    def begin(self, *, rehearses: bool = True) -> None:
+    def begin(self, *, drills: bool = True) -> None:
         """What came before is done with."""
-        del rehearses
+        del drills
         self.poll()
         self.hear()
 
@@ -257,20 +257,20 @@ class Trade:
         clock.run_live()
         agents: list[Agent] = [*stages.in_order(), self._end]
         self._host = Host(agents, clock, seats.seat("trade"), by_news=True)
-        self._rehearsal = Rehearsal(config_of(1), TRADING, engine_ns, stages.scratch)
-        self._rehearses = True
+        self._drill = Drill(config_of(1), TRADING, engine_ns, stages.scratch())
+        self._drills = True
         self._host.start()
 
-    def begin(self, *, rehearses: bool = True) -> None:
+    def begin(self, *, drills: bool = True) -> None:
         """Take a turn: what came before is done with."""
-        self._rehearses = rehearses
+        self._drills = drills
         self.poll()
 
     def poll(self) -> list[Taken]:
         """One of a process that spins, and the plans that came of it."""
         if not self._host.turn():
-            if self._rehearses:
-                self._rehearsal.turn()
+            if self._drills:
+                self._drill.turn()
             self._host.wait()
         found, self._end.taken = self._end.taken, []
         return found
@@ -314,9 +314,9 @@ class Watcher:
         row = row_address(self._table.address, 0)
         return watch(row, self._out.size - 1, self._out, ages, seen, START_NS, address_of(self._scratch))
 
-    def begin(self, *, rehearses: bool = True) -> None:
+    def begin(self, *, drills: bool = True) -> None:
         """Look where the row stands now."""
-        del rehearses
+        del drills
         self._look(np.zeros(1, np.int64), 1)
 
     def take(self, expected: int) -> list[int]:
@@ -335,8 +335,8 @@ class Watcher:
 class Side(Protocol):
     """A far end."""
 
-    def begin(self, *, rehearses: bool = True) -> None:
-        """What came before is done with. ``rehearses``: as a process of an engine does while it waits."""
+    def begin(self, *, drills: bool = True) -> None:
+        """What came before is done with. ``drills``: as a process of an engine does while it waits."""
         ...
 
     def take(self, expected: int) -> list[int]:
@@ -358,8 +358,8 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
     print("ready", flush=True)
     for line in sys.stdin:
         before = switched()
-        expected, rehearses = line.split()
-        side.begin(rehearses=rehearses == REHEARSES)
+        expected, drills = line.split()
+        side.begin(drills=drills == DRILLS)
         print("go", flush=True)
         ages = side.take(int(expected))
         print(json.dumps({"ages": ages, "switches": switched() - before}), flush=True)

@@ -3,7 +3,7 @@
 The stages of a live engine over rings and tables in shared memory, as its processes run them: feed and books
 are one compiled call (``procs.fused_feed``), in which a strategy that is here decides; ladders count. The
 strategy takes turns all the time, so that what became of its signals is taken in between two frames. While
-they wait processes rehearse as those of a live engine do that do not sleep (``procs.rehearsal``); beside the
+they wait processes drill as those of a live engine do that do not sleep (``procs.drill``); beside the
 book and the plans stands the same without.
 A frame in each interval by a schedule that is never reset; its time of receipt travels with it, and the far
 end takes it from its own clock. Every second frame of a market makes a pair an opportunity, and each of these
@@ -41,11 +41,11 @@ from bench._orders import Desk, Flush, Took, state_folder
 from bench._plain_path import PlainCore, PlainPath
 from bench._result import OURS, Result, Row, claim, claim_ratio
 from bench._timing import interleave
-from bench._trade_side import REHEARSES, Signals, engine_ns, join
+from bench._trade_side import DRILLS, Signals, engine_ns, join
 from engine.config import Role
 from engine.records import Venue
+from procs.drill import Drill
 from procs.parts import VENUES
-from procs.rehearsal import Rehearsal
 from procs.wires import Wires
 
 PAIRS: Final = 50
@@ -73,7 +73,7 @@ ORDERS_TURN: Final = "the executor's turn with a plan"
 ORDERS_END: Final = "the executor's turns with six reports, to the end of the plan"
 ORDERS_IDLE: Final = "an executor's turn without work"
 FLUSH: Final = "the flush alone: one write and fdatasync of as many bytes"
-WAITING: Final = "the same without rehearsals"
+WAITING: Final = "the same without drills"
 PLAIN: Final = "orjson, dictionaries, multiprocessing.Queue twice"
 PLAIN_CORE: Final = "orjson, dictionaries, one process"
 # p50, p99; that of an order intent is made of both, with allocation and without.
@@ -96,8 +96,8 @@ class Market:
         self.feeds, self.sinks = stages.feeds, stages.sinks()
         self.books = stages.books
         self.strategy = stages.strategy
-        self.rehearsal = Rehearsal(_scene.config_of(1), roles, engine_ns, stages.scratch)
-        self.rehearses = True
+        self.drill = Drill(_scene.config_of(1), roles, engine_ns, stages.scratch())
+        self.drills = True
         self._next_round = 0
         for agent in stages.in_order():
             agent.on_start(engine_ns())
@@ -114,11 +114,11 @@ class Market:
         return engine_ns() - recv_ns
 
     def turn(self) -> None:
-        """The strategy's, where it is here, then a rehearsal's, as of a process that has nothing to do."""
+        """The strategy's, where it is here, then a drill's, as of a process that has nothing to do."""
         if self.strategy is not None:
             self.strategy.do_work(engine_ns())
-        if self.rehearses:
-            self.rehearsal.turn()
+        if self.drills:
+            self.drill.turn()
 
     def rounds(self, rounds: int, pairs: int) -> list[bytes]:
         """Frames of the next rounds over the first market of so many pairs."""
@@ -138,10 +138,10 @@ class FarEnd:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._expect("ready")
 
-    def run(self, send: Callable[[], None], expected: int, *, rehearses: bool = True) -> dict[str, float]:
+    def run(self, send: Callable[[], None], expected: int, *, drills: bool = True) -> dict[str, float]:
         """Ages of what comes while ``send`` sends; RuntimeError when most of it is missing."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{expected} {REHEARSES if rehearses else 'waits'}\n")
+        self._process.stdin.write(f"{expected} {DRILLS if drills else 'waits'}\n")
         self._process.stdin.flush()
         self._expect("go")
         send()
@@ -189,12 +189,12 @@ def paced(
 
 
 def to_plan(
-    market: Market, far: FarEnd, rounds: int, interval_us: int, *, rehearses: bool = True
+    market: Market, far: FarEnd, rounds: int, interval_us: int, *, drills: bool = True
 ) -> dict[str, float]:
     """One run to plans."""
     frames = market.rounds(rounds, PAIRS)
-    market.rehearses = rehearses
-    return far.run(lambda: _send(market, frames, interval_us), len(frames) // 2, rehearses=rehearses)
+    market.drills = drills
+    return far.run(lambda: _send(market, frames, interval_us), len(frames) // 2, drills=drills)
 
 
 def to_intent(market: Market, far: FarEnd) -> dict[str, float]:
@@ -217,10 +217,10 @@ def to_signal(market: Market, signals: Signals) -> dict[str, float]:
     return tails(ages)
 
 
-def to_book(market: Market, far: FarEnd, *, rehearses: bool = True) -> dict[str, float]:
+def to_book(market: Market, far: FarEnd, *, drills: bool = True) -> dict[str, float]:
     """One run to a row of one book that somebody watches."""
     frames = market.rounds(CHANGES, 1)
-    market.rehearses = rehearses
+    market.drills = drills
     send = partial(_send, market, frames, BOOK_INTERVAL_US)
     return far.run(send, len(frames))  # the latest is all that one sees
 
@@ -267,7 +267,7 @@ def measure(result: Result) -> None:
     try:
         with engine("watch", there) as (market, far):
             ours = partial(to_book, market, far)
-            interleave(result, VISIBLE, {OURS: ours, WAITING: partial(ours, rehearses=False)})
+            interleave(result, VISIBLE, {OURS: ours, WAITING: partial(ours, drills=False)})
         _measure_one_core(result)
         _measure_orders(result)
         _measure_two_cores(result, there)
@@ -353,8 +353,8 @@ def _measure_two_cores(result: Result, there: int) -> None:
     with engine("trade", there) as (market, far):
         beside = partial(plainly, market, plain, ROUNDS, PLAN_INTERVAL_US)
         rarely = partial(to_plan, market, far, ROUNDS, PLAN_INTERVAL_US)
-        waiting = partial(rarely, rehearses=False)
+        waiting = partial(rarely, drills=False)
         interleave(result, PLAN, {OURS: rarely, WAITING: waiting, PLAIN: beside})
         often = partial(to_plan, market, far, SIGNAL_ROUNDS, SIGNAL_INTERVAL_US)
-        interleave(result, PLAN_OFTEN, {OURS: often, WAITING: partial(often, rehearses=False)})
+        interleave(result, PLAN_OFTEN, {OURS: often, WAITING: partial(often, drills=False)})
     plain.close()

@@ -70,7 +70,7 @@ class EngineConfig:
     topology: str
     market_slots: int = required(1, SLOTS_MAX)
     seed: int = required(0, 2**62)  # of everything simulated
-    rehearse_every_ns: int = required(0, NS_PER_S)  # 0: never
+    drill_every_ns: int = required(0, NS_PER_S)  # 0: never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import FrameType
@@ -29,6 +30,7 @@ from engine.units import PPM
 from procs.book_notes import NoteWriter
 from procs.boot_epoch import next_boot_epoch
 from procs.control_words import ControlWords
+from procs.drill import Drill, drilled, may_drill
 from procs.ending import Ending
 from procs.findings import Findings, SourceFound
 from procs.halt import HaltSwitch
@@ -41,7 +43,6 @@ from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
 from procs.placement import place, take_place
-from procs.rehearsal import Rehearsal, rehearsed
 from procs.run_directory import (
     PROCESSES_LOCK,
     Description,
@@ -123,8 +124,8 @@ class EngineProcess:
         self._frames: UndamagedFrames | None = None
         self._feeds: FeedSockets | None = None
         self._place(config)
-        self._rehearsal = self._make_rehearsal(config)
-        self._telemetry = self._make_telemetry(boot_epoch)
+        self._drill = self._make_drill(config)
+        self._telemetry = self._make_telemetry(config.roles, boot_epoch)
         agents, by_news = self._stages.in_order(), self._goes_by_news()
         self._host = Host(agents, self._clock, seat, self._taken, on_told, by_news=by_news)
         self._was_degraded = False
@@ -196,17 +197,18 @@ class EngineProcess:
         self._health.start(roles, self._parts.boot_epoch, self._policy.value, time.monotonic_ns())
         self._parts.wires.alarm.halt = self._on_garbled
 
-    def _make_rehearsal(self, config: ProcessConfig) -> Rehearsal | None:
-        """Where inputs are recorded nobody rehearses: that takes stages that are fused as these are not."""
+    def _make_drill(self, config: ProcessConfig) -> Drill | None:
+        """Where inputs are recorded nobody drills: that takes stages that are fused as these are not."""
         engine_config = self._description.config
-        is_asked = engine_config.engine.rehearse_every_ns > 0
-        if not is_asked or not self._goes_by_news() or not rehearsed(config.roles):
+        if not may_drill(engine_config, config.roles, goes_by_news=self._goes_by_news()):
             return None
-        return Rehearsal(engine_config, config.roles, self._clock.live_now(), self._stages.scratch)
+        return Drill(engine_config, config.roles, self._clock.live_now(), self._stages.scratch())
 
-    def _make_telemetry(self, boot_epoch: int) -> Telemetry:
-        stores = self._parts.stores
-        return Telemetry(self._name, self._stages, stores, self._path, boot_epoch, self._rehearsal)
+    def _make_telemetry(self, roles: Collection[Role], boot_epoch: int) -> Telemetry:
+        """Its counters are the same however a process waits: one that is begun again takes them over."""
+        drill, stores = self._drill, self._parts.stores
+        drills = (lambda: 0 if drill is None else drill.beats) if drilled(roles) else None
+        return Telemetry(self._name, self._stages, stores, self._path, boot_epoch, drills)
 
     def _goes_by_news(self) -> bool:
         """Whether agents are called as soon as there is something for them: who sleeps is woken for all."""
@@ -313,8 +315,8 @@ class EngineProcess:
             if worked:
                 for bell in self._others:
                     bell.ring()
-            elif self._rehearsal is not None:
-                self._rehearsal.turn()
+            elif self._drill is not None:
+                self._drill.turn()
         return worked
 
     def _heard(self) -> int:
@@ -371,7 +373,7 @@ class EngineProcess:
             raise ConfigError(f"{lost}: deleted or replaced under a running engine")
         self._tell_counts()
         self._tell_state()
-        self._tell_rehearsal()
+        self._tell_drill()
         return self._is_live or owner_lives(self._path)
 
     def _state(self) -> ProcessState:
@@ -403,12 +405,12 @@ class EngineProcess:
         self._was_degraded = state is ProcessState.DEGRADED
         self._health.set_state(state, error)
 
-    def _tell_rehearsal(self) -> None:
-        """One that failed is over; without it all goes on, slower."""
-        rehearsal = self._rehearsal
-        if rehearsal is not None and rehearsal.failure is not None:
-            self._rehearsal = None
-            self._health.set_state(self._state(), f"rehearsals have ended: {rehearsal.failure}")
+    def _tell_drill(self) -> None:
+        """One that failed is over; without it all goes on, slower. What market data lacks is more urgent."""
+        drill = self._drill
+        if drill is not None and drill.failure is not None and not self._was_degraded:
+            self._drill = None
+            self._health.set_state(self._state(), f"drills have ended: {drill.failure!r}")
 
     def _make_conductor(self, opened: ExitStack, venues: VenueSockets, turns: LoopTurns) -> Conductor:
         self._frames = UndamagedFrames(self._given.frames(opened))

@@ -7,7 +7,7 @@ are as ``procs.metric_names`` reads them; a process that is begun again counts f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,6 @@ from procs.executor import ExecutorAgent
 from procs.feed import FeedAgent
 from procs.feed_counters import FeedCounters
 from procs.metric_names import COUNTERS_AFFIX
-from procs.rehearsal import Rehearsal
 from procs.sim_venue import SimVenueAgent
 from procs.stages import Stages
 from shm.counters import Counters
@@ -45,7 +44,7 @@ REASONS: Final = tuple(reason for reason in Reason if reason is not Reason.NONE)
 class Telemetry:
     """The counters of one process. ``sockets`` answers the counts of its sockets, by venue.
 
-    ``rehearsal``: one that the process goes through while it waits.
+    ``drills`` answers how many frames were drilled with, in a process that may do so.
     """
 
     def __init__(
@@ -55,12 +54,12 @@ class Telemetry:
         stores: Mapping[Venue, BookStore],
         directory: Path,
         epoch: int,
-        rehearsal: Rehearsal | None = None,
+        drills: Callable[[], int] | None = None,
     ) -> None:
         """Make the segment, or take over a dead one's. Raises as ``Counters.create_or_adopt``."""
         self.sockets: Mapping[Venue, FeedCounters] = {venue: FeedCounters() for venue in stages.feeds}
         self._stages = stages
-        self._rehearsal = rehearsal
+        self._drills = drills
         self._stores = stores
         labels = [label for label, _ in self._now()]
         self._counters: Counters | None = None
@@ -97,8 +96,8 @@ class Telemetry:
             yield from _executor(stages.executor)
         if stages.decisions is not None:
             yield from _decisions(stages.decisions)
-        if self._rehearsal is not None:
-            yield "rehearsals", self._rehearsal.beats
+        if self._drills is not None:
+            yield "drills", self._drills()
 
 
 def _of_venue(venue: Venue, values: Values) -> Values:

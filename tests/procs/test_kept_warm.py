@@ -7,7 +7,7 @@ import mmap
 import numpy as np
 import pytest
 
-from procs.kept_warm import ASK_EVERY, LINE_BYTES, PART_BYTES, KeptWarm, parts_of, read_through
+from procs.kept_warm import LINE_BYTES, PART_BYTES, KeptWarm, parts_of, read_through
 from shm.atomics import address_of
 
 LINE_WORDS = LINE_BYTES // 8
@@ -39,9 +39,9 @@ def test_an_array_of_few_long_rows_is_read_row_by_row(shape: tuple[int, ...], pa
 
 def test_of_a_part_no_more_is_read_than_it_has_and_no_more_than_the_bound() -> None:
     short, long = np.zeros(LINE_WORDS + 1, np.int64), np.zeros(PART_BYTES, np.int64)
-    assert KeptWarm(lambda: [short]).lines == 2
-    assert KeptWarm(lambda: [long]).lines == PART_BYTES // LINE_BYTES
-    assert KeptWarm(lambda: [short, long]).lines == 2 + PART_BYTES // LINE_BYTES
+    assert KeptWarm([short]).lines == 2
+    assert KeptWarm([long]).lines == PART_BYTES // LINE_BYTES
+    assert KeptWarm([short, long]).lines == 2 + PART_BYTES // LINE_BYTES
 
 
 def test_memory_that_may_not_be_written_may_be_read_to_its_last_line() -> None:
@@ -53,20 +53,5 @@ def test_memory_that_may_not_be_written_may_be_read_to_its_last_line() -> None:
         del words
 
 
-def test_now_and_then_it_is_asked_anew_which_arrays_these_are() -> None:
-    asked: list[int] = []
-
-    def scratch() -> list[np.ndarray]:
-        asked.append(1)
-        return [np.zeros(LINE_WORDS * len(asked), np.int64)]
-
-    kept = KeptWarm(scratch)
-    for _ in range(ASK_EVERY - 1):
-        kept.read()
-    assert (len(asked), kept.lines) == (1, 1)
-    kept.read()
-    assert (len(asked), kept.lines) == (2, 2)
-
-
 def test_nothing_to_read_is_no_mistake() -> None:
-    KeptWarm(list).read()
+    KeptWarm([]).read()

@@ -185,18 +185,18 @@ def test_a_loop_that_sleeps_says_so(engine: Watched) -> None:
     assert rows["market"]["passes"] > 0
 
 
-def test_processes_that_do_not_sleep_rehearse_while_they_wait(engine: Watched) -> None:
+def test_processes_that_do_not_sleep_drill_while_they_wait(engine: Watched) -> None:
     """The others have no such counter."""
 
     def beats(process: str) -> int:
-        return Counters.attach(f"{COUNTERS_AFFIX}.{process}", engine.run_dir)["rehearsals"]
+        return Counters.attach(f"{COUNTERS_AFFIX}.{process}", engine.run_dir)["drills"]
 
-    until(lambda: beats("market") > 0 and beats("trade") > 0, "a rehearsal of each")
-    assert engine.scrape()["pr3dict_rehearsals_total", ""] > 0
+    until(lambda: beats("market") > 0 and beats("trade") > 0, "a drill of each")
+    assert engine.scrape()["pr3dict_drills_total", ""] > 0
     with pytest.raises(KeyError):
         beats("venues")
     rows = {row["name"]: row for row in engine.ask("status")[1]["processes"]}
-    assert not any("rehearsals" in str(row) for row in rows.values()), "one has failed"
+    assert not any("drills" in str(row) for row in rows.values()), "one has failed"
 
 
 def test_what_changes_is_told_to_who_listens(engine: Watched) -> None:

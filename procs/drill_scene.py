@@ -1,4 +1,4 @@
-"""What is rehearsed: at each venue two markets of which exactly one wins, and frames about them.
+"""What is drilled: at each venue two markets of which exactly one wins, and frames about them.
 
 Quiet, a contract of each costs more than the dollar that one of them pays. A frame that brings one of them a
 cheap offer makes buying both an opportunity, and the next takes it away again. Both are as the venue writes
@@ -55,7 +55,7 @@ class Offer(Enum):
 
 
 class Beat(NamedTuple):
-    """One frame of a rehearsal."""
+    """One frame of a drill."""
 
     venue: Venue
     offer: Offer
@@ -64,7 +64,7 @@ class Beat(NamedTuple):
 def symbol(venue: Venue, number: int) -> str:
     """Of one market of a venue's pair, as long as those of the venue are."""
     if venue is Venue.KALSHI:
-        return f"KXREHEARSAL-00JAN010000-T{number:02d}"
+        return f"KXDRILL-00JAN010000-T{number:02d}"
     return f"0x{number:064x}"
 
 
@@ -101,7 +101,7 @@ def relations() -> list[Relation]:
     """Exactly one of each pair wins."""
     return [
         Relation(
-            name=f"rehearsal-{venue.name.lower()}",
+            name=f"drill-{venue.name.lower()}",
             kind=RelationKind.PARTITION,
             exhaustive=True,
             member=tuple(
@@ -109,11 +109,11 @@ def relations() -> list[Relation]:
                     venue=venue,
                     symbol=symbol(venue, number),
                     rules_sha256=fingerprint(_RULES),
-                    ruler="rehearsal",
+                    ruler="drill",
                 )
                 for number in range(PAIR)
             ),
-            approved_by="rehearsal",
+            approved_by="drill",
             approved_on="2026-11-29",
         )
         for venue in VENUES

@@ -1,4 +1,4 @@
-"""Frames of a rehearsal are those of the venues, and its rows those that the frames make."""
+"""Frames of a drill are those of the venues, and its rows those that the frames make."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from engine.config import Role
 from engine.records import BOOK_ROW, TOP, Trust, Venue
 from engine.venues.counts import Count
 from procs.config_files import load_config
+from procs.drill_scene import CHEAP, PAIR, SLOTS, Beat, Frames, Offer, Rows, markets, relations
 from procs.parts import VENUES, EngineParts, Scene
-from procs.rehearsal_scene import CHEAP, PAIR, SLOTS, Beat, Frames, Offer, Rows, markets, relations
 from procs.stages import Stages
 from procs.wires import Wires
 

@@ -3,13 +3,13 @@
 What a core has not run for half a millisecond its caches may have lost, and then the same instructions take
 three to five times as long (docs/benchmarks.md). So a process keeps a second set of its own stages, over
 rings, tables and books in memory that nobody else maps, with a catalog of markets that no venue has
-(``procs.rehearsal_scene``), and every so often a frame goes all the way through it: the code is that of the
-real stages, and nothing else is. It ends where money begins: orders are not rehearsed.
+(``procs.drill_scene``), and every so often a frame goes all the way through it: the code is that of the
+real stages, and nothing else is. It ends where money begins: orders are not drilled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import fields, replace
 from itertools import cycle
 from typing import Final
@@ -18,7 +18,6 @@ import numpy as np
 
 from engine.catalog.defaults import FeeTable
 from engine.config import Config, MinEdges, Role
-from engine.errors import Pr3dictError
 from engine.records import (
     ACCOUNT_ROW,
     ORDER_EVENT,
@@ -29,10 +28,7 @@ from engine.records import (
 )
 from engine.units import CASH_MAX_MICROS, SIDE_SIZE_MAX_E6, SIZE_ONE_E6
 from procs.agent import Agent
-from procs.kept_warm import Array, KeptWarm
-from procs.ladder import Now, ladder_over, rungs_of
-from procs.parts import EngineParts, Scene
-from procs.rehearsal_scene import (
+from procs.drill_scene import (
     CHEAP,
     OPEN_FOR_NS,
     PAIR,
@@ -45,8 +41,11 @@ from procs.rehearsal_scene import (
     markets,
     relations,
 )
+from procs.kept_warm import Array, KeptWarm
+from procs.ladder import Now, ladder_over, rungs_of
+from procs.parts import EngineParts, Scene
 from procs.stages import Stages
-from procs.wires import LOG_READER, Wires
+from procs.wires import LOG_READER, RingFull, Wires
 from shm.histogram import Histograms
 from shm.layout import offset_of
 from shm.reader import Reader
@@ -62,7 +61,7 @@ _HEARING: Final = (Role.STRATEGY, Role.OPTIMIZER)
 _SIGNAL_ID: Final = offset_of(ORDER_EVENT, "signal_id") // 8
 _PLAN_ID: Final = offset_of(ORDER_EVENT, "plan_id") // 8
 # In the order of the pipeline; each takes from the one before.
-REHEARSED: Final = (Role.FEED, Role.BOOK, Role.STRATEGY, Role.OPTIMIZER)
+DRILLED: Final = (Role.FEED, Role.BOOK, Role.STRATEGY, Role.OPTIMIZER)
 BEGINNINGS: Final = (Role.FEED, Role.STRATEGY)  # what these take can be made up
 ROUNDS: Final = 3  # of beats between two opportunities: the end of one takes as long as several frames
 LOGS_EVERY: Final = 8  # beats
@@ -72,27 +71,32 @@ BEATS: Final = (
 )
 
 
-def rehearsed(roles: Collection[Role]) -> tuple[Role, ...]:
-    """The piece of the pipeline that a process of ``roles`` rehearses: it begins with one of BEGINNINGS."""
+def drilled(roles: Collection[Role]) -> tuple[Role, ...]:
+    """The piece of the pipeline that a process of ``roles`` drills: it begins with one of BEGINNINGS."""
     for beginning in BEGINNINGS:
         if beginning in roles:
-            rest = REHEARSED[REHEARSED.index(beginning) :]
+            rest = DRILLED[DRILLED.index(beginning) :]
             ends = next((at for at, role in enumerate(rest) if role not in roles), len(rest))
             return rest[:ends]
     return ()
 
 
+def may_drill(config: Config, roles: Collection[Role], *, goes_by_news: bool) -> bool:
+    """Whether a process of ``roles`` does; one that goes by news is live, and awake while it waits."""
+    return goes_by_news and config.engine.drill_every_ns > 0 and drilled(roles) != ()
+
+
 def permissive(config: Config) -> Config:
-    """The same, with room for what is rehearsed: neither age nor limits nor the edge asked for stop it."""
+    """The same, with room for what is drilled: neither age nor limits nor the edge asked for stop it."""
     edges = replace(config.strategy.min_edge_micros, **dict.fromkeys(_EDGES, 0))
     strategy = replace(
         config.strategy,
         min_edge_micros=edges,
         min_size_e6=SIZE_ONE_E6,
         capital_cost_rate_ppm=CAPITAL_COST_PPM,
-        max_legs=PAIR,
         book_age_max_ns=OPEN_FOR_NS,
         leg_skew_max_ns=OPEN_FOR_NS,
+        deadline_ns=OPEN_FOR_NS,
     )
     risk = replace(
         config.risk,
@@ -108,23 +112,23 @@ def permissive(config: Config) -> Config:
     return replace(config, engine=engine, strategy=strategy, risk=risk, optimizer=optimizer)
 
 
-class Rehearsal:
+class Drill:
     """A second set of the stages of ``roles``, of which a frame goes through it as often as ``config`` says.
 
     ``now`` is engine time. ``beats`` counts frames, ``plans`` and ``signals`` what came of them at the end.
     Beside each frame the memory that the real stages work on (``scratch``) is read (``procs.kept_warm``).
-    A rehearsal that fails is over, and says why in ``failure``; nothing else comes of it.
+    A drill that fails is over, and says why in ``failure``; nothing else comes of it.
     """
 
     def __init__(
-        self, config: Config, roles: Collection[Role], now: Now, scratch: Callable[[], Iterable[Array]] = list
+        self, config: Config, roles: Collection[Role], now: Now, scratch: Iterable[Array] = ()
     ) -> None:
         self.beats = self.signals = self.plans = 0
-        self.failure: Pr3dictError | None = None
+        self.failure: Exception | None = None
         self._kept = KeptWarm(scratch)
-        self._now, self._every_ns, self._due_ns = now, config.engine.rehearse_every_ns, 0
+        self._now, self._every_ns, self._due_ns = now, config.engine.drill_every_ns, 0
         self._wires = Wires.create(VENUES, SLOTS, cells_max=CELLS)
-        own = rehearsed(roles)
+        own = drilled(roles)
         self._stages = self._make_stages(permissive(config), own)
         self._sinks = self._stages.sinks()
         self._frames, self._rows = Frames(), Rows(EPOCH)
@@ -132,9 +136,9 @@ class Rehearsal:
         self._behind: list[Agent] = [
             agent for agent in (self._stages.strategy, self._stages.optimizer) if agent is not None
         ]
-        self._plans = self._stages.optimizer is not None
+        self._ends_in_plans = self._stages.optimizer is not None
         self._end, self._others = self._readers(own)
-        self._heads = self._end.records(PLAN_HEAD if self._plans else SIGNAL_HEAD)
+        self._heads = self._end.records(PLAN_HEAD if self._ends_in_plans else SIGNAL_HEAD)
         self._event = np.zeros(1, ORDER_EVENT)
         self._event["status"], self._event["plan_done"] = OrderStatus.CANCELLED, 1
         self._event_words = self._event.view(np.int64).data
@@ -155,9 +159,9 @@ class Rehearsal:
                 self._finish()
             else:
                 self._bring()
-        except Pr3dictError as error:
+            self._kept.read()
+        except Exception as error:  # noqa: BLE001 - nothing of it may end a process that trades
             self.failure = error
-        self._kept.read()
 
     def _bring(self) -> None:
         """A frame, or the row and the top that would come of it; then the turns that it causes."""
@@ -168,7 +172,7 @@ class Rehearsal:
             self._write(PAIR * VENUES.index(beat.venue) + CHEAP, beat.offer)
         for agent in self._behind:
             agent.do_work(now())
-        self._n_cells = self._end.poll()
+        self._n_cells = self._wires.take(self._end, "what comes of a drill")
         self.beats += 1
         if self.beats % LOGS_EVERY == 0:
             for reader in self._others:
@@ -188,7 +192,7 @@ class Rehearsal:
                 self._say_done(self._heads[cell])
                 ended += 1
         self._n_cells = 0
-        if self._plans:
+        if self._ends_in_plans:
             self.plans += ended
         else:
             self.signals += ended
@@ -198,15 +202,16 @@ class Rehearsal:
     def _say_done(self, head: np.void) -> None:
         signal_id = int(head["signal_id"])
         self._event_words[_SIGNAL_ID] = signal_id
-        self._event_words[_PLAN_ID] = int(head["plan_id"]) if self._plans else signal_id
-        self._wires.events.publish(self._event)
+        self._event_words[_PLAN_ID] = int(head["plan_id"]) if self._ends_in_plans else signal_id
+        if not self._wires.events.publish(self._event):
+            raise RingFull("events: the ring has no room for the end of a drill")
 
     def _make_stages(self, config: Config, own: Collection[Role]) -> Stages:
         now_ns, wires = self._now(), self._wires
         scene = Scene(markets(now_ns), relations(), FeeTable(schedule=()), now_ns)
         labels = rungs_of(own)
         ladder = ladder_over(Histograms.create(labels), own, self._now) if labels else None
-        parts = EngineParts(config, scene, wires, own, EPOCH, ladder=ladder, hears_sockets=False)
+        parts = EngineParts(config, scene, wires, own, EPOCH, ladder=ladder)
         wires.catalog.publish(parts.catalog, range(SLOTS))
         return Stages(parts, own, fused=self._now, leads=True)
 
@@ -215,8 +220,9 @@ class Rehearsal:
         wires = self._wires
         others = [wires.decisions[stage].resume(LOG_READER, 0) for stage in _DECIDING]
         others += [wires.events.resume(role.name.lower(), 0) for role in _HEARING if role not in own]
-        end = wires.plans.resume("executor", 0) if self._plans else wires.signals.resume("optimizer", 0)
-        return end, others
+        if self._ends_in_plans:
+            return wires.plans.resume("executor", 0), others
+        return wires.signals.resume("optimizer", 0), others
 
     def _open(self) -> None:
         """Cash, and a quiet book of every market."""
