@@ -153,7 +153,9 @@ class Drill:
         now_ns = self._now()
         if now_ns < self._due_ns or self.failure is not None:
             return
-        self._due_ns = now_ns + self._every_ns
+        self._due_ns = (
+            now_ns + self._every_ns // 2 + now_ns % self._every_ns
+        )  # by no beat that a venue could have
         try:
             if self._n_cells > 0:
                 self._finish()

@@ -48,7 +48,7 @@ def drill_of(roles: tuple[Role, ...], beats: int, config: Config = CONFIG) -> Dr
     drill = Drill(config, roles, clock.now)
     while drill.beats < beats and drill.failure is None:
         drill.turn()
-        clock.ns += EVERY_NS
+        clock.ns += 2 * EVERY_NS
     return drill
 
 
@@ -163,7 +163,7 @@ def test_each_turn_reads_what_the_real_stages_work_on(
     for _ in range(3):
         drill.turn()
         drill.turn()
-        clock.ns += EVERY_NS
+        clock.ns += 2 * EVERY_NS
     assert len(reads) == 3
 
 
@@ -173,22 +173,25 @@ def test_years_later_it_is_an_opportunity_still() -> None:
     clock.ns += 5 * 365 * 86_400 * 1_000_000_000
     for _ in range(3 * len(BEATS)):
         drill.turn()
-        clock.ns += EVERY_NS
+        clock.ns += 2 * EVERY_NS
     assert drill.plans > OPPORTUNITIES
 
 
-def test_it_waits_for_its_time() -> None:
+def test_it_waits_for_its_time_which_is_no_beat() -> None:
+    """From half of what is set to one and a half, by the nanoseconds of the clock; at once never again."""
     now_ns = START_NS
     drill = Drill(CONFIG, (FEED, BOOK), lambda: now_ns)
-    drill.turn()
-    drill.turn()
-    assert drill.beats == 1
-    now_ns += EVERY_NS - 1
-    drill.turn()
-    assert drill.beats == 1
-    now_ns += 1
-    drill.turn()
-    assert drill.beats == 2
+    waits = []
+    for step_ns in (701, 1_011, 1_303) * 5:
+        drilled_ns, beats = now_ns, drill.beats
+        while drill.beats == beats:
+            now_ns += step_ns
+            drill.turn()
+        drill.turn()
+        assert drill.beats == beats + 1
+        waits.append(now_ns - drilled_ns)
+    assert EVERY_NS // 2 <= min(waits[1:]) < max(waits) <= 3 * EVERY_NS // 2 + step_ns
+    assert len(set(waits)) > 5
 
 
 def test_an_end_that_cannot_be_said_ends_it_and_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +200,7 @@ def test_an_end_that_cannot_be_said_ends_it_and_is_not_passed_over(monkeypatch: 
     monkeypatch.setattr(RefusingRing, "publish", lambda *_: False)
     for _ in range(2 * len(BEATS)):
         drill.turn()
-        clock.ns += EVERY_NS
+        clock.ns += 2 * EVERY_NS
     assert isinstance(drill.failure, RingFull)
 
 
@@ -208,7 +211,7 @@ def test_a_turn_is_a_frame_or_the_end_of_one_and_not_both() -> None:
     for _ in range(2 * len(BEATS)):
         before = drill.beats, drill.plans
         drill.turn()
-        clock.ns += EVERY_NS
+        clock.ns += 2 * EVERY_NS
         told.append((drill.beats - before[0], drill.plans - before[1]))
     assert set(told) == {(1, 0), (0, 1)}
 
@@ -251,7 +254,7 @@ def test_the_stages_beside_it_see_nothing_of_it(tmp_path: Path) -> None:
     drill = Drill(CONFIG, roles, clock.now, stages.scratch())
     for _ in range(20 * len(BEATS)):
         drill.turn()
-        clock.ns += EVERY_NS
+        clock.ns += 2 * EVERY_NS
     assert drill.plans > 0
     assert everything() == before
 
@@ -273,7 +276,7 @@ def test_real_work_that_comes_between_two_turns_is_what_it_would_have_been() -> 
             wires.books[Venue.POLYMARKET].write(slot, row)
             wires.tops[Venue.POLYMARKET].publish(top)
             if drills:
-                clock.ns += EVERY_NS
+                clock.ns += 2 * EVERY_NS
                 drill.turn()
             stages.strategy.do_work(START_NS + number)
         n_cells = signals.poll()
