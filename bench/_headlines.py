@@ -21,20 +21,20 @@ HEADLINES: Final = (
     Headline("path", "frame callback to book visible", "a frame, until another process can read its book"),
     Headline(
         "path",
-        "frame callback to order intent (signal) at the other core",
-        "a frame, until another process has read what to buy",
+        "frame callback to plan at the executor, two cores",
+        "a frame, until its plan is where orders are made",
     ),
     Headline(
-        "sockets",
-        "socket in to books, frames of two changes",
-        "frames from a WebSocket into books, sustained, none lost",
+        "load",
+        "socket in to books, sustained",
+        "frames from a WebSocket into books, ten minutes, none lost",
     ),
     Headline(
         "scan",
         "one update, 10,000 markets, 1,000 relations",
         "one update among 10,000 markets and 1,000 relations, decided",
     ),
-    Headline("sessions", "Kalshi deltas", "recorded frames into books, one core"),
+    Headline("sessions", "Kalshi deltas", "frames as Kalshi writes them, in memory, into books, one core"),
 )
 
 

@@ -86,8 +86,12 @@ class Totals:
             yield market, is_bid, price, max(total, 0.0)
 
 
-def hftbacktest(package: Any) -> Play:  # noqa: ANN401 - a module without types
-    """hftbacktest: rows of events made in Python, then its compiled replay, the best price read at each."""
+def hftbacktest(package: Any, *, deltas: bool) -> Play:  # noqa: ANN401 - a module without types
+    """hftbacktest: rows of events made in Python, then its compiled replay, the best price read at each.
+
+    Its depth takes events in a replay only: it cannot be called by itself. One book for all markets, and of a
+    Polymarket pair the first entry only: less than the work.
+    """
     best = _best_after_each()
     depth = package.DEPTH_EVENT | package.EXCH_EVENT | package.LOCAL_EVENT
     sides = (package.SELL_EVENT, package.BUY_EVENT)
@@ -95,7 +99,7 @@ def hftbacktest(package: Any) -> Play:  # noqa: ANN401 - a module without types
 
     def play(frames: Sequence[bytes]) -> int:
         rows = []
-        absolute = Totals().absolute
+        absolute = Totals().absolute if deltas else _first_of_pairs
         for number, frame in enumerate(frames, 1):
             for _, is_bid, price, size in absolute(parse(frame)):
                 at_ns = number * FEED_NS
@@ -132,6 +136,6 @@ def players(result: Result, *, deltas: bool) -> dict[str, Play]:
         peer(result, "nautilus_trader.model.data", "nautilus_trader")
         found[named("nautilus_trader")] = nautilus(package, deltas=deltas)
     package = peer(result, "hftbacktest")
-    if package is not None and deltas:
-        found[named("hftbacktest")] = hftbacktest(package)
+    if package is not None:
+        found[named("hftbacktest")] = hftbacktest(package, deltas=deltas)
     return found

@@ -36,6 +36,7 @@ AVERAGES: Final = "write a level, three average prices"
 APPLY_NS_MAX: Final = 45  # the claims, at 1,001 ticks
 WITH_VWAP_NS_MAX: Final = 120
 CLAIMED_TICKS: Final = 1_001
+NEAR: Final = ", near the middle"
 SEED: Final = 1
 
 Longs = npt.NDArray[np.int64]
@@ -220,19 +221,21 @@ def _peer_averages(book: PeerBook, rows: list[tuple[int, int, int]], begin: int)
 
 
 def measure(result: Result) -> None:
-    """Every way on every grid, RUNS times over; the claims are about CLAIMED_TICKS ticks, anywhere."""
+    """Every way on every grid, RUNS times over; the claims are about CLAIMED_TICKS ticks."""
     rows: dict[tuple[str, str], Row] = {}
     for _ in range(RUNS):
         for near in (False, True):
             for ticks in TICKS:
                 found = measure_grid(result, ticks, near=near)
-                place = f"{ticks:,} ticks{', near the middle' if near else ''}"
+                place = f"{ticks:,} ticks{NEAR if near else ''}"
                 for (who, what), cost in found.items():
                     row = rows.setdefault((f"{what}, {place}", who), Row(f"{what}, {place}", who))
                     row.runs.append({"ns": cost.median, "fastest_chunk_ns": cost.fastest})
                     row.switches.append(cost.switches)
     result.rows += rows.values()
-    for what, limit_ns in ((WRITE, APPLY_NS_MAX), (AVERAGES, WITH_VWAP_NS_MAX)):
-        claim(result, f"{what}, {CLAIMED_TICKS:,} ticks", "ns", limit_ns)
-        claim_ratio(result, f"{what}, {CLAIMED_TICKS:,} ticks", "", 1.0)  # ahead of all
+    for where in ("", NEAR):
+        for what, limit_ns in ((WRITE, APPLY_NS_MAX), (AVERAGES, WITH_VWAP_NS_MAX)):
+            claim(result, f"{what}, {CLAIMED_TICKS:,} ticks{where}", "ns", limit_ns)
+            claim_ratio(result, f"{what}, {CLAIMED_TICKS:,} ticks{where}", "", 1.0)  # ahead of all
     result.notes.append("peers are called from Python for each update, as they are used; ours in one call")
+    result.notes.append("hftbacktest's depth takes events in its own replay only: it is in sessions")

@@ -50,13 +50,13 @@ from procs.wires import Wires
 
 PAIRS: Final = 50
 ROUNDS: Final = 8  # of a run to plans: half of them make some
-SIGNAL_ROUNDS: Final = 40
+SIGNAL_ROUNDS: Final = 28
 CHANGES: Final = 2_000  # of a run to a book
 BOOK_INTERVAL_US: Final = 500
 SIGNAL_INTERVAL_US: Final = 500
 PLAN_INTERVAL_US: Final = 4_000
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
-PLANS: Final = 1_000  # of a run to orders
+PLANS: Final = 700  # of a run to orders
 PLANS_INTERVAL_US: Final = 2_500
 IDLE_TURNS: Final = 2_000
 TAILS: Final = {"p50_ns": 0.5, "p99_ns": 0.99, "p99.9_ns": 0.999, "max_ns": 1.0}

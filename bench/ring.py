@@ -58,6 +58,7 @@ KINDS: Final = {  # by payload; what is on the way of money is wide, and checked
     PAYLOAD_BYTES[1]: ("overwriting", "refusing", "checked"),
 }
 RECORDS_PER_S_MIN: Final = 100_000_000
+NOISY_PER_S_MIN: Final = 30_000_000  # on two cores that others use as well
 TIMES_MIN: Final = {"multiprocessing.Queue": 200, "pyzmq": 200, "redis": 400, "iceoryx2": 30}
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only as the parent of a private folder
 TAILS: Final = ("p50", "p99", "p99.9", "max")
@@ -305,6 +306,7 @@ def measure(result: Result) -> None:
         claim(result, f"hop, {kind} ring, {cell} B", "p50_ns", p50_ns)
         claim(result, f"hop, {kind} ring, {cell} B", "p99_ns", P99_NS_MAX)
         claim(result, f"throughput, {kind} ring, {cell} B", RATE, RECORDS_PER_S_MIN)
+        claim(result, f"throughput, {kind} ring, {cell} B", RATE, NOISY_PER_S_MIN)
     for peer, times in TIMES_MIN.items():
         claim_ratio(result, f"hop, overwriting ring, {cell} B", peer, times)
 

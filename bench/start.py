@@ -29,6 +29,7 @@ IDLE_S: Final = 20.0
 SETTLE_S: Final = 5.0
 WARM_S_MAX: Final = 1.5  # the claims: a process, from its start to being ready
 COLD_S_MAX: Final = 15.0
+MIB: Final = 1 << 20
 IDLE_MAX: Final = 0.03  # of a core, all processes of the engine together
 EVERYTHING: Final = "all, from the command"
 
@@ -64,8 +65,15 @@ def start(recording: Path, environment: Mapping[str, str] | None = None) -> dict
         return ready_times(engine)
 
 
-def idle(recording: Path) -> dict[str, float]:
-    """Processor time of each process of an engine at rest, in cores."""
+class Rest(NamedTuple):
+    """What a process takes while nothing happens: of a core, and of memory."""
+
+    cores: float
+    pss_mib: float
+
+
+def idle(recording: Path) -> dict[str, Rest]:
+    """What each process of an engine at rest takes. Of pages that several share each counts its part."""
     with (
         tempfile.TemporaryDirectory() as folder,
         RunningEngine(recording, Path(folder), settings=(parked(),)) as engine,
@@ -76,7 +84,16 @@ def idle(recording: Path) -> dict[str, float]:
         before, began_s = {name: _cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
         time.sleep(IDLE_S)
         passed_s = time.monotonic() - began_s
-        return {name: (_cpu_s(pid) - before[name]) / passed_s for name, pid in pids.items()}
+        return {
+            name: Rest((_cpu_s(pid) - before[name]) / passed_s, _pss_mib(pid)) for name, pid in pids.items()
+        }
+
+
+def _pss_mib(pid: int) -> float:
+    numbers = process_numbers(pid)
+    if numbers is None or numbers.pss_bytes is None:
+        raise RuntimeError(f"nobody says what memory process {pid} takes")
+    return numbers.pss_bytes / MIB
 
 
 def _cpu_s(pid: int) -> float:
@@ -97,8 +114,9 @@ def measure(result: Result, args: argparse.Namespace) -> None:
         recording = write_long_recording(Path(folder) / "short.ndjson.zst", RECORDED_S)
         _add(result, "warm start", [start(recording) for _ in range(WARM_RUNS)])
         used = idle(recording)
-        for name, cores in {**used, "all": sum(used.values())}.items():
-            result.rows.append(Row(f"idle, {name}", OURS, [{"share": cores}], [0]))
+        together = Rest(sum(one.cores for one in used.values()), sum(one.pss_mib for one in used.values()))
+        for name, rest in {**used, "all": together}.items():
+            result.rows.append(Row(f"idle, {name}", OURS, [{"share": rest.cores, "mib": rest.pss_mib}], [0]))
         claim(result, "idle, all", "share", IDLE_MAX)
         if args.cold:
             empty = Path(folder) / "empty"

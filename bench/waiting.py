@@ -1,8 +1,9 @@
 """What a hop between two processes costs by the way the receiver waits, and what its idling costs the host.
 
 Two processes, two rings, a record that goes there and back: a hop is half of it. Both wait in the same way,
-on a core each where there are two. ``loop`` is an answering end parked in an event loop, woken through the
-FIFO of its doorbell. The last figure of a line is the processor time of an end that waits in vain.
+on a core each where there are two; and once by yielding on one core. ``loop`` is an answering end parked in
+an event loop, woken through the FIFO of its doorbell. The last figure of a line is the processor time of an
+end that waits in vain.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from shm.ring import OverwritingRing  # noqa: E402
 from shm.waiting import ANY_CORE, Idler, Policy, Wish, choose  # noqa: E402
 
 WAYS: Final = ("spin", "yield", "park", "loop")
+SHARED: Final = "yield"  # what two that share a core do: who spins waits for the end of its slice
+ON_ONE_CORE: Final = "yield, both on one core"
 CAPACITY: Final = 64
 WARM: Final = 200
 TRIPS: Final = 2_000
@@ -138,15 +141,16 @@ def trips(end: End) -> dict[str, float]:
     return {**run, "switches": switched() - before}
 
 
-def measure_way(result: Result, way: str, directory: Path, core: int) -> None:
-    """Add the hops of one way of waiting, and what its idling costs."""
+def measure_way(result: Result, way: str, directory: Path, core: int, called: str = "") -> None:
+    """Add the hops of one way of waiting, and what its idling costs; ``core``: of the other end."""
+    called = called or way
     end = End(directory, "bench", "echo", "park" if way == "loop" else way)
     (directory / "ready-bench").touch()
     command = [sys.executable, "-m", "bench.waiting", way, str(directory), str(core)]
     with subprocess.Popen(command) as other:
         try:
             end.meet()
-            interleave(result, f"hop, {way}", {OURS: lambda: trips(end)})
+            interleave(result, f"hop, {called}", {OURS: lambda: trips(end)})
             before_ns = int(end.got["cpu_ns"][0])
             time.sleep(IDLE_S)
             end.send(STOP)
@@ -155,7 +159,7 @@ def measure_way(result: Result, way: str, directory: Path, core: int) -> None:
             other.wait(DEADLINE_S)
         finally:
             other.kill()
-    result.rows.append(Row(f"a core for idling, {way}", OURS, [{"share": idle}], [0]))
+    result.rows.append(Row(f"a core for idling, {called}", OURS, [{"share": idle}], [0]))
 
 
 def measure(result: Result) -> None:
@@ -171,12 +175,12 @@ def measure(result: Result) -> None:
     granted = choose(wishes, sorted(allowed))["bench"]
     result.notes.append(f"a wish to spin gets: {granted.policy} ({granted.why})")
     try:
-        for way in WAYS:
+        for way, core, called in (*((way, there, way) for way in WAYS), (SHARED, here, ON_ONE_CORE)):
             if way == "spin" and granted.policy is not Policy.SPIN:
                 result.notes.append("spin is not measured: the ends would take turns on one core")
                 continue
             with tempfile.TemporaryDirectory(dir=TMPFS if os.access(TMPFS, os.W_OK) else None) as folder:
-                measure_way(result, way, Path(folder), there)
+                measure_way(result, way, Path(folder), core, called)
                 left = clean(Path(folder))
                 assert left.alive == ("bell-bench", "from-bench"), left
     finally:

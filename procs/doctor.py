@@ -25,8 +25,10 @@ from procs.halt import HaltSwitch
 from procs.health import HealthTable, ProcessState
 from procs.host_facts import Host, free_bytes, nearest
 from procs.monitor import HOST
+from procs.placement import place
 from procs.private_directory import require_private
 from shm.errors import ShmError
+from shm.waiting import ANY_CORE, Policy
 
 MIB: Final = 1 << 20
 RUN_BYTES_MIN: Final = 256 * MIB  # rings and tables of both venues with room for the next engine's
@@ -39,6 +41,9 @@ FAST_CLOCKS: Final = frozenset({"tsc", "kvm-clock", "hyperv_clocksource_tsc_page
 STEADY_TSC: Final = frozenset({"constant_tsc", "nonstop_tsc"})
 IMPORTED: Final = ("numba", "numpy", "engine", "procs")  # in each process
 IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
+
+
+_WAITS: Final = {Policy.SPIN: "spins", Policy.YIELD: "yields", Policy.PARK: "sleeps"}
 
 
 class Level(StrEnum):
@@ -178,6 +183,29 @@ def _limits(_patient: Patient) -> Iterator[Finding]:
         yield _warn(
             "locked memory", f"{locked // MIB} MiB may be locked: under pressure rings are swapped out"
         )
+
+
+def _waiting(patient: Patient) -> Iterator[Finding]:
+    """How each process of the topology waits here, on which core, and why."""
+    engine = patient.config.engine
+    places = place(patient.config.topologies[engine.topology].processes, patient.cores)
+    said = (
+        f"{name} {_WAITS[one.policy]}{'' if one.core == ANY_CORE else f' on core {one.core}'} ({one.why})"
+        for name, one in places.items()
+    )
+    yield _ok("waiting", f"topology {engine.topology}: {'; '.join(said)}")
+
+
+def _real_time(patient: Patient) -> Iterator[Finding]:
+    """The engine asks for no real-time priority; who gives it one should know the bounds."""
+    allowed = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
+    most = "any" if allowed == resource.RLIM_INFINITY else str(allowed)
+    kept = patient.host.read_proc("sys", "kernel", "sched_rt_runtime_us")
+    if kept == "-1":
+        yield _warn("real time", "a process of real-time priority may keep a core from everybody for ever")
+    else:
+        bound = f", for {kept} us of each second" if kept else ""
+        yield _ok("real time", f"not asked for; priority up to {most} is allowed{bound}")
 
 
 def _memory(patient: Patient) -> Iterator[Finding]:
@@ -331,6 +359,8 @@ CHECKS: Final[tuple[Callable[[Patient], Iterator[Finding]], ...]] = (
     _isolated,
     _clock,
     _governor,
+    _waiting,
+    _real_time,
     _limits,
     _memory,
     _huge_pages,

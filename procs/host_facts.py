@@ -21,6 +21,10 @@ class Host:
         """Text of a file below /sys, "" when there is none."""
         return _read(self.sys.joinpath(*parts))
 
+    def read_proc(self, *parts: str) -> str:
+        """Text of a file below /proc, "" when there is none."""
+        return _read(self.proc.joinpath(*parts))
+
     def cpu(self, name: str) -> str:
         """Text of a file below /sys/devices/system/cpu."""
         return self.read("devices", "system", "cpu", name)

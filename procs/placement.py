@@ -35,7 +35,12 @@ def place(processes: Sequence[ProcessConfig], cores: Collection[int]) -> dict[st
     return {name: Place(wish.core, choices[name].policy, choices[name].why) for name, wish in wishes.items()}
 
 
-def take_place(place_here: Place) -> None:
-    """Pin this process."""
-    if place_here.core != ANY_CORE:
-        os.sched_setaffinity(0, {place_here.core})
+def unpinned(processes: Sequence[ProcessConfig], cores: Collection[int]) -> frozenset[int]:
+    """Those of ``cores`` that none of ``processes`` is pinned to; all of them where none is left."""
+    return frozenset(cores) - {process.core for process in processes} or frozenset(cores)
+
+
+def take_place(core: int, processes: Sequence[ProcessConfig]) -> None:
+    """Pin this process; with ANY_CORE keep it off the cores that others are pinned to, as far as it can."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, unpinned(processes, allowed) if core == ANY_CORE else {core})

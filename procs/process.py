@@ -190,7 +190,7 @@ class EngineProcess:
         placed = place(self._description.processes, os.sched_getaffinity(0))[self._name]
         self._policy, self._yields = Policy.PARK, 0
         if self._is_live:
-            take_place(placed)
+            take_place(placed.core, self._description.processes)
             self._policy, self._yields = placed.policy, YIELDS_BEFORE_PARK
         roles = [role.name.lower() for role in config.roles]
         self._health = HealthTable.attach(self._path).writer(self._name)

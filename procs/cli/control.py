@@ -9,6 +9,7 @@ from contextlib import closing
 from engine.units import NS_PER_MS
 from procs.cli.engine_arguments import EngineDirs, add_engine_arguments, add_watched, engine_dirs
 from procs.cli.exit_codes import ExitCode
+from procs.cli.side_process import keep_off_pinned_cores
 from procs.cli.until_told import until_told
 from procs.control import LOOK_EVERY_NS, ControlServer
 from procs.control_wire import CONTROL_SOCKET, EVENTS_SOCKET
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; say on stdout, as one JSON line, where."""
     dirs = engine_dirs(args)
+    keep_off_pinned_cores(dirs.run_dir)
     with until_told() as is_told, closing(_server(dirs, args.epoch)) as server:
         names = {"control": CONTROL_SOCKET, "events": EVENTS_SOCKET}
         print(json.dumps({what: str(dirs.run_dir / name) for what, name in names.items()}), flush=True)

@@ -8,6 +8,7 @@ from contextlib import closing
 
 from procs.cli.engine_arguments import add_engine_arguments, add_watched, engine_dirs
 from procs.cli.exit_codes import ExitCode
+from procs.cli.side_process import keep_off_pinned_cores
 from procs.cli.until_told import until_told
 from procs.monitor import HOST, PATH, Monitor
 from procs.run_directory import MONITOR
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve; say on stdout, as one JSON line, where."""
     dirs = engine_dirs(args)
+    keep_off_pinned_cores(dirs.run_dir)
     port = dirs.config.monitor.port if args.port is None else args.port
     with until_told() as is_told, closing(Monitor(dirs.run_dir, dirs.state_dir, port)) as monitor:
         print(json.dumps({"metrics": f"http://{HOST}:{monitor.port}{PATH}"}), flush=True)

@@ -69,7 +69,7 @@ def test_a_fit_host_has_nothing_worse_than_ok(patient: Patient, monkeypatch: pyt
     monkeypatch.setattr(kernels, "STAMP", ".")  # the folder itself is there
     monkeypatch.setattr(doctor, "IMPORTED", ())
     assert {finding.what: finding.text for finding in examine(patient) if finding.level is not OK} == {}
-    assert len(examine(patient)) == 16
+    assert len(examine(patient)) == 18
 
 
 def pinned(patient: Patient, *cores: int, wait: Wait = Wait.SPIN) -> Patient:
@@ -90,6 +90,41 @@ def test_cores(patient: Patient) -> None:
     assert found(crowded, "cores").level is WARN
     parking = pinned(replace(patient, cores=frozenset({0, 1})), 0, 1, wait=Wait.FUTEX)
     assert found(parking, "cores").level is OK
+
+
+def test_how_each_process_waits_is_said_with_the_reason(patient: Patient) -> None:
+    level, text = said(pinned(patient, 0, 1), "waiting")
+    assert level is OK
+    assert text == (
+        "topology probe: p0 spins on core 0 (as configured: a core of its own); "
+        "p1 spins on core 1 (as configured: a core of its own)"
+    )
+    assert "p0 yields on core 0 (2 processes share core 0" in said(two_on_one(patient), "waiting")[1]
+    few = replace(pinned(patient, 0, 1, 2), cores=frozenset({0, 1}))
+    assert said(few, "waiting")[1].count("sleeps") == 3
+    assert "(3 processes would spin on 2 cores)" in said(few, "waiting")[1]
+    assert said(pinned(patient, 0, wait=Wait.FUTEX), "waiting")[1].endswith(
+        "p0 sleeps on core 0 (as configured)"
+    )
+
+
+def two_on_one(patient: Patient) -> Patient:
+    first = pinned(patient, 0)
+    [process] = first.config.topologies["probe"].processes
+    both = TopologyConfig(processes=(process, replace(process, name="other", roles=(Role.LEDGER,))))
+    return replace(first, config=replace(first.config, topologies={"probe": both}))
+
+
+def test_real_time(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (7, 7))
+    assert said(patient, "real time") == (OK, "not asked for; priority up to 7 is allowed")
+    write(patient.host.proc / "sys/kernel/sched_rt_runtime_us", "950000\n")
+    assert said(patient, "real time")[1].endswith("up to 7 is allowed, for 950000 us of each second")
+    write(patient.host.proc / "sys/kernel/sched_rt_runtime_us", "-1\n")
+    assert said(patient, "real time")[0] is WARN
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, 0))
+    write(patient.host.proc / "sys/kernel/sched_rt_runtime_us", "950000\n")
+    assert "up to any is allowed" in said(patient, "real time")[1]
 
 
 def test_siblings(patient: Patient) -> None:

@@ -4,7 +4,7 @@ import os
 
 from engine.config import ProcessConfig, Role, Wait
 from procs.config_files import load_config
-from procs.placement import Place, place, take_place
+from procs.placement import place, take_place, unpinned
 from shm.waiting import ANY_CORE, Policy
 
 
@@ -36,13 +36,25 @@ def test_two_on_one_core_yield_to_each_other() -> None:
     assert {where.policy for where in place(pair, (0, 1)).values()} == {Policy.YIELD}
 
 
-def test_a_process_is_pinned_to_its_core_and_without_one_left_alone() -> None:
+def test_whoever_has_no_core_keeps_off_those_of_others_where_any_are_left() -> None:
+    processes = load_config().topologies["roles"].processes
+    assert unpinned(processes, range(8)) == {5, 6, 7}
+    assert unpinned(processes, range(5)) == set(range(5))
+    assert unpinned(processes, (0, 9)) == {9}
+    assert unpinned((), (0, 1)) == {0, 1}
+
+
+def test_a_process_is_pinned_to_its_core_and_without_one_left_beside_it() -> None:
     allowed = os.sched_getaffinity(0)
     core = min(allowed)
+    one = [ProcessConfig(name="a", roles=(Role.FEED,), core=core, wait=Wait.SPIN)]
     try:
-        take_place(Place(ANY_CORE, Policy.PARK, ""))
+        take_place(ANY_CORE, ())
         assert os.sched_getaffinity(0) == allowed
-        take_place(Place(core, Policy.SPIN, ""))
+        take_place(ANY_CORE, one)
+        assert os.sched_getaffinity(0) == (allowed - {core} or allowed)
+        os.sched_setaffinity(0, allowed)
+        take_place(core, one)
         assert os.sched_getaffinity(0) == {core}
     finally:
         os.sched_setaffinity(0, allowed)
