@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 from bench._result import Result, Row
 from bench._show import factor, number
 
+OURS_OTHERWISE: Final = "the same "  # without something: no peer
+
 
 class Headline(NamedTuple):
     """A row of a bench as a user asks for it."""
@@ -60,5 +62,6 @@ def _median(row: Row) -> str:
 
 
 def _beside(result: Result, row: Row) -> str:
-    peers = [(peer, times) for what, peer, _, times in result.ratios() if what == row.what]
+    named = [(peer, times) for what, peer, _, times in result.ratios() if what == row.what]
+    peers = [(peer, times) for peer, times in named if not peer.startswith(OURS_OTHERWISE)]
     return "; ".join(f"{factor(times)} {peer}" for peer, times in peers)

@@ -4,7 +4,7 @@
 policy  between two idle passes               for
 ======  ====================================  ===============================================
 spin    some pauses of the processor          a core of one's own: a hop of tens of ns
-yield   gives the core to the next thread     stages that share a core: about a microsecond
+yield   gives the core to the next thread     stages that share a core: a switch between two looks
 park    sleeps until the doorbell rings       cold paths, and hosts with few cores
 ======  ====================================  ===============================================
 

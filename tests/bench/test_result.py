@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import _headlines, _kept, _page, _show, path, scan, sessions, sockets
+from bench import _headlines, _kept, _page, _show, load, path, scan, sessions
 from bench._result import OURS, Claim, Result, Row, claim, claim_ratio, of_document
 from engine.errors import ConfigError
 
@@ -176,8 +176,8 @@ def test_the_readme_is_what_the_files_make() -> None:
 
 def test_the_figures_of_the_readme_are_rows_of_its_benches() -> None:
     rows = {
-        "path": (path.VISIBLE, path.INTENT),
-        "sockets": (sockets.SUSTAINED,),
+        "path": (path.VISIBLE, path.PLAN),
+        "load": (load.SUSTAINED,),
         "scan": (scan.SCAN,),
         "sessions": tuple(sessions.PER_S_MIN),
     }

