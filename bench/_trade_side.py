@@ -172,9 +172,8 @@ class Signals:
             wires.decisions[DecisionStage.STRATEGY].resume("log", 0),
         ]
 
-    def begin(self, *, drills: bool = True) -> None:
+    def begin(self) -> None:
         """What came before is done with."""
-        del drills
         self.poll()
         self.hear()
 
@@ -236,7 +235,7 @@ class PlanTaker:
 
 
 class Trade:
-    """Strategy and optimizer in a process's own loop, and who takes their plans."""
+    """Strategy and optimizer in a process's own loop, and who takes their plans. ``drills``: meanwhile."""
 
     def __init__(self, folder: Path, pairs: int) -> None:
         # As the executor's writer it says what cash there is, and which plans are done.
@@ -258,18 +257,17 @@ class Trade:
         agents: list[Agent] = [*stages.in_order(), self._end]
         self._host = Host(agents, clock, seats.seat("trade"), by_news=True)
         self._drill = Drill(config_of(1), TRADING, engine_ns, stages.scratch())
-        self._drills = True
+        self.drills = True
         self._host.start()
 
-    def begin(self, *, drills: bool = True) -> None:
+    def begin(self) -> None:
         """Take a turn: what came before is done with."""
-        self._drills = drills
         self.poll()
 
     def poll(self) -> list[Taken]:
         """One of a process that spins, and the plans that came of it."""
         if not self._host.turn():
-            if self._drills:
+            if self.drills:
                 self._drill.turn()
             self._host.wait()
         found, self._end.taken = self._end.taken, []
@@ -314,9 +312,8 @@ class Watcher:
         row = row_address(self._table.address, 0)
         return watch(row, self._out.size - 1, self._out, ages, seen, START_NS, address_of(self._scratch))
 
-    def begin(self, *, drills: bool = True) -> None:
+    def begin(self) -> None:
         """Look where the row stands now."""
-        del drills
         self._look(np.zeros(1, np.int64), 1)
 
     def take(self, expected: int) -> list[int]:
@@ -335,8 +332,8 @@ class Watcher:
 class Side(Protocol):
     """A far end."""
 
-    def begin(self, *, drills: bool = True) -> None:
-        """What came before is done with. ``drills``: as a process of an engine does while it waits."""
+    def begin(self) -> None:
+        """What came before is done with."""
         ...
 
     def take(self, expected: int) -> list[int]:
@@ -359,7 +356,9 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
     for line in sys.stdin:
         before = switched()
         expected, drills = line.split()
-        side.begin(drills=drills == DRILLS)
+        if isinstance(side, Trade):
+            side.drills = drills == DRILLS
+        side.begin()
         print("go", flush=True)
         ages = side.take(int(expected))
         print(json.dumps({"ages": ages, "switches": switched() - before}), flush=True)

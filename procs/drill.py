@@ -81,9 +81,9 @@ def drilled(roles: Collection[Role]) -> tuple[Role, ...]:
     return ()
 
 
-def may_drill(config: Config, roles: Collection[Role], *, goes_by_news: bool) -> bool:
-    """Whether a process of ``roles`` does; one that goes by news is live, and awake while it waits."""
-    return goes_by_news and config.engine.drill_every_ns > 0 and drilled(roles) != ()
+def may_drill(config: Config, roles: Collection[Role], *, has_time: bool) -> bool:
+    """Whether a process of ``roles`` does; ``has_time``: live, awake, and nobody else needs its core."""
+    return has_time and config.engine.drill_every_ns > 0 and drilled(roles) != ()
 
 
 def permissive(config: Config) -> Config:

@@ -28,7 +28,10 @@ Array = np.ndarray
 
 @kernel
 def read_through(pieces: int, n_pieces: int) -> int:
-    """Read a word of each line of the pieces: rows of (address, lines) at ``pieces``. Nothing of it."""
+    """Read a word of each line of the pieces: rows of (address, lines) at ``pieces``.
+
+    What it answers is of no use but this: loads that nobody needs would be left out.
+    """
     found = 0
     for piece in range(n_pieces):
         address = load_relaxed(pieces + piece * _PIECE_BYTES)

@@ -119,7 +119,7 @@ class OptimizerAgent:
     @property
     def turn(self) -> Turn:
         """The compiled turn (``procs.plan_turn``), if any are taken."""
-        return Turn(0, NOBODY) if self._post is None else self._post.code
+        return Turn(0, NOBODY) if self._post is None else self._post.compiled
 
     def go_on(self, stop: int, now_ns: int) -> int:
         """Do what a turn has left that another has had taken, and the rest of it; cells handled."""

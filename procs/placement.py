@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from engine.config import ProcessConfig, Wait
@@ -38,6 +38,14 @@ def place(processes: Sequence[ProcessConfig], cores: Collection[int]) -> dict[st
 def unpinned(processes: Sequence[ProcessConfig], cores: Collection[int]) -> frozenset[int]:
     """Those of ``cores`` that none of ``processes`` is pinned to; all of them where none is left."""
     return frozenset(cores) - {process.core for process in processes} or frozenset(cores)
+
+
+def has_core(name: str, places: Mapping[str, Place], cores: Collection[int]) -> bool:
+    """Whether a process that waits and does not sleep keeps nobody else from a core by that."""
+    awake = {who: one for who, one in places.items() if one.policy is not Policy.PARK}
+    here = places[name].core
+    sharers = sum(one.core == here for one in awake.values()) if here != ANY_CORE else 1
+    return name in awake and sharers == 1 and len(awake) <= len(cores)
 
 
 def take_place(core: int, processes: Sequence[ProcessConfig]) -> None:

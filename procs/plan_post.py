@@ -90,15 +90,15 @@ class PlanPost:
 
         What the turn has come to then; raises as ``turn``.
         """
-        if stop > _FENCED:
-            return stop
-        if stop != _GARBLED_SIGNAL:
+        while stop == _GARBLED_SIGNAL:
+            self._wires.alarm.sound("signals", self._signals)
+            stop = self._turn(now_ns if self._now is None else self._now(), Begin.REST, self._at)
+        if stop <= _FENCED:
             raise fenced("signals") if stop == _FENCED else _full(is_plans=stop == _NO_ROOM)
-        self._wires.alarm.sound("signals", self._signals)
-        return self.turn(now_ns, Begin.REST)
+        return stop
 
     @property
-    def code(self) -> Turn:
+    def compiled(self) -> Turn:
         """The compiled turn, for another to have it taken."""
         return Turn(self._at, code_of(take_turn))
 

@@ -58,9 +58,7 @@ class Stop(IntEnum):
     NO_ROOM_FOR_PLANS = -5
     NO_ROOM_FOR_DECISIONS = -6
     GARBLED = -7  # a signal was not what had been published, and was passed over
-    NOT_READY = (
-        -8
-    )  # somebody else had this turn taken, and the stage has to look after its markets or cash first
+    NOT_READY = -8  # who had this turn taken did not know: markets or cash are to be learned first
 
 
 class Begin(IntEnum):

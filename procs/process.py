@@ -42,7 +42,7 @@ from procs.ladder import Ladder, Now, make_ladder
 from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
-from procs.placement import place, take_place
+from procs.placement import has_core, place, take_place
 from procs.run_directory import (
     PROCESSES_LOCK,
     Description,
@@ -187,9 +187,12 @@ class EngineProcess:
 
     def _place(self, config: ProcessConfig) -> None:
         """Take the core and the way to wait; who waits for its turn in a replay leaves the core to others."""
-        placed = place(self._description.processes, os.sched_getaffinity(0))[self._name]
-        self._policy, self._yields = Policy.PARK, 0
+        cores = os.sched_getaffinity(0)
+        places = place(self._description.processes, cores)
+        placed = places[self._name]
+        self._policy, self._yields, self._has_core = Policy.PARK, 0, False
         if self._is_live:
+            self._has_core = has_core(self._name, places, cores)
             take_place(placed.core, self._description.processes)
             self._policy, self._yields = placed.policy, YIELDS_BEFORE_PARK
         roles = [role.name.lower() for role in config.roles]
@@ -200,7 +203,8 @@ class EngineProcess:
     def _make_drill(self, config: ProcessConfig) -> Drill | None:
         """Where inputs are recorded nobody drills: that takes stages that are fused as these are not."""
         engine_config = self._description.config
-        if not may_drill(engine_config, config.roles, goes_by_news=self._goes_by_news()):
+        has_time = self._has_core and self._goes_by_news()
+        if not may_drill(engine_config, config.roles, has_time=has_time):
             return None
         return Drill(engine_config, config.roles, self._clock.live_now(), self._stages.scratch())
 

@@ -278,6 +278,7 @@ def test_in_steady_state_nothing_is_compiled_and_nothing_allocated() -> None:
     assert compiled.buffer == [], "compiled after the start"
     assert after.alloc - after.free == before.alloc - before.free, "compiled code keeps memory"
     assert after.mi_alloc - after.mi_free == before.mi_alloc - before.mi_free, "or arrays"
+    assert (after.alloc, after.mi_alloc) == (before.alloc, before.mi_alloc), "nor does it take any meanwhile"
     assert held < 100, f"{held} blocks more after 400 frames"
 
 

@@ -123,17 +123,22 @@ def test_what_the_user_forbids_is_drilled_all_the_same(part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("every_ns", "roles", "goes_by_news", "may"),
+    ("every_ns", "roles", "has_time", "may"),
     [
         (EVERY_NS, (FEED, BOOK), True, True),
-        (EVERY_NS, (FEED, BOOK), False, False),  # it parks, its inputs are recorded, or it plays them
+        (
+            EVERY_NS,
+            (FEED, BOOK),
+            False,
+            False,
+        ),  # it parks, shares its core, its inputs are recorded, or it plays
         (0, (FEED, BOOK), True, False),
         (EVERY_NS, (EXECUTOR, LEDGER), True, False),
     ],
 )
-def test_who_drills(every_ns: int, roles: tuple[Role, ...], goes_by_news: bool, may: bool) -> None:
+def test_who_drills(every_ns: int, roles: tuple[Role, ...], has_time: bool, may: bool) -> None:
     config = replace(CONFIG, engine=replace(CONFIG.engine, drill_every_ns=every_ns))
-    assert may_drill(config, roles, goes_by_news=goes_by_news) is may
+    assert may_drill(config, roles, has_time=has_time) is may
 
 
 def test_stages_hand_over_in_a_drill_as_they_do_in_an_engine() -> None:
@@ -144,6 +149,18 @@ def test_stages_hand_over_in_a_drill_as_they_do_in_an_engine() -> None:
     assert drill._stages.strategy is not None
     assert drill._stages.strategy._optimizer is drill._stages.optimizer
     assert drill._stages.strategy._rung is not None, "they are counted as the real ones are"
+
+
+def test_a_frame_is_a_plan_when_its_call_is_over() -> None:
+    """Also where nobody but the feed has a turn."""
+    clock = Clock()
+    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), clock.now)
+    drill._behind.clear()
+    while drill.beats < 4 * len(BEATS) and drill.failure is None:
+        drill.turn()
+        clock.ns += 2 * EVERY_NS
+    assert drill.failure is None
+    assert drill.plans == 4 * OPPORTUNITIES
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from engine.config import ProcessConfig, Role, Wait
 from procs.config_files import load_config
-from procs.placement import place, take_place, unpinned
+from procs.placement import has_core, place, take_place, unpinned
 from shm.waiting import ANY_CORE, Policy
 
 
@@ -26,6 +28,32 @@ def test_nobody_spins_where_spinners_outnumber_cores() -> None:
     placed = place(load_config().topologies["roles"].processes, (0, 1))
     assert {where.policy for where in placed.values()} == {Policy.PARK}
     assert (placed["feed"].core, placed["strategy"].core) == (0, ANY_CORE)
+
+
+@pytest.mark.parametrize(
+    ("topology", "cores", "having"),
+    [
+        ("two", 2, {"market", "trade"}),
+        ("two", 1, set()),  # both are awake, and there is one core
+        ("one", 1, {"core"}),
+        ("roles", 8, {"feed", "book", "strategy", "optimizer", "executor"}),
+        ("roles", 2, set()),  # all sleep
+    ],
+)
+def test_who_has_a_core_that_nobody_else_waits_for(topology: str, cores: int, having: set[str]) -> None:
+    places = place(load_config().topologies[topology].processes, range(cores))
+    assert {name for name in places if has_core(name, places, range(cores))} == having
+
+
+def test_two_that_are_pinned_to_one_core_have_none_to_themselves() -> None:
+    roles = (Role.FEED, Role.BOOK, Role.STRATEGY)
+    cores = (1, 1, 2)
+    three = [
+        ProcessConfig(name=role.name, roles=(role,), core=core, wait=Wait.YIELD)
+        for role, core in zip(roles, cores, strict=True)
+    ]
+    places = place(three, range(4))
+    assert [has_core(role.name, places, range(4)) for role in roles] == [False, False, True]
 
 
 def test_two_on_one_core_yield_to_each_other() -> None:

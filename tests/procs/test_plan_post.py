@@ -326,6 +326,24 @@ def test_a_garbled_signal_before_it_is_passed_over_by_a_led_turn() -> None:
     assert floor.optimizer.signals == floor.strategy.signals > before
 
 
+def test_a_ring_full_of_garbled_signals_is_passed_over_one_by_one() -> None:
+    floor, said = Floor(is_compiled=True), list[str]()
+    floor.wires.alarm.halt = said.append
+    ring, head, legs = floor.wires.signals, np.zeros(1, SIGNAL_HEAD), np.zeros(1, SIGNAL_LEG)
+    head["n_legs"] = 1
+    positions = []
+    while True:
+        position = int(ring.header["head"])
+        if not ring.publish(head, legs):
+            break
+        positions.append(position)
+    for position in positions:
+        spoil(ring, position)
+    assert len(positions) > sys.getrecursionlimit()
+    assert floor.optimizer.do_work(1) == 0
+    assert len(said) == len(positions)
+
+
 @pytest.mark.parametrize(("ring", "what"), [("ORDER_CELLS", "plans"), ("DECISION_CELLS", "decisions")])
 def test_a_ring_without_room_ends_who_leads_to_it(
     ring: str, what: str, monkeypatch: pytest.MonkeyPatch
