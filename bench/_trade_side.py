@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -59,6 +61,13 @@ from shm.table import Table, fetch_row, row_address  # noqa: E402
 
 EPOCH: Final = 2
 DRILLS: Final = "drills"  # of a line on stdin, behind how many are expected
+STAMPS: Final = ("recv_ns", "book_ns", "signal_ns", "plan_ns")  # of a plan, in their order
+STAGES: Final = (
+    "to_book_ns",
+    "to_signal_ns",
+    "to_plan_ns",
+    "to_executor_ns",
+)  # between them, and to its reader
 TRADING: Final = (Role.STRATEGY, Role.OPTIMIZER)
 CASH_MICROS: Final = 1_000_000_000_000
 POLLS_IN_KERNEL: Final = 20_000
@@ -109,11 +118,15 @@ def hear(ring: int, cursor: int, out: int, tags: int, room: int, offset_ns: int,
 
 
 class Taken(NamedTuple):
-    """When the frame was received of which something came, when that was said, and when we had it."""
+    """When the frame was received of which something came, when that was said, and when we had it.
+
+    ``stages``: of a plan, what each stage took by the stamps it carries, in the order of STAGES.
+    """
 
     recv_ns: int
     said_ns: int
     now_ns: int
+    stages: tuple[int, ...] = ()
 
 
 class Taker:
@@ -144,10 +157,19 @@ class Taker:
     def _taken(self, cells: int, now_ns: int) -> list[Taken]:
         heads = [cell for cell in range(max(cells, 0)) if cell_index(int(self._reader.tags[cell])) == 0]
         rows = [self._heads[cell] for cell in heads]
-        found = [Taken(int(row["recv_ns"]), int(row[self._said]), now_ns) for row in rows]
+        found = [
+            Taken(int(row["recv_ns"]), int(row[self._said]), now_ns, self._stages(row, now_ns))
+            for row in rows
+        ]
         for cell in heads:
             self._done(self._heads[cell])
         return found
+
+    def _stages(self, head: np.void, now_ns: int) -> tuple[int, ...]:
+        if "plan_id" not in self._ids:
+            return ()
+        stamps = [*(int(head[name]) for name in STAMPS), now_ns]
+        return tuple(later - earlier for earlier, later in pairwise(stamps))
 
     def _done(self, head: np.void) -> None:
         event = self._event
@@ -258,6 +280,7 @@ class Trade:
         self._host = Host(agents, clock, seats.seat("trade"), by_news=True)
         self._drill = Drill(config_of(1), TRADING, engine_ns, stages.scratch())
         self.drills = True
+        self._stages: list[tuple[int, ...]] = []
         self._host.start()
 
     def begin(self) -> None:
@@ -271,7 +294,13 @@ class Trade:
                 self._drill.turn()
             self._host.wait()
         found, self._end.taken = self._end.taken, []
+        self._stages += [one.stages for one in found]
         return found
+
+    def stages(self) -> dict[str, float]:
+        """Medians of what each stage took, of the plans since the last time this was asked."""
+        columns, self._stages = list(zip(*self._stages, strict=True)), []
+        return {name: statistics.median(column) for name, column in zip(STAGES, columns, strict=False)}
 
     def take(self, expected: int) -> list[int]:
         """Work until so many plans have come, or none for SILENT_S; their ages in nanoseconds."""
@@ -359,9 +388,12 @@ def main(way: str, folder: Path, core: int, pairs: int) -> int:
         if isinstance(side, Trade):
             side.drills = drills == DRILLS
         side.begin()
+        if isinstance(side, Trade):
+            side.stages()  # those of what came before
         print("go", flush=True)
         ages = side.take(int(expected))
-        print(json.dumps({"ages": ages, "switches": switched() - before}), flush=True)
+        stages = side.stages() if isinstance(side, Trade) else {}
+        print(json.dumps({"ages": ages, "switches": switched() - before, "stages": stages}), flush=True)
     return 0
 
 

@@ -15,8 +15,9 @@ counted (``missed``). The plain ways get the same frames.
 - To an order intent: feed, books and strategy here, until a compiled reader of the ring of signals has one
   whole on the other core; the optimizer's is compiled as well. A signal has legs with side, price and size.
   What allocation of cash, the gate and the journal take afterwards is not in it.
-- To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it. With a frame
-  each 4 ms, and each 0.5 ms: what a core has not used for so long it may have forgotten (``bench.floor``).
+- To a plan: feed and books here, strategy and optimizer on the other core: allocation is in it. What each
+  stage took of it, by the stamps that a plan carries, has rows of its own. With a frame each 4 ms, and each
+  0.5 ms: what a core has not used for so long it may have forgotten (``bench.floor``).
 - From a plan to its order requests, one core: what the executor does (``bench._orders``), gate and journal
   with its flush included. Beside it the flush alone, of as many bytes; what is not the flush has a row of its
   own, and so have the whole turn, the turns with the venue's answers, and a turn without work.
@@ -41,7 +42,7 @@ from bench._orders import Desk, Flush, Took, state_folder
 from bench._plain_path import PlainCore, PlainPath
 from bench._result import OURS, Result, Row, claim, claim_ratio
 from bench._timing import interleave
-from bench._trade_side import DRILLS, Signals, engine_ns, join
+from bench._trade_side import DRILLS, STAGES, Signals, engine_ns, join
 from engine.config import Role
 from engine.records import Venue
 from procs.drill import Drill
@@ -73,6 +74,7 @@ ORDERS_TURN: Final = "the executor's turn with a plan"
 ORDERS_END: Final = "the executor's turns with six reports, to the end of the plan"
 ORDERS_IDLE: Final = "an executor's turn without work"
 FLUSH: Final = "the flush alone: one write and fdatasync of as many bytes"
+STAGES_CALLED: Final = ("to its book", "from there to the signal", "to the plan", "to its reader")
 WAITING: Final = "the same without drills"
 PLAIN: Final = "orjson, dictionaries, multiprocessing.Queue twice"
 PLAIN_CORE: Final = "orjson, dictionaries, one process"
@@ -149,7 +151,13 @@ class FarEnd:
         seen = len(got["ages"])
         if seen < expected * SEEN_MIN:
             raise RuntimeError(f"{seen} came of {expected}")
-        return {**tails(got["ages"]), "missed_share": 1 - seen / expected, "switches": got["switches"]}
+        missed_share = 1 - seen / expected
+        return {
+            **tails(got["ages"]),
+            "missed_share": missed_share,
+            "switches": got["switches"],
+            **got["stages"],
+        }
 
     def close(self) -> None:
         """End it."""
@@ -345,6 +353,15 @@ def _measure_orders(result: Result) -> None:
         result.rows.append(Row(what, OURS, runs[-len(switches) :], list(switches)))
 
 
+def _part_stages(result: Result, what: str) -> None:
+    """Rows for what the stages took of plans: medians, which need not add up to that of the whole."""
+    whole = [row for row in result.rows if row.what == what and row.who in (OURS, WAITING)]
+    for stage, called in zip(STAGES, STAGES_CALLED, strict=True):
+        for row in whole:
+            runs = [{"p50_ns": run.pop(stage)} for run in row.runs]
+            result.rows.append(Row(f"{what}: {called}", row.who, runs, list(row.switches)))
+
+
 def _measure_two_cores(result: Result, there: int) -> None:
     plain = PlainPath(*pairs(), there)
     with engine("signals", there, (*MARKET_DATA, Role.STRATEGY)) as (market, far):
@@ -355,6 +372,8 @@ def _measure_two_cores(result: Result, there: int) -> None:
         rarely = partial(to_plan, market, far, ROUNDS, PLAN_INTERVAL_US)
         waiting = partial(rarely, drills=False)
         interleave(result, PLAN, {OURS: rarely, WAITING: waiting, PLAIN: beside})
+        _part_stages(result, PLAN)
         often = partial(to_plan, market, far, SIGNAL_ROUNDS, SIGNAL_INTERVAL_US)
         interleave(result, PLAN_OFTEN, {OURS: often, WAITING: partial(often, drills=False)})
+        _part_stages(result, PLAN_OFTEN)
     plain.close()

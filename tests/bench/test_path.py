@@ -67,8 +67,12 @@ def test_every_opportunity_becomes_one_plan_and_nothing_else_does(tmp_path: Path
     for _ in range(2):
         for frame in market.rounds(1, path.PAIRS):  # cheap
             market.on_frame(frame)
+            trade.stages()
             [age_ns] = trade.take(1)
-            assert age_ns > 0
+            stages = trade.stages()
+            assert tuple(stages) == _trade_side.STAGES
+            assert all(took_ns > 0 for took_ns in stages.values())
+            assert sum(stages.values()) == age_ns
         for frame in market.rounds(1, path.PAIRS):  # and gone
             market.on_frame(frame)
         trade.begin()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -15,6 +17,7 @@ from procs.drill import BEATS, CELLS, Drill, drilled, may_drill, permissive
 from procs.drill_scene import Offer, Rows, markets, relations
 from procs.fused_feed import FusedFeed
 from procs.parts import VENUES, EngineParts, Scene
+from procs.process import EngineProcess
 from procs.stages import Stages
 from procs.wires import RingFull, Wires
 from shm.ring import RefusingRing
@@ -310,3 +313,37 @@ def test_it_is_small() -> None:
     overwriting = [*wires.updates.values(), *wires.tops.values()]
     headers = [ring.header for ring in refusing] + [ring.header for ring in overwriting]
     assert {int(header["capacity"]) for header in headers} == {CELLS}
+
+
+class Told:
+    """What ``EngineProcess`` tells of, as far as drills are concerned."""
+
+    def __init__(self, drill: Drill, *, was_degraded: bool) -> None:
+        self._drill: Drill | None = drill
+        self._was_degraded = was_degraded
+        self._health = self
+        self.said: list[str] = []
+
+    def _state(self) -> None:
+        """Whatever it was."""
+
+    def set_state(self, _: None, error: str) -> None:
+        self.said.append(error)
+
+
+def test_a_process_says_once_that_its_drills_have_ended_and_not_over_worse() -> None:
+    drill = Drill(CONFIG, (FEED, BOOK), Clock().now)
+    healthy, degraded = Told(drill, was_degraded=False), Told(drill, was_degraded=True)
+    tell = cast("Callable[[Told], None]", EngineProcess._tell_drill)
+    for told in (healthy, degraded):
+        tell(told)
+    assert healthy.said == degraded.said == []
+    drill.failure = ValueError("no such thing")
+    for told in (healthy, degraded, healthy):
+        tell(told)
+    assert healthy.said == ["drills have ended: ValueError('no such thing')"]
+    assert healthy._drill is None
+    assert degraded.said == []
+    degraded._was_degraded = False
+    tell(degraded)
+    assert len(degraded.said) == 1
