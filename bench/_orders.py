@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from bench._scene import CHEAP_ASK, OTHER_ASK
-from bench._trade_side import EPOCH, engine_ns, parts_of
+from bench._trade_side import ENGINE_TIME, EPOCH, engine_ns, parts_of
 from engine.config import Role
 from engine.records import (
     BOOK_ROW,
@@ -98,7 +98,7 @@ class Desk:
         self.journal = TimedJournal(state / "journal")
         wires, parts = parts_of(folder, pairs, (Role.EXECUTOR,))
         stages = Stages(
-            parts, (Role.EXECUTOR,), journal=self.journal, halt=halt, now_ns=engine_ns(), fused=engine_ns
+            parts, (Role.EXECUTOR,), journal=self.journal, halt=halt, now_ns=engine_ns(), fused=ENGINE_TIME
         )
         assert stages.executor is not None
         self.executor = stages.executor

@@ -46,7 +46,7 @@ from procs.agent import Agent  # noqa: E402
 from procs.config_files import load_fee_table  # noqa: E402
 from procs.drill import Drill  # noqa: E402
 from procs.host import Host  # noqa: E402
-from procs.ladder import make_ladder  # noqa: E402
+from procs.ladder import EngineTime, make_ladder  # noqa: E402
 from procs.pace import EngineClock, Seats  # noqa: E402
 from procs.parts import VENUES, EngineParts, Scene  # noqa: E402
 from procs.stages import Stages  # noqa: E402
@@ -83,13 +83,16 @@ def engine_ns() -> int:
     return START_NS + time.monotonic_ns()
 
 
+ENGINE_TIME: Final = EngineTime(engine_ns, START_NS)
+
+
 def join(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, Stages]:
     """Stages of ``roles`` over the rings and tables in ``folder``, as a live process of an engine has them.
 
     Feed and books are fused, and each stage keeps its ladder.
     """
     wires, parts = parts_of(folder, pairs, roles)
-    return wires, Stages(parts, roles, fused=engine_ns, leads=True)
+    return wires, Stages(parts, roles, fused=ENGINE_TIME, leads=True)
 
 
 def parts_of(folder: Path, pairs: int, roles: tuple[Role, ...]) -> tuple[Wires, EngineParts]:
@@ -278,7 +281,7 @@ class Trade:
         clock.run_live()
         agents: list[Agent] = [*stages.in_order(), self._end]
         self._host = Host(agents, clock, seats.seat("trade"), by_news=True)
-        self._drill = Drill(config_of(1), TRADING, engine_ns, stages.scratch())
+        self._drill = Drill(config_of(1), TRADING, ENGINE_TIME, stages.scratch())
         self.drills = True
         self._stages: list[tuple[int, ...]] = []
         self._host.start()

@@ -49,6 +49,7 @@ from procs.ladder import (  # noqa: E402
     LADDER_ROW,
     RECENT,
     BookRung,
+    EngineTime,
     ExecutorRung,
     OptimizerRung,
     StrategyRung,
@@ -121,8 +122,9 @@ class Books:
         codec = KalshiCodec(symbols)
         feed = FeedAgent(Venue.KALSHI, codec, updates)
         book = BookAgent(Venue.KALSHI, store, None, notes, tops, table, rung=rung)
-        now = time.monotonic_ns
-        self._feed = FusedFeed(feed, codec, book, store, updates, tops, table, now, rung)
+        self._feed = FusedFeed(
+            feed, codec, book, store, updates, tops, table, EngineTime(time.monotonic_ns, 0), rung
+        )
         with RecordingReader(recording) as reader:
             markets, self.frames = reader.header.markets, list(reader.frames())
         fees, at_ns = load_fee_table(config), self.frames[0].recv_ns

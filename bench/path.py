@@ -42,7 +42,7 @@ from bench._orders import Desk, Flush, Took, state_folder
 from bench._plain_path import PlainCore, PlainPath
 from bench._result import OURS, Result, Row, claim, claim_ratio
 from bench._timing import interleave
-from bench._trade_side import DRILLS, STAGES, Signals, engine_ns, join
+from bench._trade_side import DRILLS, ENGINE_TIME, STAGES, Signals, engine_ns, join
 from engine.config import Role
 from engine.records import Venue
 from procs.drill import Drill
@@ -98,7 +98,7 @@ class Market:
         self.feeds, self.sinks = stages.feeds, stages.sinks()
         self.books = stages.books
         self.strategy = stages.strategy
-        self.drill = Drill(_scene.config_of(1), roles, engine_ns, stages.scratch())
+        self.drill = Drill(_scene.config_of(1), roles, ENGINE_TIME, stages.scratch())
         self.drills = True
         self._next_round = 0
         for agent in stages.in_order():

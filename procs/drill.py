@@ -42,7 +42,7 @@ from procs.drill_scene import (
     relations,
 )
 from procs.kept_warm import Array, KeptWarm
-from procs.ladder import Now, ladder_over, rungs_of
+from procs.ladder import EngineTime, ladder_over, rungs_of
 from procs.parts import EngineParts, Scene
 from procs.stages import Stages
 from procs.wires import LOG_READER, RingFull, Wires
@@ -121,15 +121,15 @@ class Drill:
     """
 
     def __init__(
-        self, config: Config, roles: Collection[Role], now: Now, scratch: Iterable[Array] = ()
+        self, config: Config, roles: Collection[Role], time: EngineTime, scratch: Iterable[Array] = ()
     ) -> None:
         self.beats = self.signals = self.plans = 0
         self.failure: Exception | None = None
         self._kept = KeptWarm(scratch)
-        self._now, self._every_ns, self._due_ns = now, config.engine.drill_every_ns, 0
+        self._now, self._every_ns, self._due_ns = time.now, config.engine.drill_every_ns, 0
         self._wires = Wires.create(VENUES, SLOTS, cells_max=CELLS)
         own = drilled(roles)
-        self._stages = self._make_stages(permissive(config), own)
+        self._stages = self._make_stages(permissive(config), own, time)
         self._sinks = self._stages.sinks()
         self._frames, self._rows = Frames(), Rows(EPOCH)
         self._beats: Iterator[Beat] = cycle(BEATS)
@@ -208,14 +208,14 @@ class Drill:
         if not self._wires.events.publish(self._event):
             raise RingFull("events: the ring has no room for the end of a drill")
 
-    def _make_stages(self, config: Config, own: Collection[Role]) -> Stages:
+    def _make_stages(self, config: Config, own: Collection[Role], time: EngineTime) -> Stages:
         now_ns, wires = self._now(), self._wires
         scene = Scene(markets(now_ns), relations(), FeeTable(schedule=()), now_ns)
         labels = rungs_of(own)
         ladder = ladder_over(Histograms.create(labels), own, self._now) if labels else None
         parts = EngineParts(config, scene, wires, own, EPOCH, ladder=ladder)
         wires.catalog.publish(parts.catalog, range(SLOTS))
-        return Stages(parts, own, fused=self._now, leads=True)
+        return Stages(parts, own, fused=time, leads=True)
 
     def _readers(self, own: Collection[Role]) -> tuple[Reader, list[Reader]]:
         """Who takes what comes out at the end, and who reads what would fill up."""

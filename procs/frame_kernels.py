@@ -1,10 +1,11 @@
 """One compiled call from wire frames to what everybody reads: parsed, published, applied, rows and tops.
 
-Frames lie behind each other in memory of their own, mostly one, and are taken one by one, each to its end.
-The kernels are the stages' own, one behind the other, so that the result is the same record for record; what
-the compiled parser is not sure about is left to the stages. They take one array, ``places``: the addresses
-and lengths of all that the stages work on, since each array handed to a kernel costs as much as a level
-write.
+Frames lie behind each other, mostly one, and are taken one by one, each to its end. The kernels are the
+stages' own, one behind the other, so that the result is the same record for record; what the compiled parser
+is not sure about is left to the stages. They take numbers only, of which the last is the address of
+``places``: addresses and lengths of all that the stages work on, since each array handed to a kernel costs as
+much as a level write. They keep the GIL (``engine.jit.brief``) and ask the clock by themselves: Python pays
+more for both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from engine.book.state import (
 )
 from engine.book.store import BookStore
 from engine.code import NOBODY, call
-from engine.jit import inlined, kernel
+from engine.jit import brief, inlined
 from engine.records import BOOK_ROW, BOOK_UPDATE, SMALL_BYTES, TOP, WIDE_BYTES, Venue
 from engine.venues.codec import MarketDataCodec
 from engine.venues.kalshi._fast import read_one as read_kalshi
@@ -42,6 +43,7 @@ from procs.tick_rate import spent_ns
 from shm.arrays import array_at
 from shm.atomics import address_of, read_ticks
 from shm.cells import publish, publish_each
+from shm.clock import monotonic_ns
 from shm.layout import offset_of
 from shm.ring import OverwritingRing
 from shm.table import Table, write_row
@@ -49,7 +51,6 @@ from shm.table import Table, write_row
 LEFT_OVER: Final = 1 << 32  # added to how many frames were taken, where the strategy's turn was not done
 TEXT_BYTES: Final = FRAME_BYTES_MAX  # of the frames that one call takes
 FRAMES_MAX: Final = 1_024
-IN_PLACE: Final = -1  # instead of where a frame begins: a single one that lies where the parser reads it
 _OUT_WORDS: Final = OUT_RECORDS * BOOK_UPDATE.itemsize // 8
 _LISTS: Final = 2
 
@@ -84,13 +85,15 @@ class Place(IntEnum):
     N_LADDERS = 24
     N_CELLS = 25
     N_POOL = 26
-    TEXTS = 27  # of frames behind each other
-    LENGTHS = 28  # of these
-    TAKEN = 29  # records so far
-    REFUSED = 30  # messages so far that were too large for the updates ring
-    STRATEGY = 31  # places of a strategy (procs.top_kernel), which has its turn when something was said
-    STOP = 32  # what its last turn came to: below zero a Stop
-    STRATEGY_CODE = 33  # of that turn
+    LENGTHS = 27  # of the frames behind the first
+    TAKEN = 28  # records so far
+    REFUSED = 29  # messages so far that were too large for the updates ring
+    STRATEGY = 30  # places of a strategy (procs.top_kernel), which has its turn when something was said
+    STOP = 31  # what its last turn came to: below zero a Stop
+    STRATEGY_CODE = 32  # of that turn
+    SKIP = 33  # 1: entries of markets that nobody registered are passed over
+    IS_CLOCKED = 34  # 1: time is the monotonic clock's and TIME_NS; 0: it is TIME_NS
+    TIME_NS = 35
 
 
 PLACES: Final = len(Place)
@@ -101,10 +104,10 @@ _OUT, _BOOKS, _ROWS, _TOPS, _LISTS_AT, _DIFFS, _META, _GRIDS, _SIDES, _DIRS, _CE
     int(place) for place in list(Place)[Place.OUT : Place.N_BOOKS]
 )
 _N_BOOKS, _N_TOPS, _N_LADDERS, _N_CELLS, _N_POOL = (
-    int(place) for place in list(Place)[Place.N_BOOKS : Place.TEXTS]
+    int(place) for place in list(Place)[Place.N_BOOKS : Place.LENGTHS]
 )
-_TEXTS, _LENGTHS, _TAKEN, _REFUSED, _STRATEGY, _STOP, _STRATEGY_CODE = (
-    int(place) for place in list(Place)[Place.TEXTS :]
+_LENGTHS, _TAKEN, _REFUSED, _STRATEGY, _STOP, _STRATEGY_CODE, _SKIP, _IS_CLOCKED, _TIME_NS = (
+    int(place) for place in list(Place)[Place.LENGTHS :]
 )
 _ROW_BYTES: Final = BOOK_ROW.itemsize
 _TOP_BYTES: Final = TOP.itemsize
@@ -163,15 +166,22 @@ def _codec_at(places: Words) -> tuple[Words, Words, Words]:
 
 
 @inlined
-def _load(number: int, at: int, places: Words, words: Words) -> int:
-    """Copy frame ``number``, at byte ``at`` of the texts, to where the parser reads it; its length.
+def _load(text: int, length: int, words: Words) -> None:
+    """Copy the frame of ``length`` bytes at address ``text`` to where the parser reads it."""
+    load(words, words.view(np.uint8), array_at(text, (length,), np.uint8), 0, length)
 
-    IN_PLACE: it is there already.
-    """
-    length = int(array_at(places[_LENGTHS], (FRAMES_MAX,), np.int64)[number])
-    if at >= 0:
-        load(words, words.view(np.uint8), array_at(places[_TEXTS], (TEXT_BYTES,), np.uint8), at, length)
-    return length
+
+@inlined
+def _length_of(number: int, length: int, places: Words) -> int:
+    """Of frame ``number``, the first of which is ``length`` bytes long."""
+    return length if number == 0 else int(array_at(places[_LENGTHS], (FRAMES_MAX,), np.int64)[number])
+
+
+@inlined
+def _time(places: Words) -> int:
+    """Engine time now."""
+    time_ns = int(places[_TIME_NS])
+    return monotonic_ns() + time_ns if places[_IS_CLOCKED] != 0 else time_ns
 
 
 @inlined
@@ -184,51 +194,53 @@ def _decide(taken: int, now_ns: int, began: int, places: Words) -> int:
     return LEFT_OVER if places[_STOP] < 0 else 0
 
 
-@kernel
-def kalshi_frames(
-    first: int, count: int, at: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words
-) -> int:
-    """Take Kalshi's frames ``first`` to ``count`` of the texts, of which the first is at byte ``at``.
+@brief
+def kalshi_frames(text: int, length: int, count: int, recv_ns: int, conn: int, places_at: int) -> int:
+    """Take ``count`` of Kalshi's frames, which lie behind each other from address ``text`` on.
 
-    All are of one connection, and of one read of it. How many were taken: the next one needs Python, and of
-    it nothing was done. What they said is counted in ``Place.TAKEN``. Behind them a strategy that is here has
-    its turn: LEFT_OVER on top where it has left something to Python, and ``Place.STOP`` is what.
+    The first is of ``length`` bytes; the lengths of all are at ``Place.LENGTHS``, where that of the first is
+    not read. All are of one connection, and of one read of it. How many were taken: the next one needs
+    Python, and of it nothing was done. What they said is counted in ``Place.TAKEN``. Behind them a strategy
+    that is here has its turn: LEFT_OVER on top where it has left something to Python, and ``Place.STOP`` is
+    what.
     """
-    began, before = read_ticks(), int(places[_TAKEN])
+    began, places = read_ticks(), array_at(places_at, (PLACES,), np.int64)
+    now_ns, before = _time(places), int(places[_TAKEN])
     words, symbols, out_words = _codec_at(places)
-    start = int(places[_START])
-    number = first
+    start, skip = int(places[_START]), places[_SKIP] != 0
+    number = 0
     while number < count:
-        length = _load(number, at, places, words)
+        length = _length_of(number, length, places)
+        _load(text, length, words)
         found = read_kalshi(words, symbols, out_words, start, length, recv_ns, conn, skip)
         if found < 0:
             break
         if found > 0:
             _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
-        at += length
+        text += length
         number += 1
-    return number - first + _decide(before, now_ns, began, places)
+    return number + _decide(before, now_ns, began, places)
 
 
-@kernel
-def polymarket_frames(
-    first: int, count: int, at: int, recv_ns: int, now_ns: int, conn: int, skip: bool, places: Words
-) -> int:
+@brief
+def polymarket_frames(text: int, length: int, count: int, recv_ns: int, conn: int, places_at: int) -> int:
     """Take Polymarket's frames, as ``kalshi_frames`` does."""
-    began, before = read_ticks(), int(places[_TAKEN])
+    began, places = read_ticks(), array_at(places_at, (PLACES,), np.int64)
+    now_ns, before = _time(places), int(places[_TAKEN])
     words, symbols, out_words = _codec_at(places)
-    start = int(places[_START])
-    number = first
+    start, skip = int(places[_START]), places[_SKIP] != 0
+    number = 0
     while number < count:
-        length = _load(number, at, places, words)
+        length = _length_of(number, length, places)
+        _load(text, length, words)
         found = read_polymarket(words, symbols, out_words, start, length, recv_ns, conn, skip)
         if found < 0:
             break
         if found > 0:
             _pass_on(found, now_ns, began, places, out_words.view(BOOK_UPDATE))
-        at += length
+        text += length
         number += 1
-    return number - first + _decide(before, now_ns, began, places)
+    return number + _decide(before, now_ns, began, places)
 
 
 FRAME_KERNELS: Final = {Venue.KALSHI: kalshi_frames, Venue.POLYMARKET: polymarket_frames}
@@ -247,7 +259,7 @@ def new_places(
     places[_OUT] = address_of(space.out_words)
     places[_BOOKS:_N_BOOKS] = [address_of(array) for array in store.flat]
     ladders = store.state.ladders
-    places[_N_BOOKS:_TEXTS] = (
+    places[_N_BOOKS:_LENGTHS] = (
         len(store.books),
         len(store.tops),
         len(ladders.sides),
@@ -264,4 +276,4 @@ def warm() -> None:
     table = Table.create(1, BOOK_ROW)
     for codec in (KalshiCodec(SymbolTable(1)), PolymarketCodec(SymbolTable(1))):
         places = new_places(codec, store, updates, tops, table)
-        FRAME_KERNELS[codec.venue](0, 0, 0, 0, 0, 0, True, places)
+        FRAME_KERNELS[codec.venue](0, 0, 0, 0, 0, address_of(places))

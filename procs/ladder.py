@@ -47,6 +47,16 @@ WAITING_MAX: Final = 1_024  # orders whose venue has not spoken yet; of more the
 Now = Callable[[], int]
 
 
+class EngineTime(NamedTuple):
+    """Engine time: ``now`` says it, and ``ahead_ns`` how far it is ahead of the monotonic clock.
+
+    ``ahead_ns`` is None where only ``now`` knows, as under a virtual clock.
+    """
+
+    now: Now
+    ahead_ns: int | None = None
+
+
 class Rung(StrEnum):
     """Labels of the histograms."""
 

@@ -38,6 +38,7 @@ from procs.feed import Counts, FeedAgent, race_of
 from procs.feed_link import FeedSink, Holder
 from procs.feed_shell import FeedShell, Headers, no_headers
 from procs.fused_feed import FusedFeed
+from procs.ladder import EngineTime
 from procs.registry import Registry, market_symbols
 from procs.wires import TOP_CELLS, UPDATE_CELLS
 from shm.ring import OverwritingRing
@@ -89,7 +90,9 @@ class LiveFeed:
         tops = OverwritingRing.create(TOP_CELLS, WIDE_BYTES)
         table = Table.create(len(specs), BOOK_ROW)
         self.book = BookAgent(venue, self.store, None, notes, tops, table)
-        fused = FusedFeed(self.feed, self.codec, self.book, self.store, updates, tops, table, now_ns)
+        fused = FusedFeed(
+            self.feed, self.codec, self.book, self.store, updates, tops, table, EngineTime(now_ns)
+        )
         sink = wrap(fused)
         self.shell = shell_for(
             venue,

@@ -23,6 +23,7 @@ import numpy as np
 from engine.errors import ConfigError
 from engine.units import NS_PER_S, PPM
 from procs.agent import NEVER_NS, AgentStalled
+from procs.ladder import EngineTime
 from procs.recording_frames import Frame
 from shm.ring import Records
 from shm.segment import Segment
@@ -121,11 +122,11 @@ class EngineClock:
             raise ConfigError("the clock of this engine was never started: begin a new engine")
         self._ahead_ns = int(self._row[0]["position_ns"]) - int(self._row[0]["anchor_ns"])
 
-    def live_now(self) -> Callable[[], int]:
-        """``now_ns`` after ``run_live``, for who asks for nothing else."""
+    def live_time(self) -> EngineTime:
+        """``now_ns`` after ``run_live``, for who asks for nothing else, and for kernels."""
         monotonic_ns, ahead_ns = self._monotonic_ns, self._ahead_ns
         assert ahead_ns is not None, "the row is still looked at"
-        return lambda: monotonic_ns() + ahead_ns
+        return EngineTime(lambda: monotonic_ns() + ahead_ns, ahead_ns)
 
     def go_live(self) -> None:
         """Go on from the wall clock's time, at the pace of the monotonic one: no step of it moves us.

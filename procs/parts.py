@@ -39,7 +39,7 @@ from procs.executor_start import Site, start_executor
 from procs.feed import FeedAgent, race_of
 from procs.fused_feed import FusedFeed
 from procs.halt import HaltSwitch
-from procs.ladder import Ladder, Now
+from procs.ladder import EngineTime, Ladder
 from procs.lost_books import LostBooks
 from procs.optimizer import OptimizerAgent
 from procs.registry import Registry
@@ -148,7 +148,11 @@ class EngineParts:
         return BookAgent(venue, store, updates, notes, tops, wires.books[venue], follow, rung)
 
     def fused(
-        self, feed: FeedAgent, book: BookAgent, now: Now, has_ended: Callable[[], bool] = lambda: False
+        self,
+        feed: FeedAgent,
+        book: BookAgent,
+        time: EngineTime,
+        has_ended: Callable[[], bool] = lambda: False,
     ) -> FusedFeed:
         """Feed and books of one venue as one; both were made here, and the books do not read."""
         wires, venue = self.wires, book.venue
@@ -161,7 +165,7 @@ class EngineParts:
             wires.updates[venue],
             wires.tops[venue],
             wires.books[venue],
-            now,
+            time,
             self._ladder.book,
             has_ended,
         )

@@ -38,7 +38,7 @@ from procs.health import HealthTable, ProcessState
 from procs.host import Host
 from procs.inputs import UndamagedFrames, named_input
 from procs.journal_file import JournalFile
-from procs.ladder import Ladder, Now, make_ladder
+from procs.ladder import EngineTime, Ladder, make_ladder
 from procs.pace import Conductor, EngineClock, Seats, at_once
 from procs.pacer import Pacer
 from procs.parts import VENUES, EngineParts
@@ -157,11 +157,11 @@ class EngineProcess:
             clock.run_live()
         return clock
 
-    def _fused_time(self) -> Now | None:
+    def _fused_time(self) -> EngineTime | None:
         """Time for feeds and books that are one; they are not where the inputs of each are recorded."""
         if self._description.record_inputs:
             return None
-        return self._clock.live_now() if self._is_live else self._clock.now_ns
+        return self._clock.live_time() if self._is_live else EngineTime(self._clock.now_ns)
 
     def _has_ended(self) -> bool:
         """Whether a replay is over: the conductor says so before its venues hang up."""
@@ -206,7 +206,7 @@ class EngineProcess:
         has_time = self._has_core and self._goes_by_news()
         if not may_drill(engine_config, config.roles, has_time=has_time):
             return None
-        return Drill(engine_config, config.roles, self._clock.live_now(), self._stages.scratch())
+        return Drill(engine_config, config.roles, self._clock.live_time(), self._stages.scratch())
 
     def _make_telemetry(self, roles: Collection[Role], boot_epoch: int) -> Telemetry:
         """Its counters are the same however a process waits: one that is begun again takes them over."""
@@ -443,7 +443,7 @@ class EngineProcess:
         """
         if not self._is_live or self._description.record_inputs:
             return Ladder()
-        return make_ladder(self._name, config.roles, self._path, boot_epoch, self._clock.live_now())
+        return make_ladder(self._name, config.roles, self._path, boot_epoch, self._clock.live_time().now)
 
     def _journal(self, config: ProcessConfig) -> JournalFile | None:
         """Live, the executor's journal is a file of this engine: its simulated venues began with it."""

@@ -22,7 +22,7 @@ from procs.findings import Findings, book_found, desk_found, feed_found, log_fou
 from procs.fused_feed import FusedFeed
 from procs.halt import HaltSwitch
 from procs.journal_file import JournalFile
-from procs.ladder import Now
+from procs.ladder import EngineTime
 from procs.optimizer import OptimizerAgent
 from procs.parts import VENUES, EngineParts
 from procs.session_watch import SessionWatch
@@ -54,7 +54,7 @@ class Stages:
         journal: JournalFile | None = None,
         halt: HaltSwitch | None = None,
         now_ns: int | None = None,
-        fused: Now | None = None,
+        fused: EngineTime | None = None,
         has_ended: Callable[[], bool] = lambda: False,
         log_at_once: int = EVERY_MESSAGE,
         leads: bool = False,

@@ -21,6 +21,13 @@ from shm.atomics import PLAIN
 
 Shape = tuple[int, ...]
 
+# Where the text of a ``bytes`` begins behind its id, which is its address: CPython's layout, looked at below.
+# Whoever gives such an address to a kernel keeps the object; it never moves.
+BYTES_AT: Final = bytes.__basicsize__ - 1
+_PROBE: Final = b"text of a bytes object"
+if ctypes.string_at(id(_PROBE) + BYTES_AT, len(_PROBE)) != _PROBE:
+    raise ImportError("this Python keeps the text of bytes elsewhere: the engine runs on CPython 3.11")
+
 
 def _plain(address: int, shape: Shape, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     wanted = np.dtype(dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba import config
 
-from engine.jit import inlined
+from engine.jit import brief, inlined
 from engine.jit import kernel as engine_kernel
 from shm.jit import kernel as shm_kernel
 from tests.plain_twin import PlainTwin
@@ -34,10 +34,16 @@ def _twice_and_one(number: int) -> int:
 
 
 def test_both_floors_compile_alike_and_leave_plain_functions_plain() -> None:
-    for kernel in (engine_kernel, shm_kernel):
+    for kernel in (engine_kernel, shm_kernel, brief):
         compiled = kernel(third)
         assert compiled(10) == 3
         assert (compiled is third) == bool(config.DISABLE_JIT)
+
+
+@pytest.mark.compiled_only
+def test_only_what_is_brief_keeps_the_gil() -> None:
+    options = [kernel(third).targetoptions for kernel in (engine_kernel, shm_kernel, brief)]  # type: ignore[attr-defined]
+    assert [one["nogil"] for one in options] == [True, True, False]
 
 
 @engine_kernel

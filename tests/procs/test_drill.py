@@ -16,6 +16,7 @@ from procs.config_files import load_config
 from procs.drill import BEATS, CELLS, Drill, drilled, may_drill, permissive
 from procs.drill_scene import Offer, Rows, markets, relations
 from procs.fused_feed import FusedFeed
+from procs.ladder import EngineTime
 from procs.parts import VENUES, EngineParts, Scene
 from procs.process import EngineProcess
 from procs.stages import Stages
@@ -48,7 +49,7 @@ class Clock:
 def drill_of(roles: tuple[Role, ...], beats: int, config: Config = CONFIG) -> Drill:
     """So many frames through the stages of ``roles``."""
     clock = Clock()
-    drill = Drill(config, roles, clock.now)
+    drill = Drill(config, roles, EngineTime(clock.now))
     while drill.beats < beats and drill.failure is None:
         drill.turn()
         clock.ns += 2 * EVERY_NS
@@ -157,7 +158,7 @@ def test_stages_hand_over_in_a_drill_as_they_do_in_an_engine() -> None:
 def test_a_frame_is_a_plan_when_its_call_is_over() -> None:
     """Also where nobody but the feed has a turn."""
     clock = Clock()
-    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), clock.now)
+    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), EngineTime(clock.now))
     drill._behind.clear()
     while drill.beats < 4 * len(BEATS) and drill.failure is None:
         drill.turn()
@@ -175,8 +176,8 @@ def test_each_turn_reads_what_the_real_stages_work_on(
     clock = Clock()
     scene = Scene(markets(START_NS), relations(), FeeTable(schedule=()), START_NS)
     parts = EngineParts(CONFIG, scene, Wires.create(VENUES, 8), roles, 2, hears_sockets=False)
-    scratch = Stages(parts, roles, fused=clock.now).scratch()
-    drill = Drill(CONFIG, (FEED, BOOK), clock.now, scratch)
+    scratch = Stages(parts, roles, fused=EngineTime(clock.now)).scratch()
+    drill = Drill(CONFIG, (FEED, BOOK), EngineTime(clock.now), scratch)
     assert (drill._kept.lines > lines_min) is (lines_min > 0)
     reads: list[int] = []
     monkeypatch.setattr(drill._kept, "read", lambda: reads.append(1))
@@ -189,7 +190,7 @@ def test_each_turn_reads_what_the_real_stages_work_on(
 
 def test_years_later_it_is_an_opportunity_still() -> None:
     clock = Clock()
-    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), clock.now)
+    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), EngineTime(clock.now))
     clock.ns += 5 * 365 * 86_400 * 1_000_000_000
     for _ in range(3 * len(BEATS)):
         drill.turn()
@@ -200,7 +201,7 @@ def test_years_later_it_is_an_opportunity_still() -> None:
 def test_it_waits_for_its_time_which_is_no_beat() -> None:
     """From half of what is set to one and a half, by the nanoseconds of the clock; at once never again."""
     now_ns = START_NS
-    drill = Drill(CONFIG, (FEED, BOOK), lambda: now_ns)
+    drill = Drill(CONFIG, (FEED, BOOK), EngineTime(lambda: now_ns))
     waits = []
     for step_ns in (701, 1_011, 1_303) * 5:
         drilled_ns, beats = now_ns, drill.beats
@@ -216,7 +217,7 @@ def test_it_waits_for_its_time_which_is_no_beat() -> None:
 
 def test_an_end_that_cannot_be_said_ends_it_and_is_not_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    drill = Drill(CONFIG, (STRATEGY, OPTIMIZER), clock.now)
+    drill = Drill(CONFIG, (STRATEGY, OPTIMIZER), EngineTime(clock.now))
     monkeypatch.setattr(RefusingRing, "publish", lambda *_: False)
     for _ in range(2 * len(BEATS)):
         drill.turn()
@@ -226,7 +227,7 @@ def test_an_end_that_cannot_be_said_ends_it_and_is_not_passed_over(monkeypatch: 
 
 def test_a_turn_is_a_frame_or_the_end_of_one_and_not_both() -> None:
     clock = Clock()
-    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), clock.now)
+    drill = Drill(CONFIG, (FEED, BOOK, STRATEGY, OPTIMIZER), EngineTime(clock.now))
     told = []
     for _ in range(2 * len(BEATS)):
         before = drill.beats, drill.plans
@@ -240,7 +241,7 @@ def test_a_turn_is_a_frame_or_the_end_of_one_and_not_both() -> None:
 def test_one_that_fails_is_over(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it is: the process trades."""
     clock = Clock()
-    drill = Drill(CONFIG, (FEED, BOOK), clock.now)
+    drill = Drill(CONFIG, (FEED, BOOK), EngineTime(clock.now))
 
     def fail() -> None:
         raise failure
@@ -261,7 +262,7 @@ def test_the_stages_beside_it_see_nothing_of_it(tmp_path: Path) -> None:
     wires = Wires.join(VENUES, tmp_path, roles, 2)
     scene = Scene(markets(START_NS), relations(), FeeTable(schedule=()), START_NS)
     parts = EngineParts(CONFIG, scene, wires, roles, 2, hears_sockets=False)
-    stages = Stages(parts, roles, fused=clock.now, leads=True)
+    stages = Stages(parts, roles, fused=EngineTime(clock.now), leads=True)
     for agent in stages.in_order():
         agent.on_start(clock.now())
 
@@ -271,7 +272,7 @@ def test_the_stages_beside_it_see_nothing_of_it(tmp_path: Path) -> None:
         return [*(path.read_bytes() for path in files), *books, *(a.tobytes() for a in stages.scratch())]
 
     before = everything()
-    drill = Drill(CONFIG, roles, clock.now, stages.scratch())
+    drill = Drill(CONFIG, roles, EngineTime(clock.now), stages.scratch())
     for _ in range(20 * len(BEATS)):
         drill.turn()
         clock.ns += 2 * EVERY_NS
@@ -289,7 +290,7 @@ def test_real_work_that_comes_between_two_turns_is_what_it_would_have_been() -> 
         parts = EngineParts(permissive(CONFIG), scene, wires, (STRATEGY,), 1)
         stages = Stages(parts, (STRATEGY,))
         assert stages.strategy is not None
-        drill = Drill(CONFIG, (STRATEGY,), clock.now, stages.scratch())
+        drill = Drill(CONFIG, (STRATEGY,), EngineTime(clock.now), stages.scratch())
         rows, signals = Rows(1), wires.signals.resume("optimizer", 0)
         for number, slot in enumerate((0, 1, 0, 0, 1, 0)):
             row, top = rows.next(slot, START_NS + number, Offer.CHEAP if number > 1 else Offer.GONE)
@@ -332,7 +333,7 @@ class Told:
 
 
 def test_a_process_says_once_that_its_drills_have_ended_and_not_over_worse() -> None:
-    drill = Drill(CONFIG, (FEED, BOOK), Clock().now)
+    drill = Drill(CONFIG, (FEED, BOOK), EngineTime(Clock().now))
     healthy, degraded = Told(drill, was_degraded=False), Told(drill, was_degraded=True)
     tell = cast("Callable[[Told], None]", EngineProcess._tell_drill)
     for told in (healthy, degraded):

@@ -13,6 +13,7 @@ from engine.records import BOOK_ROW, TOP, Trust, Venue
 from engine.venues.counts import Count
 from procs.config_files import load_config
 from procs.drill_scene import CHEAP, PAIR, SLOTS, Beat, Frames, Offer, Rows, markets, relations
+from procs.ladder import EngineTime
 from procs.parts import VENUES, EngineParts, Scene
 from procs.stages import Stages
 from procs.wires import Wires
@@ -31,7 +32,7 @@ class Market:
         self.wires = Wires.create(VENUES, SLOTS)
         scene = Scene(markets(START_NS), relations(), FeeTable(schedule=()), START_NS)
         parts = EngineParts(CONFIG, scene, self.wires, (Role.FEED, Role.BOOK), EPOCH, hears_sockets=False)
-        self.stages = Stages(parts, (Role.FEED, Role.BOOK), fused=lambda: START_NS)
+        self.stages = Stages(parts, (Role.FEED, Role.BOOK), fused=EngineTime(lambda: START_NS))
         self.tops = {venue: ring.reader() for venue, ring in self.wires.tops.items()}
         self.frames = Frames()
         for venue, frame in self.frames.opening():

@@ -75,9 +75,9 @@ def test_messages_that_came_together_are_taken_together(
     batches: list[int] = []
     take = FusedFeed._take
 
-    def note(fused: FusedFeed, held: Sequence[bytes]) -> None:
+    def note(fused: FusedFeed, held: Sequence[bytes], texts: bytes) -> None:
         batches.append(len(held))
-        take(fused, held)
+        take(fused, held, texts)
 
     monkeypatch.setattr(FusedFeed, "_take", note)
 

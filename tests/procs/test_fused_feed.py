@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
 from procs.frame_kernels import FRAMES_MAX, TEXT_BYTES, Place
 from procs.fused_feed import LOOK_EVERY, FusedFeed
-from procs.ladder import BookRung, Ladder, Rung
+from procs.ladder import BookRung, EngineTime, Ladder, Rung
 from procs.parts import VENUES, EngineParts, Scene
 from procs.recording_frames import Frame
 from procs.wires import Wires
@@ -57,7 +58,7 @@ class Floor:
         self.fused: dict[Venue, FusedFeed] = {}
         if is_fused:
             for venue, book in self.books.items():
-                self.fused[venue] = self.parts.fused(self.feeds[venue], book, lambda: self.now_ns)
+                self.fused[venue] = self.parts.fused(self.feeds[venue], book, EngineTime(lambda: self.now_ns))
             self.sinks.update(self.fused)
         self._updates = {venue: self.wires.updates[venue].reader() for venue in VENUES}
         self._tops = {venue: self.wires.tops[venue].reader() for venue in VENUES}
@@ -194,10 +195,10 @@ def test_what_a_batch_counts_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
     fused, venue = floor.fused[SNAPSHOT.venue], SNAPSHOT.venue
     feed, book, places = floor.feeds[venue], floor.books[venue], fused._places
 
-    def batch(first: int, count: int, *_: object) -> int:
+    def batch(text: int, length: int, count: int, *_: object) -> int:
         places[Place.TAKEN] += 7
         places[Place.REFUSED] += 2
-        return count - first
+        return count
 
     places[Place.NS_PER_TICK] = 0
     monkeypatch.setattr(fused, "_kernel", batch)
@@ -259,12 +260,37 @@ def test_a_live_engines_tops_are_stamped_when_their_rows_are_there() -> None:
     assert histograms[Rung.RECEIVE_BOOK].count == floor.wires.tops[Venue.KALSHI].published_messages
 
 
+def test_where_time_is_the_monotonic_clocks_nobody_is_asked_for_it() -> None:
+    floor = Floor(is_fused=True, rung=BookRung(Histograms.create([Rung.RECEIVE_BOOK]), lambda: 0))
+    ahead_ns, venue = 7 * 10**17, SNAPSHOT.venue
+
+    def now() -> int:
+        raise AssertionError("the kernel asks the clock")
+
+    sink = floor.parts.fused(floor.feeds[venue], floor.books[venue], EngineTime(now, ahead_ns))
+    tops = floor.wires.tops[venue].reader()
+    found: npt.NDArray[np.void] = tops.records(TOP)
+    before_ns = ahead_ns + time.monotonic_ns()
+    sink.on_frame(SNAPSHOT.raw, before_ns, SNAPSHOT.conn)
+    assert tops.poll() > 0
+    assert before_ns < int(found[0]["book_ns"]) < ahead_ns + time.monotonic_ns()
+
+
+@pytest.mark.parametrize("of", [bytearray, memoryview])
+def test_what_is_no_bytes_is_not_read_where_those_have_their_text(of: Callable[[bytes], bytes]) -> None:
+    one, two = Floor(is_fused=True), Floor(is_fused=True)
+    one.take(SNAPSHOT)
+    two.take(SNAPSHOT._replace(raw=of(SNAPSHOT.raw)))
+    assert one.said(SNAPSHOT.venue) == two.said(SNAPSHOT.venue)
+    assert one.state() == two.state()
+
+
 def test_who_hangs_up_when_a_run_is_over_says_nothing_of_the_books() -> None:
     over = False
     floor = Floor(is_fused=True)
     venue = SNAPSHOT.venue
     book = floor.books[venue]
-    sink = floor.parts.fused(floor.feeds[venue], book, lambda: floor.now_ns, lambda: over)
+    sink = floor.parts.fused(floor.feeds[venue], book, EngineTime(lambda: floor.now_ns), lambda: over)
     sink.on_frame(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn)
     rows = floor.wires.books[venue].rows
     over = True

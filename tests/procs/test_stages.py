@@ -10,6 +10,7 @@ from engine.sim.session.build import build_session
 from procs.config_files import load_config, load_fee_table
 from procs.frame_kernels import Place
 from procs.fused_feed import FusedFeed
+from procs.ladder import EngineTime
 from procs.parts import VENUES, EngineParts, Scene
 from procs.stages import Stages
 from procs.top_kernel import Place as Strategy
@@ -36,7 +37,7 @@ def test_a_strategy_is_led_to_where_it_is_wished_for_and_here(
 ) -> None:
     scene = Scene(SESSION.markets, SESSION.relations, load_fee_table(CONFIG), SESSION.frames[0].recv_ns)
     parts = EngineParts(CONFIG, scene, Wires.create(VENUES, SLOTS), roles, 1)
-    stages = Stages(parts, roles, fused=lambda: 0, leads=leads)
+    stages = Stages(parts, roles, fused=EngineTime(lambda: 0), leads=leads)
     sinks = stages.sinks()
     assert set(sinks) == set(VENUES)
     for sink in sinks.values():

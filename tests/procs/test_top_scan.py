@@ -27,7 +27,7 @@ from engine.venues.counts import Count
 from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
 from procs.fused_feed import FusedFeed
-from procs.ladder import Ladder, Rung, StrategyRung
+from procs.ladder import EngineTime, Ladder, Rung, StrategyRung
 from procs.parts import VENUES, EngineParts, Scene
 from procs.recording_frames import Frame
 from procs.wires import RingFull, Wires
@@ -64,7 +64,7 @@ class Floor:
         self._now_ns = 0
         self.is_ticking = False  # at each look at the clock
         for venue, book in self.books.items() if is_led else ():
-            fused = parts.fused(self.feeds[venue], book, self._now)
+            fused = parts.fused(self.feeds[venue], book, EngineTime(self._now))
             fused.lead_to(self.strategy)
             self.sinks[venue] = fused
         if not is_compiled:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from shm.arrays import array_at
+from shm.arrays import BYTES_AT, array_at
 from shm.atomics import address_of
 from shm.jit import kernel
 
@@ -20,6 +20,20 @@ def touch(address: int, n: int, grid: int, rows: int) -> int:
     before = int(table[rows - 1, 1])
     table[rows - 1, 1] = before + records[0]["flags"]
     return before
+
+
+@kernel
+def add_up(address: int, length: int) -> int:
+    """Of so many bytes at ``address``."""
+    total = 0
+    for byte in array_at(address, (length,), np.uint8):
+        total += byte
+    return total
+
+
+def test_the_text_of_bytes_is_where_we_say() -> None:
+    for text in (b"", b"a", bytes(range(256)) * 40):
+        assert add_up(id(text) + BYTES_AT, len(text)) == sum(text)
 
 
 def test_a_kernel_reads_and_writes_the_memory_itself() -> None:
