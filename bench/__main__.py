@@ -2,7 +2,7 @@
 
 A bench is a module of this package with ``measure(result)``, which adds rows and claims to the result, and
 optionally ``add_arguments(parser)``; then it is ``measure(result, args)``. Exit 1 when a claim does not hold.
-What takes long runs only when it is named.
+What takes long, or changes with the code only, runs only when it is named.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from procs import kernels
 from procs.cli.exit_codes import ExitCode, exit_code_of, message_of
 
 PACKAGE: Final = "bench"
-LONG: Final = frozenset({"load", "long_run"})
+LONG: Final = frozenset({"instructions", "load", "long_run"})
 
 Measure = Callable[..., None]
 

@@ -21,6 +21,7 @@ MAIN_FIGURES: Final = (
     RATE,
     "s",
     "share",
+    "instructions",
 )  # the first that a row has is what ratios are about
 
 

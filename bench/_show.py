@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from bench._machine import machine_line
 from bench._result import OURS, RATE, Claim, Result, Row
+
+COUNTED: Final = ("instructions", "compiled", "lines", "compiled_lines")  # of ``bench.instructions``
 
 
 def number(value: float, figure: str) -> str:
     """A value with its unit, to three digits or whole."""
     if figure.endswith(RATE):
         return f"{value / 1e6:,.2f} M/s" if value >= 1e6 else f"{value:,.0f} /s"
+    if figure in COUNTED:
+        return f"{value:,.0f}"
     if figure.endswith("ns"):
         return _time(value)
     if figure.endswith("mib"):

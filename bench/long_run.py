@@ -64,6 +64,7 @@ class Sample:
     heap: int
     fds: int
     cpu_s: float
+    switches: int = 0  # involuntary, so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def sample(numbers: ProcessNumbers, at_s: float) -> Sample:
     assert pss is not None, "the kernel does not tell us of a process of our own"
     assert heap is not None, "the kernel does not tell anonymous memory apart"
     assert fds is not None, "the kernel does not tell us the descriptors of a process of our own"
-    return Sample(at_s, pss, heap, fds, numbers.user_s + numbers.system_s)
+    return Sample(at_s, pss, heap, fds, numbers.user_s + numbers.system_s, numbers.involuntary_switches)
 
 
 def watch(engine: RunningEngine, for_s: float) -> dict[str, list[Sample]]:
@@ -201,7 +202,7 @@ def row_of(one: Course) -> Row:
         "descriptors_begin": one.fds[0],
         "descriptors_end": one.fds[1],
     }
-    return Row(one.name, OURS, [run], [0])
+    return Row(one.name, OURS, [run], [one.last.switches - one.first.switches])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

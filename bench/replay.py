@@ -44,11 +44,15 @@ def run(what: str, path: Path) -> dict[str, float]:
     }
 
 
+def named_recordings() -> list[Path]:
+    """What the environment names."""
+    return [Path(name) for name in os.environ.get(RECORDINGS_VARIABLE, "").split(":") if name]
+
+
 def files(folder: Path) -> list[Path]:
     """What is measured."""
-    named = [Path(name) for name in os.environ.get(RECORDINGS_VARIABLE, "").split(":") if name]
     made = write_session(folder / "made_kalshi_session.ndjson.zst", load_config(), DELTAS)
-    return [made, *(samples_dir() / name for name in SAMPLES), *named]
+    return [made, *(samples_dir() / name for name in SAMPLES), *named_recordings()]
 
 
 def measure(result: Result) -> None:

@@ -100,15 +100,15 @@ class Market:
     def turns(self, calls: int) -> dict[str, float]:
         """Times of whole turns of the stage, each with one top."""
         self._settle()
-        return self._each(calls, self._turn)
+        return self._each(calls, self.turn)
 
     def scan_at_once(self, calls: int) -> dict[str, float]:
         """Nanoseconds of a top when one compiled call decides many."""
         took_ns, slots, calling = 0, self._slots(calls), self._compiled()
         for first in range(0, calls, BATCH):
-            n_tops = self._announce(slots[first : first + BATCH])
+            n_tops = self.announce(slots[first : first + BATCH])
             took_ns += self._decide(calling, n_tops)
-            self._drain(n_tops)
+            self.drain(n_tops)
         return {"ns": took_ns / calls}
 
     def find(self, calls: int) -> dict[str, float]:
@@ -123,11 +123,11 @@ class Market:
             self.tops["recv_ns"] = self.now_ns
             for first in range(0, min(self.pairs, calls - announced), BATCH):
                 slots = firsts[first : first + min(BATCH, calls - announced)]
-                announced += self._announce(slots)
+                announced += self.announce(slots)
                 began_ns = time.perf_counter_ns()
                 self.strategy.do_work(self.now_ns)
                 took_ns += time.perf_counter_ns() - began_ns
-                self._drain(len(slots))
+                self.drain(len(slots))
         self.rows["ask_e4"][firsts, 0] = 100 * QUIET_ASK
         self._show(firsts)
         signals = self.strategy.signals - before
@@ -139,13 +139,14 @@ class Market:
         """Announce the changes one by one, and let ``act`` say how long each took."""
         taken = np.zeros(calls, np.int64)
         for index, slot in enumerate(self._slots(calls)):
-            self._announce(slot.reshape(1))
+            self.announce(slot.reshape(1))
             taken[index] = act()
-            self._drain(1)
+            self.drain(1)
         taken.sort()
         return {name: float(taken[int((calls - 1) * part)]) for name, part in TAILS.items()}
 
-    def _turn(self) -> int:
+    def turn(self) -> int:
+        """A turn of the stage; nanoseconds it took."""
         began_ns = time.perf_counter_ns()
         self.strategy.do_work(START_NS)
         return time.perf_counter_ns() - began_ns
@@ -177,16 +178,16 @@ class Market:
         for slot in slots.tolist():
             self._wires.books[VENUE].write(slot, self.rows[slot : slot + 1])
 
-    def _announce(self, slots: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    def announce(self, slots: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
         """Publish tops of some books; how many."""
         return self._wires.tops[VENUE].publish_each(self.tops[slots])
 
     def _settle(self) -> None:
         """Let the stage take what was announced for the compiled calls alone."""
         while self.strategy.do_work(START_NS):
-            self._drain(0)
+            self.drain(0)
 
-    def _drain(self, n_tops: int) -> None:
+    def drain(self, n_tops: int) -> None:
         """Read decisions and signals as others would; RuntimeError when a top has had no decision."""
         decided, _ = (_read(reader) for reader in self._others)
         if decided < n_tops:

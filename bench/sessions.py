@@ -4,6 +4,11 @@ Ours in as few compiled calls as there is room for (``feed_many``, then whole fr
 recording is read; and with two calls from Python for each frame, which is the least a live feed can do. The
 peers get the same bytes. Every frame changes a book, and what was counted at the end is held against what the
 frames hold: nothing rejected, no sequence broken, every book live that had a snapshot.
+
+Those frames are made, in the venues' manner, as many as wanted and all of a kind. Recorded ones have rows of
+their own: packaged recordings, and whatever PR3DICT_BENCH_RECORDINGS names, separated by colons, read into
+memory whole, and played through the same kernels as ``pr3dict check`` does without its judgement; beside them
+orjson and dictionaries, which know the venues' whole vocabulary as well.
 """
 
 from __future__ import annotations
@@ -12,17 +17,24 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from bench import _frames
+from bench._plain import PlainBooks
 from bench._result import OURS, RATE, Result, claim
 from bench._session_peers import Play, players
-from bench._timing import interleave
+from bench._timing import Measure, interleave
+from bench.replay import named_recordings
 from engine.book.store import BookStore
 from engine.records import Trust, Venue
 from engine.venues.codec import MarketDataCodec
 from engine.venues.counts import Count
+from procs.importers import open_source
+from procs.places import samples_dir
 from procs.recording_frames import Frame, FrameBatch, pack
+from procs.recording_merge import merge
+from procs.replay import Replay
 from procs.replay_apply import apply_frames
 
 FRAMES: Final = 20_000
@@ -30,6 +42,7 @@ PEER_FRAMES: Final = 4_000
 PAGES: Final = 512
 TICK_E4: Final = 100
 GRID: Final = ((0, 10_000, TICK_E4),)
+RECORDED: Final = ("btc15m_20260928.ndjson.zst", "nhl_final_20260607.ndjson.zst")
 PER_S_MIN: Final = {"Kalshi deltas": 2_000_000, "price_change, 2 changes": 1_500_000}
 
 
@@ -93,6 +106,60 @@ def theirs(play: Play, frames: Sequence[bytes]) -> dict[str, float]:
     return {RATE: len(frames) * 1e9 / took_ns}
 
 
+class Recorded:
+    """A recording in memory."""
+
+    def __init__(self, path: Path) -> None:
+        source = open_source(path)
+        try:
+            self._runs = list(merge([source]))
+        finally:
+            source.close()
+        self._markets = source.header.markets
+        self.frames = sum(run.stop - run.start for run in self._runs)
+
+    def ours(self) -> dict[str, float]:
+        """One run of ours; RuntimeError when a frame was rejected."""
+        # both tokens of a market on one book, as the engine has them, where the file has both
+        pairs = all(spec.venue is Venue.POLYMARKET and spec.no_token for spec in self._markets)
+        books = Replay(self._markets, mirrored=pairs)
+        began_ns = time.perf_counter_ns()
+        for run in self._runs:
+            books.feed(run.batch, run.clock_ns, run.start, run.stop)
+        took_ns = time.perf_counter_ns() - began_ns
+        if books.rejected:
+            raise RuntimeError(f"{books.rejected} frames rejected: {books.last_error}")
+        return {RATE: self.frames * 1e9 / took_ns}
+
+    def is_plain(self) -> bool:
+        """Whether the plain way knows its words: before 2026 Kalshi had others."""
+        try:
+            self.theirs()
+        except KeyError:
+            return False
+        return True
+
+    def theirs(self) -> dict[str, float]:
+        """One run of the plain way."""
+        books, began_ns = PlainBooks(), time.perf_counter_ns()
+        frames = books.run(run.batch for run in self._runs)
+        took_ns = time.perf_counter_ns() - began_ns
+        assert frames >= self.frames, "the same batches"
+        return {RATE: frames * 1e9 / took_ns}
+
+
+def _measure_recorded(result: Result) -> None:
+    for path in (*(samples_dir() / name for name in RECORDED), *named_recordings()):
+        recorded = Recorded(path)
+        what = f"recorded: {path.name.partition('.')[0]}, {recorded.frames:,} frames"
+        ways: dict[str, Measure] = {OURS: recorded.ours}
+        if recorded.is_plain():
+            ways["orjson, dictionaries"] = recorded.theirs
+        else:
+            result.notes.append(f"{path.name}: its words are older than those that the plain way knows")
+        interleave(result, what, ways)
+
+
 def measure(result: Result) -> None:
     """Both venues, on one core."""
     allowed = os.sched_getaffinity(0)
@@ -110,5 +177,6 @@ def measure(result: Result) -> None:
             calls = partial(ours, venue, frames, partial(Books.one_by_one, frames=frames))
             interleave(result, f"{what}, two calls a frame", {OURS: calls})
             claim(result, what, RATE, PER_S_MIN[what])
+        _measure_recorded(result)
     finally:
         os.sched_setaffinity(0, allowed)

@@ -34,11 +34,19 @@ IDLE_MAX: Final = 0.03  # of a core, all processes of the engine together
 EVERYTHING: Final = "all, from the command"
 
 
+class Used(NamedTuple):
+    """By a process so far: processor time, and how often it was taken off its core."""
+
+    cpu_s: float
+    switches: int
+
+
 class Ready(NamedTuple):
-    """Seconds from the start of a process to its being ready, and its processor time by then."""
+    """Seconds from the start of a process to its being ready; processor time and cores lost by then."""
 
     took_s: float
     cpu_s: float
+    switches: int
 
 
 def ready_times(engine: RunningEngine) -> dict[str, Ready]:
@@ -49,11 +57,11 @@ def ready_times(engine: RunningEngine) -> dict[str, Ready]:
         rows = engine.health()
         for row in rows:
             if row.state is ProcessState.READY and row.name not in ready:
-                ready[row.name] = Ready(boot_s() - started_s(row.pid), _cpu_s(row.pid))
+                ready[row.name] = Ready(boot_s() - started_s(row.pid), *_used(row.pid))
         return bool(rows) and len(ready) == len(rows)
 
     engine.until(look, "processes that are ready")
-    return {**ready, EVERYTHING: Ready(boot_s() - engine.began_s, _cpu_s(engine.owner.pid))}
+    return {**ready, EVERYTHING: Ready(boot_s() - engine.began_s, *_used(engine.owner.pid))}
 
 
 def start(recording: Path, environment: Mapping[str, str] | None = None) -> dict[str, Ready]:
@@ -66,10 +74,11 @@ def start(recording: Path, environment: Mapping[str, str] | None = None) -> dict
 
 
 class Rest(NamedTuple):
-    """What a process takes while nothing happens: of a core, and of memory."""
+    """What a process takes while nothing happens: of a core, and of memory; how often it lost its core."""
 
     cores: float
     pss_mib: float
+    switches: int
 
 
 def idle(recording: Path) -> dict[str, Rest]:
@@ -81,12 +90,15 @@ def idle(recording: Path) -> dict[str, Rest]:
         engine.until(lambda: "monitor" in engine.pids() and engine.is_fit(), "an engine that is fit")
         time.sleep(SETTLE_S + RECORDED_S)
         pids = {name: pid for name, pid in engine.pids().items() if name != VENUE_SIM}
-        before, began_s = {name: _cpu_s(pid) for name, pid in pids.items()}, time.monotonic()
+        before, began_s = {name: _used(pid) for name, pid in pids.items()}, time.monotonic()
         time.sleep(IDLE_S)
         passed_s = time.monotonic() - began_s
-        return {
-            name: Rest((_cpu_s(pid) - before[name]) / passed_s, _pss_mib(pid)) for name, pid in pids.items()
-        }
+        return {name: _rest(pid, before[name], passed_s) for name, pid in pids.items()}
+
+
+def _rest(pid: int, before: Used, passed_s: float) -> Rest:
+    now = _used(pid)
+    return Rest((now.cpu_s - before.cpu_s) / passed_s, _pss_mib(pid), now.switches - before.switches)
 
 
 def _pss_mib(pid: int) -> float:
@@ -96,11 +108,11 @@ def _pss_mib(pid: int) -> float:
     return numbers.pss_bytes / MIB
 
 
-def _cpu_s(pid: int) -> float:
+def _used(pid: int) -> Used:
     numbers = process_numbers(pid)
     if numbers is None:
         raise RuntimeError(f"process {pid} has ended")
-    return numbers.user_s + numbers.system_s
+    return Used(numbers.user_s + numbers.system_s, numbers.involuntary_switches)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,9 +126,14 @@ def measure(result: Result, args: argparse.Namespace) -> None:
         recording = write_long_recording(Path(folder) / "short.ndjson.zst", RECORDED_S)
         _add(result, "warm start", [start(recording) for _ in range(WARM_RUNS)])
         used = idle(recording)
-        together = Rest(sum(one.cores for one in used.values()), sum(one.pss_mib for one in used.values()))
+        together = Rest(
+            sum(one.cores for one in used.values()),
+            sum(one.pss_mib for one in used.values()),
+            sum(one.switches for one in used.values()),
+        )
         for name, rest in {**used, "all": together}.items():
-            result.rows.append(Row(f"idle, {name}", OURS, [{"share": rest.cores, "mib": rest.pss_mib}], [0]))
+            run = {"share": rest.cores, "mib": rest.pss_mib}
+            result.rows.append(Row(f"idle, {name}", OURS, [run], [rest.switches]))
         claim(result, "idle, all", "share", IDLE_MAX)
         if args.cold:
             empty = Path(folder) / "empty"
@@ -134,4 +151,4 @@ def measure(result: Result, args: argparse.Namespace) -> None:
 def _add(result: Result, what: str, starts: Sequence[Mapping[str, Ready]]) -> None:
     for name in starts[0]:
         runs = [{"s": one[name].took_s, "cpu_s": one[name].cpu_s} for one in starts]
-        result.rows.append(Row(f"{what}, {name}", OURS, runs, [0] * len(runs)))
+        result.rows.append(Row(f"{what}, {name}", OURS, runs, [one[name].switches for one in starts]))

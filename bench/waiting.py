@@ -26,6 +26,7 @@ kernels.set_cache_dir()  # before numba is imported
 
 from bench._result import OURS, Result, Row  # noqa: E402
 from bench._timing import interleave, switched  # noqa: E402
+from procs.process_numbers import process_numbers  # noqa: E402
 from shm.cleaning import clean  # noqa: E402
 from shm.doorbell import Doorbell  # noqa: E402
 from shm.layout import PAYLOAD_BYTES  # noqa: E402
@@ -92,6 +93,13 @@ def cpu_ns() -> int:
     return int((used.ru_utime + used.ru_stime) * 1e9)
 
 
+def lost_cores(pid: int) -> int:
+    """How often a process was taken off its core so far."""
+    numbers = process_numbers(pid)
+    assert numbers is not None, "it waits to be told to stop"
+    return numbers.involuntary_switches
+
+
 def answer(end: End, number: int) -> bool:
     """Send the number back, with the processor time used so far; False for the last."""
     end.record["cpu_ns"] = cpu_ns()
@@ -151,15 +159,16 @@ def measure_way(result: Result, way: str, directory: Path, core: int, called: st
         try:
             end.meet()
             interleave(result, f"hop, {called}", {OURS: lambda: trips(end)})
-            before_ns = int(end.got["cpu_ns"][0])
+            before_ns, lost_before = int(end.got["cpu_ns"][0]), lost_cores(other.pid)
             time.sleep(IDLE_S)
+            lost = lost_cores(other.pid) - lost_before
             end.send(STOP)
             end.receive()
             idle = (int(end.got["cpu_ns"][0]) - before_ns) / IDLE_S / 1e9
             other.wait(DEADLINE_S)
         finally:
             other.kill()
-    result.rows.append(Row(f"a core for idling, {called}", OURS, [{"share": idle}], [0]))
+    result.rows.append(Row(f"a core for idling, {called}", OURS, [{"share": idle}], [lost]))
 
 
 def measure(result: Result) -> None:

@@ -74,6 +74,7 @@ READER_FENCED: Final = int(Status.READER_FENCED)
 GARBLED: Final = int(Status.GARBLED)
 OBSERVING: Final = int(ReaderState.OBSERVING)
 
+STEP_BYTES: Final = 4 * WORD_BYTES  # of ``copy_words``
 HEADER_WORDS: Final = CELL_HEADER_BYTES >> WORD_SHIFT
 LAPPED: Final = -100  # between the kernels of this module only
 UNRESOLVED: Final = -1
@@ -84,9 +85,44 @@ NEVER: Final = 1 << 62
 
 @kernel
 def copy_words(into: int, source: int, n_words: int) -> None:
-    """Copy ``n_words`` words between two addresses, each word whole, in no promised order."""
-    for at in range(0, n_words * WORD_BYTES, WORD_BYTES):
+    """Copy ``n_words`` words between two addresses, each word whole, in no promised order.
+
+    Four a step, because the compiler leaves a loop of such loads as it is: two instructions in five were the
+    loop's own.
+    """
+    at, end = 0, n_words * WORD_BYTES
+    steps_end = end & ~(STEP_BYTES - 1)
+    while at < steps_end:
+        first, second = load_relaxed(source + at), load_relaxed(source + at + WORD_BYTES)
+        third, fourth = load_relaxed(source + at + 2 * WORD_BYTES), load_relaxed(source + at + 3 * WORD_BYTES)
+        store_relaxed(into + at, first)
+        store_relaxed(into + at + WORD_BYTES, second)
+        store_relaxed(into + at + 2 * WORD_BYTES, third)
+        store_relaxed(into + at + 3 * WORD_BYTES, fourth)
+        at += STEP_BYTES
+    while at < end:
         store_relaxed(into + at, load_relaxed(source + at))
+        at += WORD_BYTES
+
+
+@kernel
+def _publish_one(cells: int, mask: int, shift: int, ring: int, position: int, record: int, flags: int) -> int:
+    """Publish a message of one cell in a ring without checksums; 1.
+
+    What most messages are, in a third of the instructions of ``publish_parts``, and in the same order.
+    """
+    cell = cells + ((position & mask) << shift)
+    store_relaxed(cell, 2 * position + 1)
+    fence_release()
+    messages = load_relaxed(ring + MESSAGES_AT)
+    store_relaxed(
+        cell + TAG_AT, 1 | (flags & FLAGS_MASK) << FLAGS_SHIFT | (messages & ORDINAL_MASK) << ORDINAL_SHIFT
+    )
+    copy_words(cell + CELL_HEADER_BYTES, record, (1 << (shift - WORD_SHIFT)) - HEADER_WORDS)
+    store_release(cell, 2 * position + 2)
+    store_relaxed(ring + MESSAGES_AT, messages + 1)
+    store_release(ring + HEAD_AT, position + 1)
+    return 1
 
 
 @kernel
@@ -103,8 +139,10 @@ def publish_parts(ring: int, head: int, n_head: int, tail: int, n_tail: int, fla
     cells = ring + CELLS_AT
     mask = load_relaxed(ring + CAPACITY_AT) - 1
     shift = load_relaxed(ring + CELL_SHIFT_AT)
-    n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
     sums = load_relaxed(ring + SUMS_AT)
+    if n_cells == 1 and sums == 0:
+        return _publish_one(cells, mask, shift, ring, position, head, flags)
+    n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
     even = odd = position
     for cell in range(position, position + n_cells):
         store_relaxed(cells + ((cell & mask) << shift), 2 * cell + 1)
@@ -165,7 +203,13 @@ def _copy_message(
         return LAPPED if sequence > whole else 0
     n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
     # not vouched for yet: a writer may be replacing it, but any tag that was ever here is within the bounds
-    n_cells = load_relaxed(first + TAG_AT) & COUNT_MASK
+    tag = load_relaxed(first + TAG_AT)
+    n_cells = tag & COUNT_MASK
+    if n_cells == 1 and room > 0 and sums == 0:  # as most are
+        store_relaxed(tags, tag)
+        copy_words(out, first + CELL_HEADER_BYTES, n_words)
+        fence_acquire()
+        return 1 if load_relaxed(first) == whole else LAPPED
     even = odd = position
     if n_cells <= room:
         for index in range(n_cells):
@@ -338,10 +382,12 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
     shift = load_relaxed(ring + CELL_SHIFT_AT)
     record_bytes = (1 << shift) - CELL_HEADER_BYTES
     sums = load_relaxed(ring + SUMS_AT)
+    position = load_relaxed(cursor + POSITION_AT)
+    if sums == 0 and load_acquire(cells + ((position & mask) << shift)) < 2 * position + 2:
+        return 0  # as most polls of who waits: nothing else is looked at
     gates = sums != 0 and load_relaxed(cursor + STATE_AT) != OBSERVING
     if sums != 0:
         sums += ring
-    position = load_relaxed(cursor + POSITION_AT)
     adoptions = load_relaxed(ring + ADOPTIONS_AT)
     epoch_end = next_epoch(ring, position)
     taken = 0

@@ -27,7 +27,7 @@ def add_up(address: int, length: int) -> int:
     """Of so many bytes at ``address``."""
     total = 0
     for byte in array_at(address, (length,), np.uint8):
-        total += byte
+        total += int(byte)
     return total
 
 

@@ -236,6 +236,7 @@ def test_a_reader_lapped_again_and_again_comes_back_empty_handed(
     plain = plain_twin("shm.cells")
     ring = OverwritingRing.create(CAPACITY, WIDTH)
     reader = ring.reader()
+    publish(ring, 1)  # something is there to be read
     monkeypatch.setattr(plain, "_copy_message", lambda *_: cells.LAPPED)
     original = plain._jump
 
