@@ -141,7 +141,7 @@ def publish_parts(ring: int, head: int, n_head: int, tail: int, n_tail: int, fla
     shift = load_relaxed(ring + CELL_SHIFT_AT)
     sums = load_relaxed(ring + SUMS_AT)
     if n_cells == 1 and sums == 0:
-        return _publish_one(cells, mask, shift, ring, position, head, flags)
+        return _publish_one(cells, mask, shift, ring, position, head if n_head == 1 else tail, flags)
     n_words = (1 << (shift - WORD_SHIFT)) - HEADER_WORDS
     even = odd = position
     for cell in range(position, position + n_cells):
@@ -383,8 +383,8 @@ def poll(ring: int, cursor: int, out: int, tags: int, room: int, messages_max: i
     record_bytes = (1 << shift) - CELL_HEADER_BYTES
     sums = load_relaxed(ring + SUMS_AT)
     position = load_relaxed(cursor + POSITION_AT)
-    if sums == 0 and load_acquire(cells + ((position & mask) << shift)) < 2 * position + 2:
-        return 0  # as most polls of who waits: nothing else is looked at
+    if sums == 0 and load_relaxed(cells + ((position & mask) << shift)) < 2 * position + 2:
+        return 0  # as most polls of who waits; who finds something acquires it below
     gates = sums != 0 and load_relaxed(cursor + STATE_AT) != OBSERVING
     if sums != 0:
         sums += ring
