@@ -42,7 +42,7 @@ PEER_FRAMES: Final = 4_000
 PAGES: Final = 512
 TICK_E4: Final = 100
 GRID: Final = ((0, 10_000, TICK_E4),)
-RECORDED: Final = ("btc15m_20260928.ndjson.zst", "nhl_final_20260607.ndjson.zst")
+RECORDED: Final = ("nhl_final_20260607.ndjson.zst",)
 PER_S_MIN: Final = {"Kalshi deltas": 2_000_000, "price_change, 2 changes": 1_500_000}
 
 
