@@ -1,10 +1,10 @@
-"""Instructions of some work, counted one by one: exact, and no counters of the processor are needed.
+"""Instructions of some work, counted one by one: to some units, and no counters of the processor are needed.
 
 A child of this process, forked with everything loaded, does the work while its parent lets it go on by one
 instruction at a time (``ptrace``). What is counted is what its program executes: a system call is one, the
 kernel's own work is none, each round of a repeated string instruction is one. An instruction belongs to
 compiled code when it lies in memory that is executable and of no file, where the compiler puts what it makes:
-kernels, and how Python comes into them.
+kernels, and how Python comes into them, but not what kernels call in the C library, as the clock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,10 +25,13 @@ TRACE_ME: Final = 0
 PEEK_USER: Final = 3
 GO_ON: Final = 7
 SINGLE_STEP: Final = 9
+SET_OPTIONS: Final = 0x4200
+EXIT_KILL: Final = 1 << 20
 IP_OFFSET: Final = 16 * 8  # of ``rip`` in the ``struct user`` of Linux on x86-64
 LINE_BITS: Final = 6
 WARM_ROUNDS: Final = 32  # Python adapts its own code to what it meets
 ROUNDS: Final = 1
+DEADLINE_S: Final = 120
 FAILED: Final = 3  # exit code of a child whose work raised
 MACHINE: Final = ("linux", "x86_64")
 
@@ -45,8 +48,16 @@ class Steps(NamedTuple):
 
 
 def can_count() -> bool:
-    """Whether this is a machine whose registers we know by their places."""
-    return (sys.platform, os.uname().machine) == MACHINE
+    """Whether this is a machine whose registers we know by their places, and we may trace our children."""
+    return (sys.platform, os.uname().machine) == MACHINE and _may_trace()
+
+
+@cache
+def _may_trace() -> bool:
+    try:
+        return per_round(lambda: None).instructions > 0
+    except (OSError, RuntimeError):
+        return False
 
 
 def per_round(
@@ -54,8 +65,8 @@ def per_round(
 ) -> Steps:
     """Steps of a round of ``work``, in the mean over so many, with ``before`` done uncounted before each.
 
-    OSError where nobody may trace, RuntimeError where something raised. Nothing that they do outside of
-    shared memory and files is there afterwards.
+    OSError where nobody may trace, RuntimeError where something raised, crashed, or stood still. Nothing that
+    they do outside of shared memory and files is there afterwards.
     """
     none, _ = _places(work, before, rounds, is_counted=False)
     some, compiled = _places(work, before, rounds, is_counted=True)
@@ -86,12 +97,21 @@ class _Tracer:
         self._trace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
 
     def wait(self) -> int:
-        """The signal with which the child stopped; RuntimeError when it ended."""
-        _, status = os.waitpid(self._pid, 0)
+        """The signal with which the child stopped; RuntimeError when it ended, or by one of neither kind."""
+        _, status = os.waitpid(self._pid, os.WUNTRACED)
         self._is_there = os.WIFSTOPPED(status)
         if not self._is_there:
             raise RuntimeError(f"what was counted ended early, with status {status}")
-        return os.WSTOPSIG(status)
+        how = os.WSTOPSIG(status)
+        if how not in (signal.SIGTRAP, signal.SIGSTOP):
+            raise RuntimeError(f"what was counted was stopped by signal {how}")
+        return how
+
+    def begin(self) -> None:
+        """Wait for the child, which ends when we do from now on; OSError where it could not be traced."""
+        self.wait()
+        if self._trace(SET_OPTIONS, self._pid, None, EXIT_KILL) != 0:
+            raise OSError(ctypes.get_errno(), "nobody may trace here")
 
     def end(self) -> None:
         """Be rid of the child."""
@@ -132,17 +152,18 @@ def _places(
     """
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
-    pid = os.fork()
-    if pid == 0:
-        _be_counted(work, before, rounds, is_counted=is_counted)
-    tracer = _Tracer(pid)
     try:
-        if tracer.wait() != signal.SIGSTOP:
-            raise RuntimeError("the process to count in did not come to its beginning")
-        places = tracer.places(rounds)
-        return places, _compiled_memory(pid)
+        pid = os.fork()
+        if pid == 0:
+            _be_counted(work, before, rounds, is_counted=is_counted)
+        tracer = _Tracer(pid)
+        try:
+            tracer.begin()
+            places = tracer.places(rounds)
+            return places, _compiled_memory(pid)
+        finally:
+            tracer.end()
     finally:
-        tracer.end()
         os.sched_setaffinity(0, allowed)
 
 
@@ -153,6 +174,8 @@ def _be_counted(
     stop = partial(signal.raise_signal, signal.SIGSTOP)
     try:
         gc.disable()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(DEADLINE_S)  # whoever blocks is stopped by it
         ctypes.PyDLL(None).ptrace(TRACE_ME, 0, None, None)
         stop()
         for _ in range(WARM_ROUNDS):

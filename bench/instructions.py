@@ -182,17 +182,27 @@ def _framed(result: Result) -> None:
             market, plain = path.Market(folder, roles), PlainCore(*path.pairs())
             market.drills = False
             market.open()
-            before = partial(_quiet_again, market, Signals(folder))
-            _add(result, what, OURS, per_round(partial(market.on_frame, CHEAP), before))
+            quiet = Quiet(market, Signals(folder))
+            _add(result, what, OURS, per_round(partial(market.on_frame, CHEAP), quiet.again, rounds=2))
             plainly = plain.apply if what == TO_BOOK else plain.on_frame
             _add(result, what, PLAIN, per_round(partial(plainly, CHEAP), partial(plain.on_frame, QUIET)))
 
 
-def _quiet_again(market: path.Market, signals: Signals) -> None:
-    """What was on offer is gone, what was said of it is read, and the strategy has heard that."""
-    signals.poll()
-    market.on_frame(QUIET)
-    market.turn()
+class Quiet:
+    """What was on offer is gone, what was said of it is read, and the strategy, if any, has heard that."""
+
+    def __init__(self, market: path.Market, signals: Signals) -> None:
+        self._market, self._signals = market, signals
+        self._expected = 0
+
+    def again(self) -> None:
+        """Before each round; RuntimeError when the one before it gave no signal, and there is a strategy."""
+        found = len(self._signals.poll())
+        if found != self._expected:
+            raise RuntimeError(f"{found} signals of {self._expected}")
+        self._expected = int(self._market.strategy is not None)
+        self._market.on_frame(QUIET)
+        self._market.turn()
 
 
 def _scanned(result: Result) -> None:

@@ -50,7 +50,10 @@ class Ready(NamedTuple):
 
 
 def ready_times(engine: RunningEngine) -> dict[str, Ready]:
-    """Of each process of the topology, and of the whole from the command on: of that, the owner's time."""
+    """Of each process of the topology, and of the whole from the command on: of that, the owner's time.
+
+    Cores that were lost are those of all processes.
+    """
     ready: dict[str, Ready] = {}
 
     def look() -> bool:
@@ -61,7 +64,8 @@ def ready_times(engine: RunningEngine) -> dict[str, Ready]:
         return bool(rows) and len(ready) == len(rows)
 
     engine.until(look, "processes that are ready")
-    return {**ready, EVERYTHING: Ready(boot_s() - engine.began_s, *_used(engine.owner.pid))}
+    took_s, cpu_s = boot_s() - engine.began_s, _used(engine.owner.pid).cpu_s
+    return {**ready, EVERYTHING: Ready(took_s, cpu_s, sum(one.switches for one in ready.values()))}
 
 
 def start(recording: Path, environment: Mapping[str, str] | None = None) -> dict[str, Ready]:

@@ -39,9 +39,10 @@ def inlined(function: F) -> F:
 
 
 def brief(function: F) -> F:
-    """Like ``kernel``, for what Python calls for each message and is done in microseconds: it keeps the GIL.
+    """Like ``kernel``, for what Python calls for each message or read of a socket: it keeps the GIL.
 
-    To give it up and take it again is a fifth of what such a call costs, most of it locked instructions.
+    To give it up and take it again is a fifth of what such a call costs, most of it locked instructions. Only
+    for processes in which no other Python thread has anything to do meanwhile.
     """
     return _compiled(function, is_inlined=False, nogil=False)
 

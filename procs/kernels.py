@@ -118,9 +118,9 @@ STAMP: Final = "warm.json"
 _LOCK: Final = "lock"
 
 _DEFINES_KERNEL: Final = re.compile(
-    r"^[ \t]*@(?:\w+\.)*(?:kernel|inlined|n?jit|intrinsic|overload)\b", re.MULTILINE
+    r"^[ \t]*@(?:\w+\.)*(?:kernel|inlined|brief|n?jit|intrinsic|overload)\b", re.MULTILINE
 )
-_KERNEL: Final = re.compile(r"^@kernel\b.*\n(?:@.*\n)*def[ \t]+(\w+)", re.MULTILINE)
+_KERNEL: Final = re.compile(r"^@(?:kernel|brief)\b.*\n(?:@.*\n)*def[ \t]+(\w+)", re.MULTILINE)
 _NAME: Final = r"(?:engine|shm|procs|bench)(?:\.\w+)*"
 _FROM_IMPORT: Final = re.compile(
     rf"^[ \t]*from[ \t]+({_NAME})[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)", re.MULTILINE

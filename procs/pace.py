@@ -126,7 +126,8 @@ class EngineClock:
         """``now_ns`` after ``run_live``, for who asks for nothing else, and for kernels."""
         monotonic_ns, ahead_ns = self._monotonic_ns, self._ahead_ns
         assert ahead_ns is not None, "the row is still looked at"
-        return EngineTime(lambda: monotonic_ns() + ahead_ns, ahead_ns)
+        is_asked = monotonic_ns is time.monotonic_ns  # a kernel asks that one only
+        return EngineTime(lambda: monotonic_ns() + ahead_ns, ahead_ns if is_asked else None)
 
     def go_live(self) -> None:
         """Go on from the wall clock's time, at the pace of the monotonic one: no step of it moves us.

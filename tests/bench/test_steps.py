@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import signal
 
 import pytest
 
@@ -49,20 +49,59 @@ def test_a_round_is_as_long_as_another() -> None:
     assert one.compiled == three.compiled
 
 
-def test_work_that_fails_is_told_and_no_child_is_left(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Those that were forked."""
+    found: list[int] = []
+    fork = os.fork
+
+    def noted() -> int:
+        found.append(fork())
+        return found[-1]
+
+    monkeypatch.setattr(os, "fork", noted)
+    return found
+
+
+def assert_gone(children: list[int]) -> None:
+    assert children
+    for pid in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_work_that_fails_is_told_and_no_child_is_left(
+    children: list[int], capfd: pytest.CaptureFixture[str]
+) -> None:
     def fail() -> None:
         raise ValueError("as an example")
 
-    allowed, before = os.sched_getaffinity(0), _children()
+    allowed = os.sched_getaffinity(0)
     with pytest.raises(RuntimeError, match="ended early"):
         per_round(fail)
     assert "as an example" in capfd.readouterr().err
-    assert _children() == before
+    assert_gone(children)
     assert os.sched_getaffinity(0) == allowed
 
 
-def _children() -> str:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="utf-8")
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGALRM])
+def test_work_that_crashes_or_stands_still_is_told(children: list[int], how: signal.Signals) -> None:
+    with pytest.raises(RuntimeError, match=f"by signal {how}"):
+        per_round(lambda: os.kill(os.getpid(), how))
+    assert_gone(children)
+
+
+def test_where_a_child_may_not_be_traced_nothing_is_counted(
+    children: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that allows no ``ptrace``: here the child does not ask for it."""
+    monkeypatch.setattr(_steps, "TRACE_ME", 0x7FFF)
+    with pytest.raises(OSError, match="nobody may trace"):
+        per_round(lambda: None)
+    _steps._may_trace.cache_clear()
+    assert not can_count()
+    _steps._may_trace.cache_clear()
+    assert_gone(children)
 
 
 def test_only_machines_whose_registers_are_known_are_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from procs.places import PACKAGES_ROOT
 
 kernels.set_cache_dir()  # before numba is imported
 
-DECORATORS = {"kernel", "inlined"}
+DECORATORS = {"kernel", "inlined", "brief"}
 OFFLINE = {"procs.check", "procs.recording_reader", "procs.replay"}  # what reads recordings
 OF_ENGINES = ("engine", "shm", "procs")
 

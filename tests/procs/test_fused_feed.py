@@ -277,8 +277,19 @@ def test_where_time_is_the_monotonic_clocks_nobody_is_asked_for_it() -> None:
 
 
 @pytest.mark.parametrize("of", [bytearray, memoryview])
-def test_what_is_no_bytes_is_not_read_where_those_have_their_text(of: Callable[[bytes], bytes]) -> None:
+def test_what_is_no_bytes_is_not_read_where_those_have_their_text(
+    of: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = Floor(is_fused=True), Floor(is_fused=True)
+    fused = two.fused[SNAPSHOT.venue]
+
+    def call(*_: object) -> int:
+        raise AssertionError("there is no text at that address")
+
+    monkeypatch.setattr(fused, "_kernel", call)
+    monkeypatch.setattr(fused, "on_frame", fused._taking())
+    with pytest.raises(AssertionError, match="no text"):
+        fused.on_frame(SNAPSHOT.raw, SNAPSHOT.recv_ns, SNAPSHOT.conn)
     one.take(SNAPSHOT)
     two.take(SNAPSHOT._replace(raw=of(SNAPSHOT.raw)))
     assert one.said(SNAPSHOT.venue) == two.said(SNAPSHOT.venue)

@@ -60,7 +60,7 @@ def test_sources_are_kernels_and_what_they_import(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "decorator", ["@njit", "@numba.njit(cache=True)", "@intrinsic", "@extending.overload(f)"]
+    "decorator", ["@njit", "@numba.njit(cache=True)", "@intrinsic", "@extending.overload(f)", "@brief"]
 )
 def test_every_way_to_define_a_kernel_counts(tree: Path, decorator: str) -> None:
     (tree / "engine/other.py").write_text(f"{decorator}\ndef f(x): ...\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,8 +240,18 @@ def test_a_live_clock_goes_on_as_the_monotonic_one_and_its_row_is_not_looked_at(
     begin_row(clock._table.address, 0)  # as if somebody were at it for ever
     monotonic_ns = 5_008
     assert (reader.now_ns(), live.now()) == (began_ns + 8, began_ns + 8)
-    assert live.ahead_ns == began_ns - 5_000
+    assert live.ahead_ns is None, "kernels know one clock only, and that is another"
     assert (reader.turn, reader.ended) == (0, False)
+
+
+def test_a_kernel_is_told_how_far_engine_time_is_ahead_of_the_clock_it_asks() -> None:
+    clock = EngineClock.create()
+    clock.go_live()
+    clock.run_live()
+    live = clock.live_time()
+    assert live.ahead_ns is not None
+    before_ns = time.monotonic_ns()
+    assert before_ns <= live.now() - live.ahead_ns <= time.monotonic_ns()
 
 
 @pytest.mark.parametrize("is_torn", [True, False])
