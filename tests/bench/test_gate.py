@@ -180,12 +180,12 @@ def test_a_frame_takes_fewer_instructions_than_by_orjson_and_dictionaries() -> N
 
 @pytest.mark.skipif(not can_count(), reason="the registers of another machine are not known")
 def test_a_record_and_a_row_take_as_few_instructions_as_ever() -> None:
-    """Half more than the 262 and 92 they took when this was written: another processor has other ones."""
+    """262 and 92 when this was written, 410 and 116 before: another processor may have a few more."""
     result = Result("instructions", {})
     instructions._transport(result)
     taken = {row.what: row.runs[0]["instructions"] for row in result.rows}
-    assert taken[instructions.RECORD] < 393
-    assert taken[instructions.READ] < 138
+    assert taken[instructions.RECORD] < 330
+    assert taken[instructions.READ] < 110
 
 
 def loaded(kernel: Any) -> list[str]:

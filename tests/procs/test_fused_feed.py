@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from engine.venues.counts import Count
 from procs.book_notes import NoteWriter
 from procs.config_files import load_config, load_fee_table
 from procs.feed_link import FeedSink
-from procs.frame_kernels import FRAMES_MAX, TEXT_BYTES, Place
+from procs.frame_kernels import FRAME_KERNELS, FRAMES_MAX, TEXT_BYTES, Place
 from procs.fused_feed import LOOK_EVERY, FusedFeed
 from procs.ladder import BookRung, EngineTime, Ladder, Rung
 from procs.parts import VENUES, EngineParts, Scene
@@ -174,6 +175,11 @@ def test_frames_that_are_held_say_the_same_and_leave_the_same(how: Damage) -> No
     assert one.state() == two.state()
     assert max(sizes) > 20
     assert sum(size > 1 for size in sizes) > 50
+
+
+def test_a_call_for_each_frame_keeps_the_gil() -> None:
+    kernels: list[Any] = list(FRAME_KERNELS.values())
+    assert [kernel.targetoptions["nogil"] for kernel in kernels] == [False, False]
 
 
 def test_what_is_held_for_one_connection_is_read_before_anothers() -> None:
