@@ -109,7 +109,7 @@ def copy_words(into: int, source: int, n_words: int) -> None:
 def _publish_one(cells: int, mask: int, shift: int, ring: int, position: int, record: int, flags: int) -> int:
     """Publish a message of one cell in a ring without checksums; 1.
 
-    What most messages are, in a third of the instructions of ``publish_parts``, and in the same order.
+    What most messages are: without the loops of ``publish_parts``, and in the same order.
     """
     cell = cells + ((position & mask) << shift)
     store_relaxed(cell, 2 * position + 1)
